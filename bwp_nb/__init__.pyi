@@ -1,0 +1,15 @@
+from . import documented as documented
+from .client import Client as Client
+from .client import Receipt as Receipt
+from .client import connect as connect
+from .errors import Blame as Blame
+from .errors import BwpError as BwpError
+from .errors import InvalidEvent as InvalidEvent
+from .errors import MutationRejected as MutationRejected
+from .errors import Problem as Problem
+from .errors import RequestFailed as RequestFailed
+from .event import UserEvent as UserEvent
+from .history import Difference as Difference
+from .history import compare as compare
+from .mutation import Mutation as Mutation
+from .sandbox import Sandbox as Sandbox

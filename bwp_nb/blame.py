@@ -1,0 +1,46 @@
+"""Which sent events the text of a refusal means.
+
+The API names no event in a batch error, but its text quotes field and value (`eventTime 2023 is invalid …`, MUT).
+The validation library that it seems to use (inferred) gives the path instead (`…/events[0]/eventType size …`).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bwp_nb.errors import Blame
+
+_PATH = re.compile(r"\bevents\[([0-9]+)\][/.](\w+)")
+
+
+def blame(messages: Sequence[str], events: Sequence[dict[str, Any]]) -> list[Blame]:
+    """Return the sent values that the messages name, in the order of the events; none where the text does not tell.
+
+    `events` are `UserEvent` inputs, by the API's names. Two events with the same bad value are both named.
+    """
+    named = {place for message in messages for place in (*_by_path(message, events), *_by_value(message, events))}
+    return [
+        Blame(index, str(event.get("eventId")), field, str(event[field]))
+        for index, event in enumerate(events)
+        for field in event
+        if (index, field) in named
+    ]
+
+
+def _by_path(message: str, events: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+    for match in _PATH.finditer(message):
+        index, field = int(match[1]), match[2]
+        if index < len(events) and field in events[index]:
+            yield index, field
+
+
+def _by_value(message: str, events: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+    """Read the text from the left; where several sent values fit, the longest is meant, and its inside is skipped."""
+    places: dict[str, list[tuple[int, str]]] = {}
+    for index, event in enumerate(events):
+        for field, value in event.items():
+            if isinstance(value, str) and f"{field} {value}" in message:
+                places.setdefault(f"{field} {value}", []).append((index, field))
+    quotes = "|".join(re.escape(quote) for quote in sorted(places, key=len, reverse=True))
+    for match in re.finditer(rf"(?<![\w/.-])(?:{quotes})(?=$| is | must |, |\])", message) if quotes else ():
+        yield from places[match[0]]
