@@ -8,6 +8,7 @@ from .errors import InvalidEvent as InvalidEvent
 from .errors import MutationRejected as MutationRejected
 from .errors import Problem as Problem
 from .errors import RequestFailed as RequestFailed
+from .event import EVENT_TYPES as EVENT_TYPES
 from .event import UserEvent as UserEvent
 from .history import Difference as Difference
 from .history import compare as compare

@@ -59,6 +59,8 @@ class Receipt:
     `notes` is what the sandbox says of its own answer: what is inferred in it, what unknown.
     """
 
+    state = "sent"
+
     status: str
     events: int
     attempts: int = 1

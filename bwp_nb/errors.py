@@ -55,20 +55,25 @@ class Blame:
 
 
 class BwpError(Exception):
-    """The root of this package's errors."""
+    """The root of this package's errors. `state` is what became of the events: invalid, rejected, failed or unknown."""
+
+    state: str = "failed"
 
 
 class InvalidEvent(BwpError):
     """Our own checks said no. Nothing was sent. `problems` holds all they found, not only the first."""
+
+    state = "invalid"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
         super().__init__(self.problems)
 
     def __str__(self) -> str:
+        count = len(self.problems)
         shown = "; ".join(str(problem) for problem in self.problems[:5])
-        more = f"; and {len(self.problems) - 5} more, all in .problems" if len(self.problems) > 5 else ""
-        return f"Nothing was sent. {shown}{more}"
+        more = f"; and {count - 5} more, all in .problems" if count > 5 else ""
+        return f"Nothing was sent, for {count} problem{'s' if count > 1 else ''}: {shown}{more}."
 
 
 class RequestFailed(BwpError):
@@ -91,6 +96,11 @@ class RequestFailed(BwpError):
         self.may_have_arrived = may_have_arrived
         super().__init__(message)
 
+    @property
+    def state(self) -> str:  # type: ignore[override]
+        """`unknown` if the events may have been accepted, else `failed`."""
+        return "unknown" if self.may_have_arrived else "failed"
+
     def __str__(self) -> str:
         if self.may_have_arrived:
             return f"{self.args[0]} The events may have arrived all the same: send them again with the same ids."
@@ -103,6 +113,8 @@ class MutationRejected(BwpError):
     `errors` are the answer's errors as it gave them. `blame` lists the sent values that they name; it is empty where
     the text does not tell which event it means.
     """
+
+    state = "rejected"
 
     def __init__(self, errors: Sequence[dict[str, Any]], blame: Sequence[Blame] = ()) -> None:
         self.errors = list(errors)
