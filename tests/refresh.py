@@ -43,5 +43,5 @@ def _settle(output: nbformat.NotebookNode) -> None:
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or sorted(NOTEBOOKS.glob("*.ipynb")):
-        print(name)  # noqa: T201
+        print(name)
         refresh(Path(name).resolve())

@@ -1,0 +1,11 @@
+"""Print the oldest versions that pyproject.toml admits, as requirements: python .ci/floors.py."""
+
+import re
+import tomllib
+from pathlib import Path
+
+project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+groups = [project["dependencies"], *project["optional-dependencies"].values()]
+for requirement in sorted({requirement for group in groups for requirement in group}):
+    if match := re.match(r"([\w.-]+)>=([\w.]+)", requirement):
+        print(f"{match[1]}=={match[2]}")

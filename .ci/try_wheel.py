@@ -1,0 +1,11 @@
+"""Use the installed package as a stranger would, and look for the files that are not Python."""
+
+from importlib.resources import files
+
+import bwp_nb as bwp
+
+client = bwp.connect()
+assert client.send(bwp.Mutation.parse(bwp.documented.PAGE_LOAD.request).events).status == "successful"
+assert client.sandbox.accepted
+for name in ("schema.graphql", "py.typed", "__init__.pyi", "documented/page_load.json"):
+    assert files("bwp_nb").joinpath(name).is_file(), name

@@ -1,0 +1,77 @@
+"""What nbval lets pass: each notebook is run from top to bottom, shows its errors and holds nothing of this run.
+
+nbval itself runs each notebook and compares its outputs; see `testpaths` and `addopts` in pyproject.toml.
+"""
+
+import ast
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests.refresh import NOTEBOOKS, WIDGET_VIEW, refresh
+
+PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
+EVERY_NOTEBOOK = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+PRIVATE = re.compile(r"(?:/home/|/root/|/tmp/|/Users/|[A-Z]:\\\\|\bBearer \w|client_secret=\w|0x[0-9a-f]{6,})")
+
+
+def code_cells(path: Path) -> list[nbformat.NotebookNode]:
+    """Return a notebook's code cells."""
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+@EVERY_NOTEBOOK
+def test_every_code_cell_has_run_in_order(path: Path) -> None:
+    """A cell without a count is one that nbval compares with nothing."""
+    cells = code_cells(path)
+    assert list(range(1, len(cells) + 1)) == [cell.execution_count for cell in cells]
+
+
+@EVERY_NOTEBOOK
+def test_errors_are_shown_where_they_are_announced(path: Path) -> None:
+    """A cell tagged raises-exception stores an error, an error has the tag, and no other tag is in use."""
+    for cell in code_cells(path):
+        stored = [output.output_type for output in cell.outputs].count("error") == 1
+        assert (["raises-exception"] if stored else []) == cell.metadata.get("tags", [])
+
+
+@EVERY_NOTEBOOK
+def test_nothing_of_this_run_or_machine_is_stored(path: Path) -> None:
+    """No widget state, no timing, no path, no address in memory, no secret, no text on stderr."""
+    notebook = nbformat.read(path, as_version=4)
+    assert {"kernelspec", "language_info"} == set(notebook.metadata)
+    assert set() == {key for cell in notebook.cells for key in cell.metadata} - {"tags"}
+    assert [] == PRIVATE.findall(path.read_text("utf-8"))
+    outputs = [output for cell in code_cells(path) for output in cell.outputs]
+    assert [] == [
+        output for output in outputs if WIDGET_VIEW in output.get("data", {}) or output.get("name") == "stderr"
+    ]
+
+
+@EVERY_NOTEBOOK
+def test_cells_are_what_a_reader_can_take_in(path: Path) -> None:
+    """No definitions, loops, exception handling, magics, semicolons or nbval comments."""
+    unwanted = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.Try, ast.AsyncFunctionDef)
+    for cell in code_cells(path):
+        assert [] == [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, unwanted)]
+        assert not re.search(r"^\s*[%!]|;\s*$|NBVAL|PYTEST", cell.source, re.MULTILINE)
+
+
+@EVERY_NOTEBOOK
+def test_links_lead_somewhere(path: Path) -> None:
+    """Every relative link of the prose names a file beside the notebook."""
+    prose = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
+    targets = [target for target in re.findall(r"\]\(([^)]+)\)", prose) if "://" not in target]
+    assert [] == [target for target in targets if not (path.parent / target).exists()]
+
+
+@EVERY_NOTEBOOK
+def test_a_refresh_changes_no_byte(path: Path, tmp_path: Path) -> None:
+    """The committed file is what the refresh command writes."""
+    copy = tmp_path / path.name
+    shutil.copy(path, copy)
+    refresh(copy)
+    assert path.read_bytes() == copy.read_bytes()

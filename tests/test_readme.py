@@ -1,0 +1,110 @@
+"""The README's own claims: its commands, its example, its tables."""
+
+import ast
+import doctest
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+import bwp_nb as bwp
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+CI = (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def table(heading: str) -> list[list[str]]:
+    """Return the rows of the table under a heading, without its head."""
+    section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
+
+
+def test_two_commands_set_everything_up() -> None:
+    """The quick start holds two one-line commands, each with its Windows variant."""
+    quick_start = README.split("\n## Quick start\n")[1].split("\n## ")[0]
+    lines = [len(text.splitlines()) for text in re.findall(r"^```(?:sh|bat)\n(.*?)^```", quick_start, re.M | re.S)]
+    assert [1, 1, 1, 1] == lines
+    assert 2 == len(blocks("bat"))
+
+
+def test_ci_runs_the_test_command_as_it_is_printed() -> None:
+    """What the README tells a newcomer to type is what .ci/run calls, letter for letter."""
+    assert blocks("sh")[1] in CI
+
+
+@pytest.mark.parametrize("number", range(len(blocks("pycon"))))
+def test_examples_print_what_the_readme_says(number: int) -> None:
+    """Each Python block is executed and its printed results compared."""
+    block = blocks("pycon")[number]
+    test = doctest.DocTestParser().get_doctest(block, {}, f"README block {number}", None, None)
+    assert 0 == doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test).failed
+
+
+def test_every_notebook_stands_in_the_table() -> None:
+    """The notebooks' table lists the notebooks, in their order, and nothing else."""
+    listed = [re.findall(r"\((notebooks/.*?\.ipynb)\)", row[0])[0] for row in table("The notebooks")]
+    assert sorted(f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")) == listed
+
+
+def test_every_public_name_stands_in_the_table() -> None:
+    """The names' table lists what the package exports, and nothing else."""
+    listed = {name for row in table("The public names") for cell in row for name in re.findall(r"`bwp\.(\w+)", cell)}
+    assert set(bwp.__all__) == listed
+
+
+def test_the_picture_shows_every_module() -> None:
+    """The picture of the package names each of its files, and no other."""
+    picture = blocks("text")[0]
+    drawn = set(re.findall(r"^  (\w+\.py|\w+\.graphql|\w+/)", picture.split("notebooks/")[0], re.MULTILINE))
+    hidden = {"__init__.pyi", "py.typed", "__pycache__"}
+    files = {f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "bwp_nb").iterdir()}
+    assert {name for name in files if name.rstrip("/") not in hidden} == drawn
+
+
+def test_the_error_table_names_every_error() -> None:
+    """The errors' table has a row for each class of the error tree below its root."""
+    tree = ast.parse((ROOT / "bwp_nb" / "errors.py").read_text("utf-8"))
+    classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.bases}
+    assert classes - {"BwpError"} == {name for row in table("Errors")[:3] for name in re.findall(r"`(\w+)`", row[0])}
+
+
+def test_the_first_command_ends_with_jupyterlab_serving_the_notebooks(tmp_path: Path) -> None:
+    """Its last part, run as printed but for the browser, serves the notebooks' folder."""
+    launch = shlex.split(blocks("sh")[0].split("&&")[-1])[1:]
+    folders = {name: str(tmp_path) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyter", *launch, "--no-browser", "--ServerApp.port=0"],
+        cwd=ROOT,
+        env=os.environ | folders,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = _address(server)
+        listing = httpx.get(address.replace("/lab?", "/api/contents?"), timeout=30).json()
+        served = [item["name"] for item in listing["content"] if item["name"].endswith(".ipynb")]
+        assert sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb")) == sorted(served)
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+def _address(server: subprocess.Popen[str]) -> str:
+    """Return the address, with its token, that a starting JupyterLab prints."""
+    assert server.stderr is not None
+    for line in server.stderr:
+        if found := re.search(r"http://localhost:\S+token=\w+", line):
+            return found[0]
+    pytest.fail("JupyterLab ended without serving")
