@@ -148,7 +148,7 @@ HTML = {
         (429, HTML, True, False, ["429", "text/html"]),
         (500, HTML, True, True, ["500", "text/html"]),
         (503, {}, True, True, ["503", "no content type"]),
-        (302, {"headers": {"Location": "https://evil.invalid/"}}, False, False, ["302", "https://evil.invalid/"]),
+        (302, {"headers": {"Location": "https://evil.invalid/"}}, False, False, ["https://evil.invalid/"]),
         (302, {"headers": {"Location": "https://evil.invalid:x/\x1b"}}, False, False, [r"https://evil.invalid:x/\x1b"]),
         (307, {}, False, False, ["redirect"]),
         (403, {"json": {"message": "Forbidden"}}, False, False, ["application/json", "Forbidden"]),
