@@ -145,6 +145,7 @@ HTML = {
     [
         (200, HTML, False, True, ["200", "text/html", r"<p>Sign in\u202e\x1b[31m"]),
         (403, HTML, False, False, ["403", "text/html"]),
+        (451, HTML, False, False, ["451"]),
         (429, HTML, True, False, ["429", "text/html"]),
         (500, HTML, True, True, ["500", "text/html"]),
         (503, {}, True, True, ["503", "no content type"]),
@@ -166,7 +167,7 @@ HTML = {
         (403, {"json": {"errors": True}}, False, False, []),
         (
             200,
-            {"json": {"data": {"sendUserEvents": {"status": "partial\n"}}, "errors": [{}]}},
+            {"json": {"data": {"sendUserEvents": {"status": "partial\n"}}, "errors": [{"message": "\n"}]}},
             False,
             True,
             [r"partial\n"],
