@@ -1,7 +1,7 @@
 from . import documented as documented
+from .answer import Receipt as Receipt
 from .client import Client as Client
-from .client import Receipt as Receipt
-from .client import connect as connect
+from .connection import connect as connect
 from .errors import Blame as Blame
 from .errors import BwpError as BwpError
 from .errors import InvalidEvent as InvalidEvent
@@ -10,7 +10,11 @@ from .errors import Problem as Problem
 from .errors import RequestFailed as RequestFailed
 from .event import EVENT_TYPES as EVENT_TYPES
 from .event import UserEvent as UserEvent
+from .faults import Fault as Fault
+from .faults import faults as faults
 from .history import Difference as Difference
+from .history import Exchange as Exchange
+from .history import History as History
 from .history import compare as compare
 from .mutation import Mutation as Mutation
 from .sandbox import Sandbox as Sandbox

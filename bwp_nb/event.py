@@ -5,10 +5,11 @@ The limits are those of `schema.graphql`; a test holds the two together.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from types import MappingProxyType
+from dataclasses import dataclass
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any
+
+from immutabledict import immutabledict
 
 from bwp_nb.errors import InvalidEvent, Problem, quoted
 
@@ -64,7 +65,7 @@ class UserEvent:
     client_version: str
     schema_name: str | None
     schema_version: str | None
-    additional_properties: Mapping[str, str] = field(hash=False)
+    additional_properties: Mapping[str, str]
 
     def __init__(
         self,
@@ -85,7 +86,7 @@ class UserEvent:
             except InvalidEvent as error:
                 found += error.problems
         try:
-            object.__setattr__(self, "additional_properties", MappingProxyType(_properties(additional_properties)))
+            object.__setattr__(self, "additional_properties", immutabledict(_properties(additional_properties)))
         except InvalidEvent as error:
             found += error.problems
         if found:
@@ -95,10 +96,6 @@ class UserEvent:
         shown: dict[str, Any] = {name: getattr(self, name) for name in TEXT_FIELDS}
         shown["additional_properties"] = dict(self.additional_properties) or None
         return f"UserEvent({', '.join(f'{name}={value!r}' for name, value in shown.items() if value is not None)})"
-
-    def __reduce__(self) -> tuple[type["UserEvent"], tuple[Any, ...]]:
-        texts = (getattr(self, name) for name in TEXT_FIELDS)
-        return UserEvent, (*texts, dict(self.additional_properties))
 
     @property
     def input(self) -> dict[str, Any]:
@@ -130,7 +127,7 @@ TEXT_FIELDS = {
 def _text(api_name: str, value: Any) -> str | None:
     """Return a field's value as the text to send, or raise `InvalidEvent`."""
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)  # of an enum's member, the text that it is
     if value is None and api_name.startswith("schema"):
         return None
     if api_name == "eventTime" and isinstance(value, datetime) and str(value) != "NaT":
@@ -148,6 +145,8 @@ def _utc(moment: datetime) -> str:
         raise InvalidEvent([Problem("eventTime", moment, _TIME_RULE, advice)])
     try:
         utc = moment.astimezone(UTC)
+        if utc.year > MAXYEAR:  # which a pandas Timestamp reaches where a datetime overflows
+            raise OverflowError
     except OverflowError:
         advice = f"{quoted(moment)} lies outside the years 1 to 9999 once it is in UTC"
         raise InvalidEvent([Problem("eventTime", moment, _TIME_RULE, advice)]) from None
@@ -170,7 +169,7 @@ def _properties(given: Any) -> dict[str, str]:
     ]
     if found:
         raise InvalidEvent(found)
-    return {str(name): str(value) for name, value in given.items()}
+    return {str.__str__(name): str.__str__(value) for name, value in given.items()}
 
 
 def _not_text(api_name: str, value: Any) -> Problem:

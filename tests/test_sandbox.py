@@ -23,8 +23,12 @@ def _inputs(*events: UserEvent) -> dict[str, Any]:
 
 
 def _post(sandbox: Sandbox, body: bytes) -> httpx.Response:
+    """Post a body with the headers that the API wants."""
+    form = {"grant_type": "client_credentials", "client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
     with httpx.Client(transport=sandbox) as http:
-        return http.post(sandbox.endpoint, content=body)
+        token = http.post(sandbox.token_endpoint, data=form).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}", "x-api-target-id": sandbox.target_id}
+        return http.post(sandbox.endpoint, content=body, headers=headers)
 
 
 def _error(*events: UserEvent) -> dict[str, Any]:
