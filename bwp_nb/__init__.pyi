@@ -1,5 +1,8 @@
 from . import documented as documented
+from . import plots as plots
+from . import traffic as traffic
 from .answer import Receipt as Receipt
+from .classifications import CLASSIFICATIONS as CLASSIFICATIONS
 from .client import Client as Client
 from .connection import connect as connect
 from .errors import Blame as Blame
@@ -8,6 +11,7 @@ from .errors import InvalidEvent as InvalidEvent
 from .errors import MutationRejected as MutationRejected
 from .errors import Problem as Problem
 from .errors import RequestFailed as RequestFailed
+from .errors import explain as explain
 from .event import EVENT_TYPES as EVENT_TYPES
 from .event import UserEvent as UserEvent
 from .faults import Fault as Fault

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bwp_nb.errors import Blame
+from bwp_nb.event import rule
 
 _PATH = r"\bevents\[(?P<index>[0-9]{1,9})\][/.](?P<field>\w+)"
 
@@ -20,7 +21,7 @@ def blame(messages: Sequence[str], events: Sequence[dict[str, Any]]) -> list[Bla
     """
     named = {place for message in messages for place in _named(message, events)}
     return [
-        Blame(index, str(event.get("eventId")), field, str(event[field]))
+        Blame(index, str(event.get("eventId")), field, str(event[field]), rule(field))
         for index, event in enumerate(events)
         for field in event
         if (index, field) in named

@@ -37,6 +37,7 @@ _VALIDATION = "ValidationError"
 class Client:
     """Sends events through one httpx transport, a `Sandbox` or one that reaches a server, and keeps a `history`.
 
+    `last_error` is the latest error that a call raised, so that it can be looked at: `bwp.explain(client.last_error)`.
     An attempt takes at most `timeout` seconds, a call what `retries` allows. `clock` and `new_id` give `new_event` its
     times and ids. Close it, or use it in a `with` statement; threads may share it.
     """
@@ -60,6 +61,7 @@ class Client:
         self.retries = retries or Retries()
         self.timeout = timeout
         self.history = History()
+        self.last_error: BwpError | None = None
         self._quota = RetryQuota(RETRY_QUOTA)
         self._auth = auth
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "x-api-version": API_VERSION}
@@ -133,7 +135,7 @@ class Client:
             call.outcome = "answered"
             return given
         except BwpError as error:
-            call.error = error
+            call.error = self.last_error = error
             raise
         finally:
             self.history.add(call.exchange())
@@ -149,7 +151,7 @@ class Client:
             call.outcome = found.state
             return replace(found, attempts=call.attempts, elapsed=call.elapsed)
         except BwpError as error:
-            call.error = error
+            call.error = self.last_error = error
             raise
         finally:
             self.history.add(call.exchange())

@@ -8,11 +8,17 @@
 Their messages are one paragraph of deterministic text. What a server or a user wrote is escaped and cut in them.
 """
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from dataclasses import field as dataclass_field
+from typing import TYPE_CHECKING, Any
 
 from bwp_nb.classifications import RETRYABLE, Classification, classification
+from bwp_nb.sources import pages
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def quoted(value: object) -> str:
@@ -48,12 +54,16 @@ class Problem:
 
 @dataclass(frozen=True)
 class Blame:
-    """One sent value that a refusal names: which event (from 0), its id, the API's name of the field, the value."""
+    """One sent value that a refusal names: which event (from 0), its id, the API's name of the field, the value.
+
+    `rule` says what is known to be asked of the field, and who says so.
+    """
 
     index: int
     event_id: str
     field: str
     value: str
+    rule: str = dataclass_field(default="", repr=False, compare=False)
 
 
 class BwpError(Exception):
@@ -77,6 +87,20 @@ class BwpError(Exception):
         """One of the five states in which an event can end."""
         return "unknown" if self.may_have_arrived else "failed"
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return what went wrong as rows of text for a table: one for each event and field, where they are known."""
+        return [_row(what=str(self), advice="")]
+
+    def _repr_html_(self) -> str:
+        """Return the rows as an HTML table in which nobody's text is more than text."""
+        rows = self.rows()
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
+        )
+        caption = f"{type(self).__name__}: the events are {self.state}"
+        return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
     def _what_became(self, otherwise: str) -> str:
         """Return why it ended and what became of the events."""
         if self.may_have_arrived:
@@ -95,6 +119,17 @@ class InvalidEvent(BwpError):
     def state(self) -> str:
         """Always `invalid`."""
         return "invalid"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each problem."""
+        advice = "Mend it and send again, or pass check=False to see what the API says."
+        return [
+            _row(
+                what=problem.message, advice=advice, rule=problem.rule,
+                event=problem.index, field=problem.field, value=quoted(problem.value),
+            )
+            for problem in self.problems
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         count = len(self.problems)
@@ -118,6 +153,16 @@ class RequestFailed(BwpError):
         self.retryable = retryable
         self.may_have_arrived = may_have_arrived
         super().__init__(message)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row: no event can be told from the others."""
+        if self.may_have_arrived:
+            advice = "Send them again with the same ids."
+        elif self.retryable:
+            advice = "Send them again later."
+        else:
+            advice = "Look at where the client points and what stands between it and the API."
+        return [_row(what=f"{self.args[0]} {self.gave_up}".strip(), advice=advice)]
 
     def __str__(self) -> str:
         return f"{self.args[0]} {self._what_became('The events were not accepted')}"
@@ -149,18 +194,57 @@ class MutationRejected(BwpError):
         """One of `rejected`, `failed` and, if an earlier attempt's answer was lost, `unknown`."""
         return super().state if self.retryable or self.may_have_arrived else "rejected"
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each value that is blamed; one for each error if the text blames none."""
+        if not self.blame:
+            found = zip(self.errors, self.classifications, strict=True)
+            return [_row(what=_said(error), advice=kind.advice, rule=kind.certainty) for error, kind in found]
+        return [
+            _row(
+                what=_said(self.errors[0]), advice=self.classifications[0].advice, rule=blame.rule,
+                event=blame.index, event_id=readable(blame.event_id, 80), field=blame.field, value=quoted(blame.value),
+            )
+            for blame in self.blame
+        ]  # fmt: skip
+
     def __str__(self) -> str:
-        said = "; ".join(readable(str(error.get("message", error))) for error in self.errors[:3])
+        said = "; ".join(_said(error) for error in self.errors[:3])
         kind = self.classifications[0]
-        refused = f"The API refused the request ({readable(kind.name, 40)}): {said} {self._blamed()}"
+        refused = f"The API refused the request ({readable(kind.name, 40)}): {said.rstrip('. ')}. {self._blamed()}"
         return f"{refused} {kind.advice} {self._what_became('None of the events was accepted')}"
 
     def _blamed(self) -> str:
         if not self.blame:
             return "The text does not tell which event it means."
-        named = "; ".join(
-            f"event {blame.index} ({readable(blame.event_id, 40)}), {blame.field} {quoted(blame.value)}"
-            for blame in self.blame[:5]
-        )
+        named = "; ".join(_named(blame) for blame in self.blame[:5])
         more = f"; and {len(self.blame) - 5} more, all in .blame" if len(self.blame) > 5 else ""
         return f"It names {named}{more}."
+
+
+def explain(error: BwpError) -> "pd.DataFrame":
+    """Return what went wrong as a table: event, field, value, what was said, the rule, its pages, the advice."""
+    import pandas as pd
+
+    return pd.DataFrame(error.rows())
+
+
+def _named(blame: Blame) -> str:
+    rule = f", which must be {blame.rule}" if blame.rule else ""
+    return f"event {blame.index} ({readable(blame.event_id, 40)}), {blame.field} {quoted(blame.value)}{rule}"
+
+
+def _said(error: dict[str, Any]) -> str:
+    return readable(str(error.get("message", error)))
+
+
+def _row(what: str, advice: str, rule: str = "", **place: Any) -> dict[str, Any]:
+    return {
+        "event": place.get("event", "") if place.get("event") is not None else "",
+        "event_id": place.get("event_id", ""),
+        "field": place.get("field", ""),
+        "value": place.get("value", ""),
+        "what": what,
+        "rule": rule,
+        "source": " ".join(pages(rule)),
+        "advice": advice,
+    }

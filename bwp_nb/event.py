@@ -36,13 +36,26 @@ PROPERTY_NAMES = (
     "page_type",
 )
 
-_LENGTH_RULE = "{} to {} characters (documented: UE; counted in UTF-16 units: inferred)"
-_TIME_RULE = "UTC date-time of RFC 3339 that ends in Z (documented: SCH-new; that offsets are refused: inferred)"
-_CLIENT_TYPE_RULE = f"one of {', '.join(CLIENT_TYPES)} (documented: SCH-new)"
 _TEXT_RULE = "text (documented: UE)"
+_LENGTH_RULE = "{} to {} characters long (documented: UE; that they are counted in UTF-16 units: inferred)"
 
 #: The one rule that cannot be broken even on purpose.
 UNICODE_RULE = "text that UTF-8 can write (JSON, RFC 8259)"
+
+#: What is asked of each field, and who says so; of any other field only that it is text.
+RULES = {
+    "eventType": _LENGTH_RULE.format(*LENGTHS["eventType"]),
+    "eventId": "text; the guide asks for a UUID version 4 (documented: SCH-new), an example sends another text (SEND)",
+    "eventTime": "a UTC date-time of RFC 3339 that ends in Z (documented: SCH-new; that offsets are refused: inferred)",
+    "clientType": f"one of {', '.join(CLIENT_TYPES)} (documented: SCH-new)",
+    "schemaName": _LENGTH_RULE.format(*LENGTHS["schemaName"]),
+}
+
+
+def rule(api_name: str) -> str:
+    """Return what is asked of a field, and who says so."""
+    return RULES.get(api_name, _TEXT_RULE)
+
 
 _TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -142,14 +155,14 @@ def _utc(moment: datetime) -> str:
             f"{quoted(moment)} has no time zone, so it names no instant. Give it one: "
             "value.replace(tzinfo=datetime.UTC), or for pandas value.tz_localize('UTC'), if it is meant in UTC"
         )
-        raise InvalidEvent([Problem("eventTime", moment, _TIME_RULE, advice)])
+        raise InvalidEvent([Problem("eventTime", moment, rule("eventTime"), advice)])
     try:
         utc = moment.astimezone(UTC)
         if utc.year > MAXYEAR:  # which a pandas Timestamp reaches where a datetime overflows
             raise OverflowError
     except OverflowError:
         advice = f"{quoted(moment)} lies outside the years 1 to 9999 once it is in UTC"
-        raise InvalidEvent([Problem("eventTime", moment, _TIME_RULE, advice)]) from None
+        raise InvalidEvent([Problem("eventTime", moment, rule("eventTime"), advice)]) from None
     timespec = "milliseconds" if utc.microsecond >= 1000 else "seconds"
     return utc.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
@@ -182,11 +195,11 @@ def _problems(event: UserEvent) -> Iterator[Problem]:
     yield from _length_problems("eventType", event.event_type)
     if not _is_utc_time(event.event_time):
         message = f"{quoted(event.event_time)} is no UTC date-time such as '2023-12-03T10:15:30Z'"
-        yield Problem("eventTime", event.event_time, _TIME_RULE, message)
+        yield Problem("eventTime", event.event_time, rule("eventTime"), message)
     if event.client_type not in CLIENT_TYPES:
-        older = ", a name from an older guide" if event.client_type in _OLDER_CLIENT_TYPES else ""
-        message = f"{quoted(event.client_type)}{older} is not one of {', '.join(CLIENT_TYPES)}"
-        yield Problem("clientType", event.client_type, _CLIENT_TYPE_RULE, message)
+        older = "a name from an older guide, " if event.client_type in _OLDER_CLIENT_TYPES else ""
+        message = f"{quoted(event.client_type)} is {older}not one of {', '.join(CLIENT_TYPES)}"
+        yield Problem("clientType", event.client_type, rule("clientType"), message)
     if event.schema_name is not None:
         yield from _length_problems("schemaName", event.schema_name)
 

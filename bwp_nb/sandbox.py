@@ -25,6 +25,7 @@ from graphql import (
     GraphQLSchema,
     GraphQLSyntaxError,
     InputValueDefinitionNode,
+    Source,
     build_schema,
     execute_sync,
     get_directive_values,
@@ -269,9 +270,11 @@ class Sandbox(httpx.BaseTransport):
     ) -> ExecutionResult:
         try:
             document = parse(query, max_tokens=_MAX_TOKENS)
+            errors = validate(_schema(), document)
         except GraphQLSyntaxError as error:
             return ExecutionResult(None, [error])
-        errors = validate(_schema(), document)
+        except RecursionError:
+            return ExecutionResult(None, [GraphQLSyntaxError(Source(""), 0, "The text is nested too deeply")])
         if errors:
             return ExecutionResult(None, errors)
 

@@ -12,6 +12,7 @@ import bwp_nb
 PUBLIC = [
     "Blame",
     "BwpError",
+    "CLASSIFICATIONS",
     "Client",
     "Difference",
     "EVENT_TYPES",
@@ -29,7 +30,10 @@ PUBLIC = [
     "compare",
     "connect",
     "documented",
+    "explain",
     "faults",
+    "plots",
+    "traffic",
 ]
 HEAVY = ["pandas", "numpy", "matplotlib", "ipywidgets", "IPython", "graphql", "httpx", "tenacity"]
 

@@ -174,6 +174,7 @@ def test_a_deeply_nested_body_does_not_break_the_sandbox(body: bytes) -> None:
         (QUERY, "ValidationError"),
         ("query a {nothing} query b {nothing}", "ValidationError"),
     ],
+    ids=lambda value: value[:20],
 )
 def test_what_does_not_fit_the_schema_is_not_executed_and_labelled(query: str, classification: str) -> None:
     """No data, the classification a plain text, and the label on every error."""
