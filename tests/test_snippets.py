@@ -1,0 +1,276 @@
+"""The same request as text for other tools, each run by its real tool, and read back from what people paste."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import bwp_nb as bwp
+from bwp_nb import snippets
+
+TOKEN = "a-token-of-the-environment"  # noqa: S105
+NASTY = "a 'quoted' \"text\"\nwith a line break, \U0001f600, $(rm -rf), `id`, $HOME, !!, %s and a \\ backslash\\n"
+EVENT = bwp.UserEvent(
+    "page-load",
+    "11c7e59a-d462-4254-bc7e-3e44528ef6d0",
+    "2023-12-03T10:15:30Z",
+    "WEBSITE_CLIENT",
+    "1.0",
+    additional_properties={"current_url": NASTY, "@file": "@/etc/hostname", NASTY: "", "": "'"},
+)
+MUTATION = bwp.Mutation([EVENT, bwp.UserEvent("click", "2", "2024-05-31T13:15:30Z", "SERVER_CLIENT", "'", "a b", "@")])
+
+TEXTS = st.text(max_size=12) | st.sampled_from([NASTY, "@file", "'", "\\", "\\\n", "$'", "\r\n", "curl", "UserEvent()"])
+MUTATIONS = st.builds(
+    bwp.Mutation,
+    st.lists(
+        st.builds(
+            bwp.UserEvent,
+            *[TEXTS] * 5,
+            schema_name=st.none() | TEXTS,
+            schema_version=st.none() | TEXTS,
+            additional_properties=st.dictionaries(TEXTS, TEXTS, max_size=3),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+)
+
+
+class Served:
+    """A sandbox behind a socket, for programs that are no Python: it also keeps the headers that came."""
+
+    def __init__(self) -> None:
+        self.sandbox = bwp.Sandbox()
+        self.headers: list[dict[str, str]] = []
+        served = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                content = self.rfile.read(int(self.headers["Content-Length"]))
+                served.headers.append({name.lower(): value for name, value in self.headers.items()})
+                request = httpx.Request("POST", served.sandbox.endpoint, content=content)
+                response = served.sandbox.handle_request(request)
+                self.send_response(response.status_code)
+                self.send_header("Content-Length", str(len(response.content)))
+                self.end_headers()
+                self.wfile.write(response.content)
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}/graphql"
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """Serve a sandbox that any program reaches."""
+    served = Served()
+    thread = threading.Thread(target=served.server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield served
+    served.server.shutdown()
+    served.server.server_close()
+    thread.join()
+
+
+def run(*command: str) -> str:
+    """Run a program as somebody would who has the token in the environment, and return what it prints."""
+    environment = {**os.environ, "BWP_ACCESS_TOKEN": TOKEN, "BWP_TARGET_ID": "bp-1", "no_proxy": "127.0.0.1"}
+    result = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout
+
+
+def arrived(sandbox: bwp.Sandbox) -> Any:
+    """Return the variables of the one request that arrived."""
+    (request,) = sandbox.requests
+    return json.loads(request["body"])["variables"]
+
+
+def test_curl_itself_delivers_any_text_unchanged(served: Served) -> None:
+    """The cURL line, run by a shell, sends the very payload, with token and target from the environment."""
+    answer = run("bash", "-c", snippets.curl(MUTATION, served.endpoint).replace("curl", "curl --silent", 1))
+    assert json.loads(answer) == {"data": {"sendUserEvents": {"status": "successful"}}}
+    assert json.loads(served.sandbox.requests[0]["body"]) == MUTATION.payload
+    assert {
+        name: served.headers[0][name] for name in ("authorization", "content-type", "x-api-target-id", "x-api-version")
+    } == {
+        "authorization": f"Bearer {TOKEN}",
+        "content-type": "application/json",
+        "x-api-target-id": "bp-1",
+        "x-api-version": "2024-11-01",
+    }
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(mutation=MUTATIONS)
+def test_no_text_makes_a_shell_run_or_change_anything(served: Served, mutation: bwp.Mutation) -> None:
+    """Whatever the values, the shell hands the payload to curl as it is."""
+    run("bash", "-c", snippets.curl(mutation, served.endpoint).replace("curl", "curl --silent", 1))
+    assert json.loads(served.sandbox.requests[-1]["body"]) == mutation.payload
+
+
+def test_a_fresh_python_with_httpx_delivers_any_text_unchanged(served: Served) -> None:
+    """The httpx program sends the very payload, with token and target from the environment."""
+    printed = run(sys.executable, "-c", snippets.python_httpx(MUTATION, served.endpoint))
+    assert printed == "{'data': {'sendUserEvents': {'status': 'successful'}}}\n"
+    assert json.loads(served.sandbox.requests[0]["body"]) == MUTATION.payload
+    assert (served.headers[0]["authorization"], served.headers[0]["x-api-target-id"]) == (f"Bearer {TOKEN}", "bp-1")
+
+
+def test_a_fresh_python_with_bwp_nb_delivers_any_text_unchanged() -> None:
+    """The bwp_nb program sends the very payload to its sandbox."""
+    tell = "import json\nprint(json.dumps(client.sandbox.requests[0]['body']))\n"
+    receipt, body = run(sys.executable, "-c", snippets.python_bwp_nb(MUTATION) + tell).splitlines()
+    assert receipt.startswith("Receipt(status='successful', events=2")
+    assert json.loads(json.loads(body)) == MUTATION.payload
+
+
+def test_what_our_checks_refuse_is_sent_by_the_bwp_nb_program_all_the_same() -> None:
+    """The documentation's refused example is refused by the sandbox, not by the program."""
+    mutation = bwp.Mutation.parse(bwp.documented.INVALID_EVENT_TIME.request)
+    code = snippets.python_bwp_nb(mutation)
+    scope: dict[str, Any] = {}
+    with pytest.raises(bwp.MutationRejected):
+        exec(code, scope)  # noqa: S102
+    assert [rejected["event"] for rejected in scope["client"].sandbox.rejected] == [mutation.events[0].input]
+
+
+@pytest.mark.parametrize("form", ["GraphQL", "JSON body"])
+def test_the_graphql_forms_deliver_any_text_unchanged(form: str) -> None:
+    """Sent as they stand, the inline text and the body's two parts put the same events into the sandbox."""
+    text = snippets.every(MUTATION)[form]
+    parts = json.loads(text) if form == "JSON body" else {"query": text}
+    client = bwp.connect()
+    client.execute(**parts)
+    assert client.sandbox is not None
+    assert client.sandbox.accepted == [event.input for event in MUTATION.events]
+
+
+@settings(deadline=None)
+@given(mutation=MUTATIONS)
+def test_every_form_reads_back_as_the_same_request(mutation: bwp.Mutation) -> None:
+    """Pasting any form of a request gives that request, whatever its texts."""
+    read = {form: bwp.Mutation.parse(text) for form, text in snippets.every(mutation).items()}
+    assert read == dict.fromkeys(read, mutation)
+
+
+def test_tokens_stand_in_a_snippet_by_name_only() -> None:
+    """No form holds a value for the token, and those that need one say where it comes from."""
+    texts = snippets.every(MUTATION)
+    assert {form for form, text in texts.items() if "BWP_ACCESS_TOKEN" in text} == {"cURL", "Python with httpx"}
+    assert "# Needs BWP_ACCESS_TOKEN and BWP_TARGET_ID in the environment." in texts["cURL"]
+    assert '"Authorization: Bearer $BWP_ACCESS_TOKEN"' in texts["cURL"]
+    assert "os.environ['BWP_ACCESS_TOKEN']" in texts["Python with httpx"]
+
+
+def test_a_snippet_for_a_sandbox_says_that_nothing_else_reaches_it() -> None:
+    """A sandbox inside Python has no address for curl, and the snippet says so."""
+    assert "sandbox.invalid is a sandbox inside Python" in snippets.curl(MUTATION, bwp.Sandbox.endpoint)
+    assert "sandbox" not in snippets.curl(MUTATION)
+
+
+BODY = json.dumps(bwp.Mutation([EVENT]).payload)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "curl -sS -X POST https://x.example/graphql -H 'Content-Type: application/json' -d {}",
+        "$ curl https://x.example/graphql --data={}",
+        "!curl https://x.example/graphql \\\n  --json {}",
+        "curl.exe https://x.example/graphql \\\r\n  --data-binary {} \\\r\n",
+        "# Needs a token.\n\ncurl 'https://x.example/graphql' --compressed -sd {}",
+        'curl "https://x.example/graphql" -H "Authorization: Bearer $TOKEN" -d{} -u "$(whoami)"',
+        "curl -H -d -A --data --data-ascii {} https://x.example/graphql",
+    ],
+)
+def test_a_curl_line_is_read_however_its_data_is_given(line: str) -> None:
+    """Short, long and joined options, prompts, comments and continued lines all give the request."""
+    assert bwp.Mutation.parse(line.format(snippets.shlex.quote(BODY))) == bwp.Mutation([EVENT])
+
+
+def test_a_curl_line_copied_from_a_browser_is_read() -> None:
+    """Browsers quote as $'…', with escapes; an emoji comes as two halves."""
+    escaped = "".join(
+        c if c.isascii() and c.isprintable() and c not in "'\\" else _browser_escape(c)
+        for c in json.dumps(bwp.Mutation([EVENT]).payload, ensure_ascii=False)
+    )
+    line = f"curl 'https://x.example/graphql' \\\n  -H 'accept: */*' \\\n  --data-raw $'{escaped}' ;"
+    assert "\\ud83d\\ude00" in line
+    assert bwp.Mutation.parse(line) == bwp.Mutation([EVENT])
+
+
+def _browser_escape(character: str) -> str:
+    if character in "'\\\n":
+        return {"'": "\\'", "\\": "\\\\", "\n": "\\n"}[character]
+    halves = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{halves[at : at + 4]}" for at in range(0, len(halves), 4))
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash to compare with")
+@settings(max_examples=20, deadline=None)
+@given(words=st.lists(st.text("ab'\"\\ $`@é\n{}nxu01", max_size=6), min_size=1, max_size=4))
+def test_words_are_split_as_the_shell_splits_them(words: list[str]) -> None:
+    """What the shell quotes in either way is split into the same words."""
+    from bwp_nb import pasted
+
+    quoted = run("bash", "-c", 'printf "%q " "$@"', "bash", *words)
+    assert [word for word, _ in pasted._words(quoted)] == words
+
+
+def test_double_quotes_are_read_as_the_shell_reads_them() -> None:
+    """Inside double quotes a backslash escapes four characters, and joins a continued line."""
+    body = BODY.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
+    assert bwp.Mutation.parse(f'curl -d "\\\n{body}" https://x.example') == bwp.Mutation([EVENT])
+
+
+@pytest.mark.parametrize(
+    ("pasted", "reason"),
+    [
+        ("curl https://x.example -d @body.json", "its body stands in the file 'body.json', which is not read"),
+        ("curl https://x.example --json @-", "its body stands in standard input, which is not read"),
+        ("curl https://x.example", "it is a cURL line without --data, so it posts nothing"),
+        ("curl https://x.example --data", "its --data is followed by nothing"),
+        ("curl https://x.example -d '{", "a quotation mark in it is not closed"),
+        ('curl https://x.example -d "$BODY"', "its body holds a $ or a ` that only a shell could fill in"),
+        ("curl https://x.example -d $(cat body)", "its body holds a $ or a ` that only a shell could fill in"),
+        ('curl ^"https://x.example^" -d ^"{}^"', "it is quoted for the Windows command prompt"),
+        ("bwp.UserEvent('click')", "the UserEvent on line 1 has arguments without a name"),
+        ("UserEvent(event_type=f())", "its event_type on line 1 is no plain value, and pasted code is read, never run"),
+        ("httpx.post(url, json=payload)", "its json on line 1 is no plain value"),
+        ("UserEvent(event_type='click', size=1)", "unexpected keyword argument 'size'"),
+        ("UserEvent(event_type='click')", "missing 4 required positional arguments"),
+        ("UserEvent(event_type=1, event_id='', event_time='', client_type='', client_version='')", "must be text"),
+    ],
+)
+def test_a_pasted_text_that_cannot_be_read_says_why(pasted: str, reason: str) -> None:
+    """The reason names what stands in the way."""
+    with pytest.raises(bwp.InvalidEvent) as caught:
+        bwp.Mutation.parse(pasted)
+    assert reason in str(caught.value)
+
+
+def test_pasted_python_is_never_run(tmp_path: Any) -> None:
+    """Code beside the values has no effect."""
+    mark = tmp_path / "mark"
+    code = f"open({str(mark)!r}, 'w')\n{snippets.python_bwp_nb(MUTATION)}"
+    assert bwp.Mutation.parse(code) == MUTATION
+    assert not mark.exists()
+
+
+def test_the_repr_of_events_reads_back() -> None:
+    """What a notebook shows of an event can be pasted."""
+    assert bwp.Mutation.parse(repr(list(MUTATION.events))) == MUTATION
