@@ -1,0 +1,78 @@
+"""Who may import whom."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import bwp_nb
+
+ROOT = Path(bwp_nb.__file__).parent
+
+#: The modules of this package that each one may import: at its head, inside a function, or for types only.
+MAY_IMPORT: dict[str, set[str]] = {
+    "bwp_nb": set(),
+    "bwp_nb.blame": {"bwp_nb.errors"},
+    "bwp_nb.client": {"bwp_nb.blame", "bwp_nb.errors", "bwp_nb.event", "bwp_nb.mutation", "bwp_nb.sandbox"},
+    "bwp_nb.documented": set(),
+    "bwp_nb.errors": set(),
+    "bwp_nb.event": {"bwp_nb.errors"},
+    "bwp_nb.history": set(),
+    "bwp_nb.mutation": {"bwp_nb.errors", "bwp_nb.event"},
+    "bwp_nb.sandbox": set(),
+}
+
+
+def _modules() -> dict[str, Path]:
+    """Return every module by its dotted name."""
+    paths = {".".join(path.relative_to(ROOT.parent).with_suffix("").parts): path for path in ROOT.rglob("*.py")}
+    return {name.removesuffix(".__init__"): path for name, path in paths.items()}
+
+
+def _imported(module: str, path: Path) -> Iterator[str]:
+    """Yield the dotted names that a module imports, wherever it does."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*parents, *([node.module] if node.module else [])])
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def _own(name: str, modules: dict[str, Path]) -> str | None:
+    """Return the module of ours that an imported name is or stands in, if any."""
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def _found() -> dict[str, set[str]]:
+    modules = _modules()
+    return {
+        module: {own for name in _imported(module, path) if (own := _own(name, modules))}
+        for module, path in modules.items()
+    }
+
+
+def test_every_module_imports_exactly_what_the_table_says() -> None:
+    """A new import is a decision, made here."""
+    assert MAY_IMPORT == _found()
+
+
+def test_imports_point_one_way() -> None:
+    """No module imports one that imports it."""
+    assert len(MAY_IMPORT) == len([*TopologicalSorter(MAY_IMPORT).static_order()])
+
+
+def test_the_sandbox_shares_no_code_with_what_builds_and_sends() -> None:
+    """It is a second reading of the documentation, or the tests that compare the two prove nothing."""
+    assert not _found()["bwp_nb.sandbox"] & {"bwp_nb.event", "bwp_nb.mutation", "bwp_nb.client"}
+
+
+def test_only_the_client_and_the_sandbox_know_of_http() -> None:
+    """One module talks to the network, one plays it."""
+    modules = _modules()
+    speakers = {name for name, path in modules.items() if "httpx" in {n.split(".")[0] for n in _imported(name, path)}}
+    assert {"bwp_nb.client", "bwp_nb.sandbox"} == speakers
