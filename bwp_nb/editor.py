@@ -1,0 +1,361 @@
+"""The controls of one event in a form."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import ipywidgets as widgets
+
+from bwp_nb import look
+from bwp_nb.errors import InvalidEvent, Problem, quoted
+from bwp_nb.event import EVENT_TYPES, PROPERTY_NAMES, TEXT_FIELDS, UserEvent
+from bwp_nb.fields import Field, fields
+
+#: Values that documentation pages show, for fields that take any text (SCH-new, SEND, UE).
+SUGGESTED = {
+    "event_type": EVENT_TYPES,
+    "schema_name": (
+        "sfcc-schema",
+        "clickstream-common-attributes-schema",
+        "clickstream-all-events-all-attributes-schema",
+    ),
+}
+_ANOTHER = "another text …"
+_LABEL = {"description_width": "124px"}
+_ONCE_RULE = "one value for each name (our own rule: whether the API takes a name twice is unknown)"
+_NAME_RULE = "a property has a name (our own rule: whether the API takes an empty one is unknown)"
+
+Shown = Callable[[Callable[[], object]], Callable[[object], None]]
+
+
+class Control:
+    """One field: its input, its help, its problems. `input` is where the text is typed."""
+
+    def __init__(self, field: Field, text: str | None, more: Iterable[Any] = ()) -> None:
+        self.field = field
+        self.input = self._input(text or "")
+        self.problems = look.classed(widgets.HTML())
+        more_help = look.classed(widgets.HTML(look.help_text(field)), "bwp-help")
+        row = look.classed(widgets.HBox([*self._inputs(), *more, more_help]), "bwp-row")
+        self.view = look.classed(widgets.VBox([row, self.problems]), "bwp-field")
+        self.show([])
+
+    @property
+    def label(self) -> str:
+        """The API's name, with a star if it is required."""
+        return f"{self.field.api_name} *" if self.field.required else self.field.api_name
+
+    @property
+    def text(self) -> str | None:
+        """The text to send, None if the field is left out."""
+        return str(self.input.value)
+
+    def focus(self) -> None:
+        """Put the cursor there."""
+        self.input.focus()
+
+    def show(self, problems: list[Problem]) -> None:
+        """Show these problems beside the field, and no others."""
+        self.problems.value = look.problems(problems)
+        look.shown(self.problems, visible=bool(problems))
+
+    def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
+        """Call `edited` at every edit."""
+        self.input.observe(shown(edited), "value")
+
+    def _input(self, text: str) -> Any:
+        return look.classed(widgets.Text(text, description=self.label, style=_LABEL), "bwp-grow")
+
+    def _inputs(self) -> list[Any]:
+        return [self.input]
+
+
+class Choice(Control):
+    """A field with known values that takes another text all the same."""
+
+    def _input(self, text: str) -> Any:
+        known = self.field.choices or SUGGESTED[self.field.name]
+        options = [*known, _ANOTHER]
+        value = text if text in known else _ANOTHER
+        self.choice = look.classed(
+            widgets.Dropdown(options=options, value=value, description=self.label, style=_LABEL), "bwp-grow"
+        )
+        another = widgets.Text(text, placeholder="any text", description=f"another {self.field.api_name}")
+        another.style.description_width = "initial"
+        return look.classed(another, "bwp-grow")
+
+    def _inputs(self) -> list[Any]:
+        self._settle()
+        return [self.choice, self.input]
+
+    def focus(self) -> None:
+        """Put the cursor there."""
+        (self.input if self.choice.value == _ANOTHER else self.choice).focus()
+
+    def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
+        """Call `edited` at every edit."""
+        self.choice.observe(shown(self._chosen), "value")
+        self.input.observe(shown(self._settle), "value")
+        super().watch(shown, edited)
+
+    def _chosen(self) -> None:
+        if self.choice.value != _ANOTHER:
+            self.input.value = self.choice.value
+        self._settle()
+
+    def _settle(self) -> None:
+        """Let the choice follow the text; while another text is typed, it stays at that."""
+        if self.choice.value not in (_ANOTHER, self.input.value):
+            self.choice.value = _ANOTHER
+        look.shown(self.input, visible=self.choice.value == _ANOTHER)
+
+
+class Optional(Control):
+    """A field that is left out unless it holds a text; ticked, even an empty text is sent."""
+
+    def __init__(self, field: Field, text: str | None) -> None:
+        tick = widgets.Checkbox(text is not None, description=f"send {field.api_name}", indent=False)
+        tick.layout.width = "auto"
+        self.sent = tick
+        super().__init__(field, text, [tick])
+
+    @property
+    def text(self) -> str | None:
+        """The text to send, None if the field is left out."""
+        return str(self.input.value) if self.sent.value else None
+
+    def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
+        """Call `edited` at every edit."""
+        self.input.observe(shown(self._settle), "value")
+        super().watch(shown, edited)
+        self.sent.observe(shown(edited), "value")
+
+    def _settle(self) -> None:
+        self.sent.value = bool(self.input.value)
+
+    def _input(self, text: str) -> Any:
+        suggested = SUGGESTED.get(self.field.name, ())
+        box = widgets.Combobox(
+            value=text, options=suggested, placeholder="left out", description=self.label, style=_LABEL
+        )
+        return look.classed(box, "bwp-grow")
+
+
+class Moment(Control):
+    """The event time: as text, which may be anything, and as a picker in UTC, which follows it and leads it."""
+
+    def __init__(self, field: Field, text: str | None, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self.picker = widgets.NaiveDatetimePicker(value=_moment(text or ""), description="in UTC")
+        self.picker.style.description_width = "initial"
+        self.picker.layout.width = "auto"
+        self.now = widgets.Button(description="Now", tooltip="Set the time to this moment")
+        super().__init__(field, text, [self.picker, self.now])
+
+    def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
+        """Call `edited` at every edit."""
+        self.picker.observe(shown(self._picked), "value")
+        self.input.observe(shown(self._typed), "value")
+        self.now.on_click(shown(self._set_now))
+        super().watch(shown, edited)
+
+    def _picked(self) -> None:
+        picked = self.picker.value
+        if picked is not None and picked != _moment(self.input.value):
+            self.input.value = picked.isoformat(timespec="milliseconds" if picked.microsecond else "seconds") + "Z"
+
+    def _typed(self) -> None:
+        typed = _moment(self.input.value)
+        if typed is not None:
+            self.picker.value = typed
+
+    def _set_now(self) -> None:
+        self.picker.value = self._now().astimezone(UTC).replace(tzinfo=None, microsecond=0)
+
+
+class Property:
+    """One additional property: its name, of which any is allowed, and its value."""
+
+    def __init__(self, name: str = "", value: str = "") -> None:
+        self.name = widgets.Combobox(value=name, options=PROPERTY_NAMES, description="property", style=_LABEL)
+        self.value = widgets.Textarea(value, rows=1, description="value")
+        self.value.style.description_width = "initial"
+        self.value.layout.height = "auto"
+        self.remove = widgets.Button(description="Remove", tooltip="Remove this property")
+        self.problems = widgets.HTML()
+        parts = [look.classed(self.name, "bwp-grow"), look.classed(self.value, "bwp-grow"), self.remove]
+        self.view = widgets.VBox([look.classed(widgets.HBox(parts), "bwp-row"), self.problems])
+        look.classed(self.view, "bwp-field")
+        self.show([])
+
+    @property
+    def field(self) -> str:
+        """How a `Problem` calls it."""
+        return f"additionalProperties[{self.name.value!a:.80}]"
+
+    def focus(self) -> None:
+        """Put the cursor there."""
+        self.name.focus()
+
+    def show(self, problems: list[Problem]) -> None:
+        """Show these problems beside the property, and no others."""
+        self.problems.value = look.problems(problems)
+        look.shown(self.problems, visible=bool(problems))
+
+
+class EventEditor:
+    """The controls of one event. Each field's input has the field's name, such as `event_time`; so do the buttons.
+
+    `edited` is called at every edit, `new_id` and `now` give ids and times.
+    """
+
+    event_type: Any
+    event_id: Any
+    event_time: Any
+    client_type: Any
+    client_version: Any
+    schema_name: Any
+    schema_version: Any
+
+    def __init__(
+        self,
+        values: Mapping[str, str | None],
+        properties: Iterable[tuple[str, str]],
+        *,
+        shown: Shown,
+        edited: Callable[[], object],
+        new_id: Callable[[], str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._shown, self._edited, self._new_id = shown, edited, new_id
+        self.new_id = widgets.Button(description="New id", tooltip="Put a new id in place of this one")
+        self.new_id.on_click(shown(self._take_new_id))
+        self.controls = {
+            field.api_name: self._control(field, values[field.name], now)
+            for field in fields()
+            if field.name in TEXT_FIELDS
+        }
+        for control in self.controls.values():
+            setattr(self, control.field.name, control.input)
+            control.watch(shown, edited)
+        self.duplicate, self.up, self.down, self.remove = (
+            widgets.Button(description=name) for name in ("Duplicate", "Up", "Down", "Remove")
+        )
+        self.add_property = widgets.Button(description="Add a property")
+        self.add_property.on_click(shown(self._add_property))
+        self.properties = [self._property(*pair) for pair in properties]
+        self._property_rows = widgets.VBox()
+        self._heading = look.classed(widgets.HTML(), "bwp-grow")
+        self._other_problems = widgets.HTML()
+        self.view = look.classed(widgets.VBox(self._parts()), "bwp-card")
+        self._lay_out_properties()
+
+    @property
+    def values(self) -> dict[str, str | None]:
+        """The text of each field, None where it is left out."""
+        return {control.field.name: control.text for control in self.controls.values()}
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The additional properties as they stand, names that stand twice included."""
+        return [(row.name.value, row.value.value) for row in self.properties]
+
+    @property
+    def event(self) -> UserEvent:
+        """The event as it will be sent; raises `InvalidEvent` where a property's name stands twice."""
+        names = [name for name, _ in self.pairs]
+        twice = [row for row in self.properties if names.count(row.name.value) > 1]
+        if twice:
+            raise InvalidEvent([_stands_twice(row) for row in twice])
+        return UserEvent(**self.values, additional_properties=dict(self.pairs))  # type: ignore[arg-type]
+
+    def found(self) -> list[Problem]:
+        """Return what is wrong with the event as it stands."""
+        nameless = [_nameless(row) for row in self.properties if not row.name.value]
+        try:
+            return self.event.problems() + nameless
+        except InvalidEvent as error:
+            return error.problems + nameless
+
+    def place(self, field: str) -> Any:
+        """Return the control of a field, by the API's name for it; None if it has none."""
+        rows = {row.field: row for row in self.properties}
+        return self.controls.get(field) or rows.get(field)
+
+    def show(self, problems: list[Problem]) -> None:
+        """Show each problem beside its field, and those without a field above all fields."""
+        for place in [*self.controls.values(), *self.properties]:
+            place.show([problem for problem in problems if self.place(problem.field) is place])
+        others = [problem for problem in problems if self.place(problem.field) is None]
+        self._other_problems.value = look.problems(others)
+        look.shown(self._other_problems, visible=bool(others))
+
+    def number(self, index: int, count: int, outcome: str) -> None:
+        """Say which event of how many this is, and what became of it."""
+        said = f' <span class="bwp-rule">{look.escape(outcome)}</span>' if outcome else ""
+        self._heading.value = f"<h4>Event {index + 1} of {count}{said}</h4>"
+        self.up.disabled, self.down.disabled = index == 0, index == count - 1
+        for button in (self.duplicate, self.up, self.down, self.remove):
+            button.tooltip = f"{button.description}: event {index + 1}"
+
+    def _control(self, field: Field, text: str | None, now: Callable[[], datetime]) -> Control:
+        if field.name == "event_time":
+            return Moment(field, text, now)
+        if not field.required:
+            return Optional(field, text)
+        if field.choices or field.name in SUGGESTED:
+            return Choice(field, text)
+        return Control(field, text, [self.new_id] if field.name == "event_id" else ())
+
+    def _parts(self) -> list[Any]:
+        buttons = look.classed(widgets.HBox([self.duplicate, self.up, self.down, self.remove]), "bwp-row")
+        head = look.classed(widgets.HBox([self._heading, buttons]), "bwp-row", "bwp-head")
+        (properties,) = (field for field in fields() if field.name == "additional_properties")
+        title = look.classed(widgets.HTML(f"<p>{properties.api_name}</p>"), "bwp-grow")
+        about = look.classed(widgets.HTML(look.help_text(properties)), "bwp-help")
+        properties_head = look.classed(widgets.HBox([title, self.add_property, about]), "bwp-row", "bwp-head")
+        controls = [control.view for control in self.controls.values()]
+        return [head, self._other_problems, *controls, properties_head, self._property_rows]
+
+    def _property(self, name: str = "", value: str = "") -> Property:
+        row = Property(name, value)
+        row.name.observe(self._shown(self._edited), "value")
+        row.value.observe(self._shown(self._edited), "value")
+        row.remove.on_click(self._shown(lambda: self._remove_property(row)))
+        return row
+
+    def _add_property(self) -> None:
+        self.properties.append(self._property())
+        self._lay_out_properties()
+        self._edited()
+        self.properties[-1].focus()
+
+    def _remove_property(self, row: Property) -> None:
+        self.properties.remove(row)
+        self._lay_out_properties()
+        self._edited()
+        self.add_property.focus()
+
+    def _lay_out_properties(self) -> None:
+        self._property_rows.children = [row.view for row in self.properties]
+
+    def _take_new_id(self) -> None:
+        self.event_id.value = self._new_id()
+
+
+def _moment(text: str) -> datetime | None:
+    """Return the moment that a text in UTC names, without its zone, as the picker wants it."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=None) if moment.tzinfo == UTC and text.endswith("Z") else None
+
+
+def _stands_twice(row: Property) -> Problem:
+    message = f"{quoted(row.name.value)} stands twice, and a UserEvent holds a name once: change one, or remove it"
+    return Problem(row.field, row.name.value, _ONCE_RULE, message)
+
+
+def _nameless(row: Property) -> Problem:
+    return Problem(row.field, "", _NAME_RULE, "the property has no name: give it one, or remove it")

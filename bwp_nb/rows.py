@@ -1,0 +1,77 @@
+"""Events as rows of a table, and a row as an event: what a form exports and what fills it."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bwp_nb.errors import InvalidEvent, Problem, quoted
+from bwp_nb.event import TEXT_FIELDS, UserEvent
+
+_FIELDS = (*TEXT_FIELDS, "additional_properties")
+_NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()} | {"additionalProperties": "additional_properties"}
+_COLUMN_RULE = "a column for each field and each property (our own rule)"
+
+
+def to_json(events: Iterable[UserEvent]) -> str:
+    """Return the events as a JSON list of objects, from which `from_row` makes the same events again."""
+    return json.dumps([_row(event) for event in events], indent=2) + "\n"
+
+
+def to_csv(events: Iterable[UserEvent]) -> str:
+    """Return the events as CSV, each property a column.
+
+    It is for machines: a cell that begins like a formula stays as it is. A property that is missing and one that is
+    empty look the same in it. Raises `InvalidEvent` for a property that is called like a field.
+    """
+    rows = [_flat(event) for event in events]
+    columns = list(dict.fromkeys([*TEXT_FIELDS, *(name for row in rows for name in row)]))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def from_row(row: Mapping[Any, Any], default: UserEvent) -> UserEvent:
+    """Return the event in a row: a dict, or a pandas Series.
+
+    Its names are ours or the API's; what is no field is an additional property. What the row does not hold, or holds
+    as missing, is taken from `default`; a missing property is left out.
+    """
+    given = {_NAMES.get(name, name): value for name, value in row.items() if not _is_missing(value)}
+    values = {name: given.pop(name, getattr(default, name)) for name in TEXT_FIELDS}
+    properties = _properties(given.pop("additional_properties", {}))
+    return UserEvent(**values, additional_properties=properties | given if isinstance(properties, dict) else properties)
+
+
+def _row(event: UserEvent) -> dict[str, Any]:
+    values = {name: getattr(event, name) for name in TEXT_FIELDS if getattr(event, name) is not None}
+    return {**values, "additional_properties": dict(event.additional_properties)}
+
+
+def _flat(event: UserEvent) -> dict[str, str]:
+    row = _row(event)
+    properties = row.pop("additional_properties")
+    for name in properties:
+        if name in _FIELDS or name in _NAMES:
+            message = f"the property {quoted(name)} is called like a field, which a table cannot hold twice"
+            raise InvalidEvent([Problem(f"additionalProperties[{name!a:.80}]", name, _COLUMN_RULE, message)])
+    return {**row, **properties}
+
+
+def _properties(given: Any) -> Any:
+    """Return properties as a dict, also those in the API's shape; what is neither is left, for `UserEvent` to refuse."""
+    if not isinstance(given, Mapping):
+        return given
+    nested = given.get("additionalProperties")
+    if isinstance(nested, list) and all(isinstance(pair, dict) and {*pair} == {"property", "value"} for pair in nested):
+        return {pair["property"]: pair["value"] for pair in nested}
+    return dict(given)
+
+
+def _is_missing(value: Any) -> bool:
+    import pandas as pd
+
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
