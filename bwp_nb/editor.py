@@ -21,7 +21,7 @@ SUGGESTED = {
     ),
 }
 _ANOTHER = "another text …"
-_LABEL = {"description_width": "124px"}
+_LABEL = {"description_width": "144px"}
 _ONCE_RULE = "one value for each name (our own rule: whether the API takes a name twice is unknown)"
 _NAME_RULE = "a property has a name (our own rule: whether the API takes an empty one is unknown)"
 
@@ -31,13 +31,13 @@ Shown = Callable[[Callable[[], object]], Callable[[object], None]]
 class Control:
     """One field: its input, its help, its problems. `input` is where the text is typed."""
 
-    def __init__(self, field: Field, text: str | None, more: Iterable[Any] = ()) -> None:
+    def __init__(self, field: Field, text: str | None, more: Iterable[Any] = (), below: Iterable[Any] = ()) -> None:
         self.field = field
         self.input = self._input(text or "")
-        self.problems = look.classed(widgets.HTML())
+        self.problems = widgets.HTML()
         more_help = look.classed(widgets.HTML(look.help_text(field)), "bwp-help")
         row = look.classed(widgets.HBox([*self._inputs(), *more, more_help]), "bwp-row")
-        self.view = look.classed(widgets.VBox([row, self.problems]), "bwp-field")
+        self.view = look.classed(widgets.VBox([row, *below, self.problems]), "bwp-stack")
         self.show([])
 
     @property
@@ -146,11 +146,10 @@ class Moment(Control):
 
     def __init__(self, field: Field, text: str | None, now: Callable[[], datetime]) -> None:
         self._now = now
-        self.picker = widgets.NaiveDatetimePicker(value=_moment(text or ""), description="in UTC")
-        self.picker.style.description_width = "initial"
+        self.picker = widgets.NaiveDatetimePicker(value=_moment(text or ""), description="or pick, in UTC", style=_LABEL)
         self.picker.layout.width = "auto"
         self.now = widgets.Button(description="Now", tooltip="Set the time to this moment")
-        super().__init__(field, text, [self.picker, self.now])
+        super().__init__(field, text, [self.now], [self.picker])
 
     def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
         """Call `edited` at every edit."""
@@ -183,9 +182,9 @@ class Property:
         self.value.layout.height = "auto"
         self.remove = widgets.Button(description="Remove", tooltip="Remove this property")
         self.problems = widgets.HTML()
-        parts = [look.classed(self.name, "bwp-grow"), look.classed(self.value, "bwp-grow"), self.remove]
-        self.view = widgets.VBox([look.classed(widgets.HBox(parts), "bwp-row"), self.problems])
-        look.classed(self.view, "bwp-field")
+        parts = [look.classed(self.name, "bwp-name"), look.classed(self.value, "bwp-grow"), self.remove]
+        row = look.classed(widgets.HBox(parts), "bwp-row")
+        self.view = look.classed(widgets.VBox([row, self.problems]), "bwp-stack")
         self.show([])
 
     @property
@@ -244,7 +243,7 @@ class EventEditor:
         self.add_property = widgets.Button(description="Add a property")
         self.add_property.on_click(shown(self._add_property))
         self.properties = [self._property(*pair) for pair in properties]
-        self._property_rows = widgets.VBox()
+        self._property_rows = look.classed(widgets.VBox(), "bwp-stack")
         self._heading = look.classed(widgets.HTML(), "bwp-grow")
         self._other_problems = widgets.HTML()
         self.view = look.classed(widgets.VBox(self._parts()), "bwp-card")
@@ -311,9 +310,9 @@ class EventEditor:
         buttons = look.classed(widgets.HBox([self.duplicate, self.up, self.down, self.remove]), "bwp-row")
         head = look.classed(widgets.HBox([self._heading, buttons]), "bwp-row", "bwp-head")
         (properties,) = (field for field in fields() if field.name == "additional_properties")
-        title = look.classed(widgets.HTML(f"<p>{properties.api_name}</p>"), "bwp-grow")
+        title = look.classed(widgets.HTML(f"<p>{properties.api_name}</p>"), "bwp-indent")
         about = look.classed(widgets.HTML(look.help_text(properties)), "bwp-help")
-        properties_head = look.classed(widgets.HBox([title, self.add_property, about]), "bwp-row", "bwp-head")
+        properties_head = look.classed(widgets.HBox([title, self.add_property, about]), "bwp-row")
         controls = [control.view for control in self.controls.values()]
         return [head, self._other_problems, *controls, properties_head, self._property_rows]
 

@@ -13,6 +13,7 @@ from bwp_nb.client import Client, Receipt
 from bwp_nb.editor import EventEditor
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem, explain, quoted, readable
 from bwp_nb.event import TEXT_FIELDS, UNICODE_RULE, UserEvent
+from bwp_nb.history import Exchange
 from bwp_nb.mutation import MAX_EVENTS, Mutation
 from bwp_nb.panel import SandboxPanel, refresh
 
@@ -110,16 +111,19 @@ class EventForm:
         self.send = _button("Send", shown(self._send), button_style="primary")
         self.send_anyway = widgets.Checkbox(description="Send anyway, to see what the API says", indent=False)
         self.send_anyway.observe(shown(self._settle_send), "value")
+        self.send_anyway.layout.width = "auto"
         self.request_as = widgets.Dropdown(
             options=list(snippets.every(Mutation([]))), description="The request as", style={"description_width": "initial"}
         )
         self.request_as.observe(shown(self._show_request), "value")
+        self.request_as.layout.width = "auto"
         self.pasted = widgets.Textarea(
             description="Paste a request", placeholder="GraphQL, JSON, a cURL line, Python code, or rows as JSON", rows=4
         )
+        self.pasted.layout.width, self.pasted.style.description_width = "auto", "initial"
         self.fill_in = _button("Fill the form with it", shown(self._fill_in))
         self._events_box = widgets.VBox()
-        self._links = widgets.VBox()
+        self._links = look.classed(widgets.VBox(), "bwp-stack")
         self._status, self._answer, self._request, self._paste_said, self._downloads = (
             widgets.HTML() for _ in range(5)
         )
@@ -127,16 +131,12 @@ class EventForm:
     def _parts(self) -> list[Any]:
         actions = look.classed(widgets.HBox([self.check, self.send, self.send_anyway]), "bwp-row")
         left = widgets.VBox([self._events_box, self.add, actions, self._status, self._links, self._answer])
-        right = widgets.VBox(
-            [self.request_as, self._request, self._downloads, self.pasted, self.fill_in, self._paste_said]
-        )
-        left.layout.flex, right.layout.flex = "3 1 30em", "2 1 26em"
-        for box in (left, right):
-            box.layout.overflow = "visible"
-            box.layout.grid_gap = "6px"
-        self.send_anyway.layout.width = "auto"
-        self.request_as.layout.width = self.pasted.layout.width = "auto"
-        self.pasted.style.description_width = "initial"
+        request = widgets.VBox([self.request_as, self._request, self._downloads])
+        paste = widgets.VBox([self.pasted, self.fill_in, self._paste_said])
+        right = widgets.VBox([look.classed(request, "bwp-card"), look.classed(paste, "bwp-card")])
+        for box, flex in ((left, "3 1 30em"), (right, "2 1 26em")):
+            box.layout.flex, box.layout.overflow = flex, "visible"
+        left.layout.grid_gap = "8px"
         columns = look.classed(widgets.HBox([left, right]), "bwp-columns")
         return [widgets.HTML(look.STYLE), widgets.HTML(self._title()), self.faults.view, columns]
 
@@ -199,7 +199,7 @@ class EventForm:
         """Send, once: the state moves on, so that a second click finds nothing to send."""
         if not self._may_send():
             return
-        unchecked = self.send_anyway.value
+        unchecked, before = self.send_anyway.value, self._newest_exchange()
         self._become("sending")
         self.send_anyway.value = False
         try:
@@ -209,11 +209,14 @@ class EventForm:
         except BaseException:  # Also an interrupted kernel: whether the request went out is then not known.
             self._become("unknown")
             raise
-        self.answer = self.client.history[-1].answer
         self._become(self.outcome.state)
-        self._show_outcome()
+        exchange = self._newest_exchange()
+        self._show_outcome(None if exchange is before else exchange)
         if self.client.sandbox is not None:
             refresh(self.client.sandbox)
+
+    def _newest_exchange(self) -> Exchange | None:
+        return self.client.history[-1] if len(self.client.history) else None
 
     def _fill_in(self) -> None:
         try:
@@ -305,25 +308,18 @@ class EventForm:
         name = f"events.{kind.lower()}"
         return f'<a download="{name}" href="data:{media_type};base64,{content}">{name}</a>'
 
-    def _show_outcome(self) -> None:
-        raw = json.dumps(self.answer, indent=2)
-        parts = ["<h4>The answer</h4>", self._outcome_html(), self._history_html()]
+    def _show_outcome(self, exchange: Exchange | None) -> None:
+        self.answer = exchange.answer if exchange else None
+        parts = ["<h4>The answer</h4>", self._outcome_html(), _history_html(exchange) if exchange else ""]
         if self.answer is not None:
-            parts.append(f'<details><summary>As JSON</summary>{look.copyable(raw, "The answer as JSON")}</details>')
+            raw = look.copyable(json.dumps(self.answer, indent=2), "The answer as JSON")
+            parts.append(f"<details><summary>As JSON</summary>{raw}</details>")
         self._answer.value = "".join(parts)
 
     def _outcome_html(self) -> str:
         if isinstance(self.outcome, BwpError):
             return str(explain(self.outcome)._repr_html_())
         return f"<p><code>{escape(repr(self.outcome))}</code></p>"
-
-    def _history_html(self) -> str:
-        """Return the newest row of the client's history."""
-        exchange = self.client.history[-1]
-        cells = [(name, getattr(exchange, name)) for name in _HISTORY_COLUMNS]
-        head = "".join(f'<th scope="col">{escape(name)}</th>' for name, _ in cells)
-        row = "".join(f"<td>{escape(readable(_cell(value)))}</td>" for _, value in cells)
-        return f"<table><caption>Its row in the history</caption><thead><tr>{head}</tr></thead><tbody><tr>{row}</tr></tbody></table>"
 
     def _events_of(self, source: Any) -> list[UserEvent]:
         """Return the events that a source holds, whatever it is, or raise `InvalidEvent`."""
@@ -367,8 +363,17 @@ class EventForm:
 def _button(name: str, callback: Callable[[object], None], **options: Any) -> widgets.Button:
     button = widgets.Button(description=name, **options)
     button.on_click(callback)
-    button.layout.width = "auto"
+    button.layout.align_self = "flex-start"  # Else it would be as wide as its column.
     return button
+
+
+def _history_html(exchange: Exchange) -> str:
+    """Return an exchange as it stands in the client's history, less its bodies."""
+    cells = {name: _cell(getattr(exchange, name)) for name in _HISTORY_COLUMNS}
+    lines = "".join(
+        f'<tr><th scope="row">{name}</th><td>{escape(readable(cell))}</td></tr>' for name, cell in cells.items()
+    )
+    return f"<details><summary>Its row in the history</summary><table>{lines}</table></details>"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, WebSocket, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocket, expect, sync_playwright
 
 TOKEN = "for-this-test-run-only"  # noqa: S105
 FLAGS = [
@@ -27,6 +28,8 @@ FLAGS = [
 #: Long enough for a slow machine; nothing waits this long unless it has failed.
 PATIENCE = 60_000
 
+DONE = """() => document.querySelector('[data-mime-type="application/vnd.jupyter.error"]')
+  || [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(prompt => /\\[\\d+\\]/.test(prompt.textContent))"""
 SETTINGS = {
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": (
@@ -80,7 +83,7 @@ class Server:
                 with urllib.request.urlopen(f"{self.url}{path}", timeout=5):  # noqa: S310
                     return
             except OSError:
-                pytest.importorskip("time").sleep(0.1)
+                time.sleep(0.1)
         pytest.fail(f"the server stopped: {(self.folder / 'log').read_text()[-2000:]}")
 
     def stop(self) -> None:
@@ -139,6 +142,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     """Give a fresh browser profile that reaches nothing but 127.0.0.1."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     context.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.route(lambda url: urlsplit(url).hostname != "127.0.0.1", lambda route: route.abort())
     yield context
@@ -165,13 +169,36 @@ def open_in_lab(lab: Server, context: BrowserContext, request: pytest.FixtureReq
         page.wait_for_selector(".jp-Notebook")
         _until(page, lambda: bool(idle))  # The page calls itself idle before the kernel is connected.
         page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
-        page.wait_for_function(
-            "() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]"
-            ".every(prompt => /\\[\\d+\\]/.test(prompt.textContent))"
-        )
+        page.wait_for_function(DONE)
+        for error in page.locator("[data-mime-type='application/vnd.jupyter.error']").all_inner_texts():
+            pytest.fail(error)
         return page
 
     return open_cells
+
+
+@pytest.fixture
+def lab_folder(lab: Server) -> Path:
+    """Return the folder in which JupyterLab's kernels run."""
+    return lab.folder
+
+
+@pytest.fixture
+def open_in_voila(
+    tmp_path: Path, context: BrowserContext
+) -> Iterator[OpenNotebook]:
+    """Return a function that opens cells as a page of Voila."""
+    server = Server(tmp_path, "voila", "--no-browser", "--Voila.ip=127.0.0.1")
+
+    def open_cells(*cells: str) -> Page:
+        nbformat.write(_notebook(cells), tmp_path / "form.ipynb")
+        server.wait("/static/favicon.ico")
+        page = context.new_page()
+        page.goto(f"{server.url}/voila/render/form.ipynb")
+        return page
+
+    yield open_cells
+    server.stop()
 
 
 def _notebook(cells: tuple[str, ...]) -> nbformat.NotebookNode:
