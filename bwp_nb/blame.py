@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bwp_nb.errors import Blame
+from bwp_nb.event import rule
 
-_PATH = re.compile(r"\bevents\[([0-9]+)\][/.](\w+)")
+_PATH = r"\bevents\[(?P<index>[0-9]{1,9})\][/.](?P<field>\w+)"
 
 
 def blame(messages: Sequence[str], events: Sequence[dict[str, Any]]) -> list[Blame]:
@@ -18,29 +19,27 @@ def blame(messages: Sequence[str], events: Sequence[dict[str, Any]]) -> list[Bla
 
     `events` are `UserEvent` inputs, by the API's names. Two events with the same bad value are both named.
     """
-    named = {place for message in messages for place in (*_by_path(message, events), *_by_value(message, events))}
+    named = {place for message in messages for place in _named(message, events)}
     return [
-        Blame(index, str(event.get("eventId")), field, str(event[field]))
+        Blame(index, str(event.get("eventId")), field, str(event[field]), rule(field))
         for index, event in enumerate(events)
         for field in event
         if (index, field) in named
     ]
 
 
-def _by_path(message: str, events: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
-    for match in _PATH.finditer(message):
-        index, field = int(match[1]), match[2]
-        if index < len(events) and field in events[index]:
-            yield index, field
-
-
-def _by_value(message: str, events: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+def _named(message: str, events: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
     """Read the text from the left; where several sent values fit, the longest is meant, and its inside is skipped."""
     places: dict[str, list[tuple[int, str]]] = {}
     for index, event in enumerate(events):
         for field, value in event.items():
             if isinstance(value, str) and f"{field} {value}" in message:
                 places.setdefault(f"{field} {value}", []).append((index, field))
-    quotes = "|".join(re.escape(quote) for quote in sorted(places, key=len, reverse=True))
-    for match in re.finditer(rf"(?<![\w/.-])(?:{quotes})(?=$| is | must |, |\])", message) if quotes else ():
-        yield from places[match[0]]
+    quotes = [re.escape(quote) for quote in sorted(places, key=len, reverse=True)]
+    quoted = rf"(?<![\w/.-])(?P<quote>{'|'.join(quotes)})(?=$| is | must |, |\])|" if quotes else ""
+    for match in re.finditer(quoted + _PATH, message):
+        found = match.groupdict()
+        if found.get("quote"):
+            yield from places[found["quote"]]
+        elif int(found["index"]) < len(events):
+            yield int(found["index"]), found["field"]

@@ -1,19 +1,24 @@
-"""Sends mutations and tells what became of them: the only module that talks to a network."""
+"""Sends mutations and tells what became of them."""
 
 import json
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bwp_nb.blame import blame
-from bwp_nb.errors import InvalidEvent, MutationRejected, Problem, RequestFailed, quoted, readable
+from bwp_nb.answer import Answer, Receipt, errors_of, receipt, refuse_redirect
+from bwp_nb.auth import TokenAuth
+from bwp_nb.classifications import ACCESS_DENIED, classification
+from bwp_nb.clock import Clock, SystemClock
+from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem, RequestFailed, readable
 from bwp_nb.event import UNICODE_RULE, UserEvent
+from bwp_nb.history import Exchange, History
 from bwp_nb.mutation import MAX_EVENTS, Mutation
+from bwp_nb.retries import Retries, RetryQuota
 
 if TYPE_CHECKING:
     from bwp_nb.sandbox import Sandbox
@@ -21,63 +26,20 @@ if TYPE_CHECKING:
 #: The date that names the API's version (MUT).
 API_VERSION = "2024-11-01"
 
-#: The only status that is documented (MUT).
-SUCCESSFUL = "successful"
+#: Retries that a client has before it takes a row of failures for an outage; each success gives one back.
+RETRY_QUOTA = 20
 
-_TIMEOUT = 10.0
 _COUNT_RULE = f"1 to {MAX_EVENTS} events a call (the most: documented, IFACE; that none is refused: our own rule)"
 _ALWAYS_REFUSED = (_COUNT_RULE, UNICODE_RULE)
-
-
-class Clock(Protocol):
-    """What a client reads the time from."""
-
-    def now(self) -> datetime:
-        """Return the moment, in UTC."""
-
-    def monotonic(self) -> float:
-        """Return seconds that only ever grow."""
-
-
-class SystemClock:
-    """The computer's clock."""
-
-    def now(self) -> datetime:
-        """Return the moment, in UTC."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Return seconds that only ever grow."""
-        return time.monotonic()
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """Proof that a mutation was accepted: the answer held a status and no error.
-
-    `events` is their number, `elapsed` is in seconds. `warnings` are messages of errors that came beside a status.
-    `notes` is what the sandbox says of its own answer: what is inferred in it, what unknown.
-    """
-
-    state = "sent"
-
-    status: str
-    events: int
-    attempts: int = 1
-    elapsed: float = field(default=0.0, repr=False, compare=False)
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        shown = {"status": self.status, "events": self.events, "attempts": self.attempts}
-        shown |= {name: value for name in ("warnings", "notes") if (value := getattr(self, name))}
-        return f"Receipt({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+_VALIDATION = "ValidationError"
 
 
 class Client:
-    """Sends events through one httpx transport: a `Sandbox`, or one that reaches a server.
+    """Sends events through one httpx transport, a `Sandbox` or one that reaches a server, and keeps a `history`.
 
-    `clock` and `new_id` give `new_event` its times and ids. Close it, or use it in a `with` statement.
+    `last_error` is the latest error that a call raised, so that it can be looked at: `bwp.explain(client.last_error)`.
+    An attempt takes at most `timeout` seconds, a call what `retries` allows. `clock` and `new_id` give `new_event` its
+    times and ids. Close it, or use it in a `with` statement; threads may share it.
     """
 
     def __init__(
@@ -85,16 +47,26 @@ class Client:
         transport: httpx.BaseTransport,
         endpoint: str,
         *,
+        auth: TokenAuth | None = None,
         sandbox: "Sandbox | None" = None,
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
+        retries: Retries | None = None,
+        timeout: float = 10.0,
     ) -> None:
         self.endpoint = endpoint
         self.sandbox = sandbox
         self.clock = clock or SystemClock()
         self.new_id = new_id or (lambda: str(uuid.uuid4()))
-        headers = {"Content-Type": "application/json", "x-api-version": API_VERSION}
-        self._http = httpx.Client(transport=transport, headers=headers, timeout=_TIMEOUT, follow_redirects=False)
+        self.retries = retries or Retries()
+        self.timeout = timeout
+        self.history = History()
+        self.last_error: BwpError | None = None
+        self._quota = RetryQuota(RETRY_QUOTA)
+        self._auth = auth
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "x-api-version": API_VERSION}
+        hooks = {"response": [refuse_redirect]}  # called before httpx reads a Location, which may be anything
+        self._http = httpx.Client(transport=transport, auth=auth, headers=headers, event_hooks=hooks)
 
     def __repr__(self) -> str:
         return "Client(sandbox)" if self.sandbox is not None else f"Client(live, {self.endpoint})"
@@ -132,45 +104,169 @@ class Client:
         )
 
     def send(self, events: UserEvent | Iterable[UserEvent] | Mutation, *, check: bool = True) -> Receipt:
-        """Send one event, or up to 50, in one request.
+        """Send one event, or up to 50, in one request, and again with the same ids where that is called for.
 
         With `check=False` what our own checks hold against them is let through, to see what the API says. Raises
         `InvalidEvent`, `RequestFailed` or `MutationRejected`.
         """
         mutation = events if isinstance(events, Mutation) else Mutation(events)
-        problems = _problems(mutation)
-        refused = problems if check else [problem for problem in problems if problem.rule in _ALWAYS_REFUSED]
-        if refused:
-            raise InvalidEvent(refused)
-        started = self.clock.monotonic()
-        response = self._post(_encoded(mutation.payload))
-        receipt = _receipt(response, mutation)
-        return replace(receipt, elapsed=self.clock.monotonic() - started)
+        return self._send(mutation, "send", check)
+
+    def resend(self, exchange: Exchange, *, new_ids: bool = False) -> Receipt:
+        """Send the events of a kept exchange again, unchecked, with their own ids or with new ones.
+
+        The history says which: its operation is `resend` or `resend with new ids`.
+        """
+        events = Mutation.parse(json.dumps(exchange.request)).events
+        if not new_ids:
+            return self._send(Mutation(events), "resend", check=False)
+        renewed = [replace(event, event_id=self.new_id()) for event in events]
+        return self._send(Mutation(renewed), "resend with new ids", check=False)
 
     def execute(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Send a GraphQL text as it stands and return the answer as it came, errors and all.
+        """Send a GraphQL text once, as it stands, and return the answer as it came, errors and all.
 
-        Nothing is checked or judged. Raises `RequestFailed` if what comes back is no JSON object.
+        Nothing is checked, judged or tried again. Raises `RequestFailed` if what comes back is no GraphQL answer.
         """
-        payload = {"query": query} if variables is None else {"query": query, "variables": variables}
-        return _answer(self._post(_encoded(payload)))
-
-    def _post(self, body: bytes) -> httpx.Response:
+        payload: dict[str, Any] = {"query": query} | ({} if variables is None else {"variables": variables})
+        call = _Call("execute", payload, self.clock)
         try:
-            return self._http.post(self.endpoint, content=body)
+            given = self._attempt(call, self.timeout).json()
+            call.outcome = "answered"
+            return given
+        except BwpError as error:
+            call.error = self.last_error = error
+            raise
+        finally:
+            self.history.add(call.exchange())
+
+    def _send(self, mutation: Mutation, operation: str, check: bool) -> Receipt:
+        call = _Call(operation, mutation.payload, self.clock, events=len(mutation.events))
+        try:
+            _refuse(mutation, check)
+            for attempt in self.retries.each(self.clock, self._quota):
+                with attempt:
+                    found = self._judged(call, mutation)
+            self._quota.give_back()
+            call.outcome = found.state
+            return replace(found, attempts=call.attempts, elapsed=call.elapsed)
+        except BwpError as error:
+            call.error = self.last_error = error
+            raise
+        finally:
+            self.history.add(call.exchange())
+
+    def _judged(self, call: "_Call", mutation: Mutation) -> Receipt:
+        """Make one attempt, and return its receipt or raise what it came to, with what is known of earlier attempts."""
+        try:
+            left = self.retries.deadline - call.elapsed
+            return receipt(self._attempt(call, max(0.1, min(self.timeout, left))), mutation)
+        except BwpError as error:
+            answered = isinstance(error, MutationRejected) and error.classifications[0].name == _VALIDATION
+            call.may_have_arrived = not answered and (call.may_have_arrived or error.may_have_arrived)
+            error.may_have_arrived = call.may_have_arrived
+            error.attempts = call.attempts
+            if call.answer is not None:
+                error.retry_after = call.answer.retry_after(self.clock.now())
+            raise
+
+    def _attempt(self, call: "_Call", seconds: float) -> Answer:
+        """Post a body once; once more, with a new token, if the token was refused."""
+        call.attempts += 1
+        call.answer = None
+        body = _encoded(call.payload)
+        call.bytes_sent = len(body)
+        ends = time.monotonic() + seconds
+        request = self._request(body, seconds, ends)
+        call.answer = self._post(request)
+        if self._auth is not None and _is_denied(call.answer):
+            self._auth.forget(request)
+            call.answer = self._post(self._request(body, seconds, ends))
+        return call.answer
+
+    def _request(self, body: bytes, seconds: float, ends: float) -> httpx.Request:
+        extensions = {"deadline": ends}
+        return self._http.build_request("POST", self.endpoint, content=body, timeout=seconds, extensions=extensions)
+
+    def _post(self, request: httpx.Request) -> Answer:
+        try:
+            return Answer.read(self._http.send(request, stream=True))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise RequestFailed(f"No connection to {self.endpoint}: {_said(error)}.", retryable=True) from error
+            wrong = _certificate_error(error)
+            message = f"No connection to {self.endpoint}: {_said(error)}."
+            raise RequestFailed(message, retryable=not wrong) from error
         except httpx.RequestError as error:
             message = f"The answer of {self.endpoint} was lost: {_said(error)}."
             raise RequestFailed(message, retryable=True, may_have_arrived=True) from error
 
 
-def connect(sandbox: "Sandbox | None" = None) -> Client:
-    """Return a client of the given sandbox, or of a new one."""
-    from bwp_nb.sandbox import Sandbox
+@dataclass
+class _Call:
+    """What is known of a call while it is under way."""
 
-    sandbox = sandbox or Sandbox()
-    return Client(sandbox, sandbox.endpoint, sandbox=sandbox, clock=sandbox.clock, new_id=sandbox.new_id)
+    operation: str
+    payload: dict[str, Any]
+    clock: Clock
+    events: int = 0
+    attempts: int = 0
+    bytes_sent: int = 0
+    outcome: str = "unknown"
+    may_have_arrived: bool = False
+    answer: Answer | None = None
+    error: BwpError | None = None
+    started: float = field(init=False)
+    time: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.clock.monotonic()
+        self.time = self.clock.now().isoformat(timespec="milliseconds")
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the call began."""
+        return self.clock.monotonic() - self.started
+
+    def exchange(self) -> Exchange:
+        """Return the call as a row of the history."""
+        error = self.error
+        kind = error.classifications[0].name if isinstance(error, MutationRejected) else type(error).__name__
+        return Exchange(
+            time=self.time,
+            operation=self.operation,
+            events=self.events,
+            attempts=self.attempts,
+            outcome=error.state if error else self.outcome,
+            classification=kind if error else "",
+            fields=_fields(error),
+            status_code=self.answer.status_code if self.answer else getattr(error, "status_code", None),
+            elapsed=self.elapsed,
+            bytes_sent=self.bytes_sent,
+            bytes_received=len(self.answer.content) if self.answer else 0,
+            message=str(error) if error else "",
+            request=self.payload,
+            answer=_json(self.answer),
+        )
+
+
+def _fields(error: BwpError | None) -> tuple[str, ...]:
+    if isinstance(error, InvalidEvent):
+        return tuple(problem.field for problem in error.problems)
+    return tuple(blame.field for blame in error.blame) if isinstance(error, MutationRejected) else ()
+
+
+def _json(answer: Answer | None) -> Any:
+    try:
+        return answer.json() if answer else None
+    except RequestFailed:
+        return None
+
+
+def _refuse(mutation: Mutation, check: bool) -> None:
+    """Raise `InvalidEvent` for what our own checks hold against a request; unchecked, only for what cannot be sent."""
+    problems = _problems(mutation)
+    refused = problems if check else [problem for problem in problems if problem.rule in _ALWAYS_REFUSED]
+    if refused:
+        raise InvalidEvent(refused)
 
 
 def _problems(mutation: Mutation) -> list[Problem]:
@@ -184,74 +280,31 @@ def _problems(mutation: Mutation) -> list[Problem]:
 
 
 def _encoded(payload: dict[str, Any]) -> bytes:
+    """Return a body as JSON in UTF-8, or raise `InvalidEvent`: what `execute` is given may be anything."""
     try:
-        return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except UnicodeEncodeError:
         message = "holds half a surrogate pair, which no request can carry"
         raise InvalidEvent([Problem("text", payload["query"], UNICODE_RULE, message)]) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"cannot be written as JSON: {readable(str(error), 120)}"
+        raise InvalidEvent([Problem("variables", payload.get("variables"), "JSON (RFC 8259)", message)]) from None
 
 
-def _receipt(response: httpx.Response, mutation: Mutation) -> Receipt:
-    """Return the receipt that an answer is, or raise what it is instead."""
-    answer = _answer(response)
-    errors = [error if isinstance(error, dict) else {"message": str(error)} for error in answer.get("errors") or ()]
-    status = _status(answer)
-    if status is not None and (not errors or status == SUCCESSFUL):
-        return Receipt(status, len(mutation.events), warnings=_messages(errors), notes=_notes(answer))
-    if status is not None:
-        message = f"The answer holds the status {quoted(status)} and errors: {readable('; '.join(_messages(errors)))}."
-        raise RequestFailed(message, status_code=response.status_code, may_have_arrived=True)
-    if errors:
-        inputs = [event.input for event in mutation.events]
-        raise MutationRejected(errors, blame(_messages(errors), inputs))
-    raise _no_answer(response, "JSON without data.sendUserEvents.status and without errors")
+def _is_denied(answer: Answer) -> bool:
+    """Tell whether an answer refuses the token: by status, or by an error's classification (EVT)."""
+    if answer.status_code == 401:
+        return True
+    given = _json(answer) if b"AccessDenied" in answer.content else None
+    return given is not None and any(classification(error).name == ACCESS_DENIED for error in errors_of(given))
 
 
-def _answer(response: httpx.Response) -> dict[str, Any]:
-    """Return a response's JSON object, or raise `RequestFailed` saying what came instead."""
-    if response.is_redirect:
-        target = readable(response.headers.get("location", "nowhere"), 200)
-        message = f"The server wants to redirect to {target}, which is not followed."
-        raise RequestFailed(message, status_code=response.status_code)
-    try:
-        answer = json.loads(response.content)
-    except (ValueError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict) or not ("data" in answer or "errors" in answer):
-        raise _no_answer(response, f"{_media_type(response)}: {readable(response.text.strip(), 120)}")
-    return answer
-
-
-def _no_answer(response: httpx.Response, what: str) -> RequestFailed:
-    """Return the error for a response that is no GraphQL answer; an error status below 500 means a refusal."""
-    code = response.status_code
-    return RequestFailed(
-        f"HTTP {code} came with no GraphQL answer, but with {what}.",
-        status_code=code,
-        retryable=code == 429 or code >= 500,
-        may_have_arrived=code < 300 or code >= 500,
-    )
-
-
-def _media_type(response: httpx.Response) -> str:
-    return readable(response.headers.get("content-type", "no content type").partition(";")[0], 60)
-
-
-def _status(answer: dict[str, Any]) -> str | None:
-    data = answer.get("data")
-    output = data.get("sendUserEvents") if isinstance(data, dict) else None
-    status = output.get("status") if isinstance(output, dict) else None
-    return status if isinstance(status, str) else None
-
-
-def _messages(errors: list[dict[str, Any]]) -> tuple[str, ...]:
-    return tuple(str(error.get("message", error)) for error in errors)
-
-
-def _notes(answer: dict[str, Any]) -> tuple[str, ...]:
-    extensions = answer.get("extensions")
-    notes = extensions.get("sandbox") if isinstance(extensions, dict) else None
-    return tuple(map(str, notes)) if isinstance(notes, list) else ()
+def _certificate_error(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _said(error: httpx.RequestError) -> str:

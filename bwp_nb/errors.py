@@ -8,14 +8,22 @@
 Their messages are one paragraph of deterministic text. What a server or a user wrote is escaped and cut in them.
 """
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from dataclasses import field as dataclass_field
+from typing import TYPE_CHECKING, Any
+
+from bwp_nb.classifications import RETRYABLE, Classification, classification
+from bwp_nb.sources import pages
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def quoted(value: object) -> str:
     """Return a value's repr, on one line, cut to some 80 characters."""
-    shown = repr(value)
+    shown = readable(repr(value)[:100], 100)
     return shown if len(shown) <= 80 else f"{shown[:79]}…"
 
 
@@ -46,28 +54,82 @@ class Problem:
 
 @dataclass(frozen=True)
 class Blame:
-    """One sent value that a refusal names: which event (from 0), its id, the API's name of the field, the value."""
+    """One sent value that a refusal names: which event (from 0), its id, the API's name of the field, the value.
+
+    `rule` says what is known to be asked of the field, and who says so.
+    """
 
     index: int
     event_id: str
     field: str
     value: str
+    rule: str = dataclass_field(default="", repr=False, compare=False)
 
 
 class BwpError(Exception):
-    """The root of this package's errors. `state` is what became of the events: invalid, rejected, failed or unknown."""
+    """The root of this package's errors.
 
-    state: str = "failed"
+    `state` is what became of the events: `invalid`, `rejected`, `failed` or `unknown`. `attempts` is how often they
+    were sent, `status_code` the last HTTP status, if one came. `retryable` says whether the same call may fare better
+    later, `may_have_arrived` whether the events may have been accepted all the same, `gave_up` why it was not tried
+    again.
+    """
+
+    attempts = 0
+    status_code: int | None = None
+    retryable = False
+    retry_after: float | None = None
+    may_have_arrived = False
+    gave_up = ""
+
+    @property
+    def state(self) -> str:
+        """One of the five states in which an event can end."""
+        return "unknown" if self.may_have_arrived else "failed"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return what went wrong as rows of text for a table: one for each event and field, where they are known."""
+        return [_row(what=str(self), advice="")]
+
+    def _repr_html_(self) -> str:
+        """Return the rows as an HTML table in which nobody's text is more than text."""
+        rows = self.rows()
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
+        )
+        caption = f"{type(self).__name__}: the events are {self.state}"
+        return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _what_became(self, otherwise: str) -> str:
+        """Return why it ended and what became of the events."""
+        if self.may_have_arrived:
+            return f"{self.gave_up}The events may have arrived all the same: send them again with the same ids."
+        return f"{self.gave_up}{otherwise}."
 
 
 class InvalidEvent(BwpError):
     """Our own checks said no. Nothing was sent. `problems` holds all they found, not only the first."""
 
-    state = "invalid"
-
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
         super().__init__(self.problems)
+
+    @property
+    def state(self) -> str:
+        """Always `invalid`."""
+        return "invalid"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each problem."""
+        advice = "Mend it and send again, or pass check=False to see what the API says."
+        return [
+            _row(
+                what=problem.message, advice=advice, rule=problem.rule,
+                event=problem.index, field=problem.field, value=quoted(problem.value),
+            )
+            for problem in self.problems
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         count = len(self.problems)
@@ -77,11 +139,7 @@ class InvalidEvent(BwpError):
 
 
 class RequestFailed(BwpError):
-    """No GraphQL answer came back.
-
-    `status_code` is the HTTP status, where one came; `retryable` says whether the same call may fare better later;
-    `may_have_arrived` says whether the API may have accepted the events all the same.
-    """
+    """No GraphQL answer came back; the state is `unknown` if `may_have_arrived`, else `failed`."""
 
     def __init__(
         self,
@@ -96,54 +154,97 @@ class RequestFailed(BwpError):
         self.may_have_arrived = may_have_arrived
         super().__init__(message)
 
-    @property
-    def state(self) -> str:  # type: ignore[override]
-        """`unknown` if the events may have been accepted, else `failed`."""
-        return "unknown" if self.may_have_arrived else "failed"
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row: no event can be told from the others."""
+        if self.may_have_arrived:
+            advice = "Send them again with the same ids."
+        elif self.retryable:
+            advice = "Send them again later."
+        else:
+            advice = "Look at where the client points and what stands between it and the API."
+        return [_row(what=f"{self.args[0]} {self.gave_up}".strip(), advice=advice)]
 
     def __str__(self) -> str:
-        if self.may_have_arrived:
-            return f"{self.args[0]} The events may have arrived all the same: send them again with the same ids."
-        return f"{self.args[0]} The events were not accepted."
+        return f"{self.args[0]} {self._what_became('The events were not accepted')}"
 
 
 class MutationRejected(BwpError):
     """The API answered no.
 
     `errors` are the answer's errors as it gave them. `blame` lists the sent values that they name; it is empty where
-    the text does not tell which event it means.
+    the text does not tell which event it means. The state is `rejected`, but `failed` if the API was only too busy.
     """
 
-    state = "rejected"
-
-    def __init__(self, errors: Sequence[dict[str, Any]], blame: Sequence[Blame] = ()) -> None:
+    def __init__(
+        self, errors: Sequence[dict[str, Any]], blame: Sequence[Blame] = (), status_code: int | None = None
+    ) -> None:
         self.errors = list(errors)
         self.blame = list(blame)
-        super().__init__(self.errors, self.blame)
+        self.status_code = status_code
+        self.retryable = any(found.name in RETRYABLE for found in self.classifications)
+        super().__init__(self.errors, self.blame, status_code)
 
     @property
-    def classification(self) -> str:
-        """The first error's type, such as `ValidationError`; the API gives it as an object or as plain text."""
-        return classification(self.errors[0])
+    def classifications(self) -> list[Classification]:
+        """What each error is classified as, with its meaning and advice."""
+        return [classification(error) for error in self.errors]
+
+    @property
+    def state(self) -> str:
+        """One of `rejected`, `failed` and, if an earlier attempt's answer was lost, `unknown`."""
+        return super().state if self.retryable or self.may_have_arrived else "rejected"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each value that is blamed; one for each error if the text blames none."""
+        if not self.blame:
+            found = zip(self.errors, self.classifications, strict=True)
+            return [_row(what=_said(error), advice=kind.advice, rule=kind.certainty) for error, kind in found]
+        return [
+            _row(
+                what=_said(self.errors[0]), advice=self.classifications[0].advice, rule=blame.rule,
+                event=blame.index, event_id=readable(blame.event_id, 80), field=blame.field, value=quoted(blame.value),
+            )
+            for blame in self.blame
+        ]  # fmt: skip
 
     def __str__(self) -> str:
-        said = "; ".join(readable(str(error.get("message", error))) for error in self.errors[:3])
-        return f"The API refused the request ({readable(self.classification, 40)}): {said} {self._blamed()}"
+        said = "; ".join(_said(error) for error in self.errors[:3])
+        kind = self.classifications[0]
+        refused = f"The API refused the request ({readable(kind.name, 40)}): {said.rstrip('. ')}. {self._blamed()}"
+        return f"{refused} {kind.advice} {self._what_became('None of the events was accepted')}"
 
     def _blamed(self) -> str:
         if not self.blame:
             return "The text does not tell which event it means."
-        named = "; ".join(
-            f"event {b.index} ({readable(b.event_id, 40)}), {b.field} {quoted(b.value)}" for b in self.blame[:5]
-        )
+        named = "; ".join(_named(blame) for blame in self.blame[:5])
         more = f"; and {len(self.blame) - 5} more, all in .blame" if len(self.blame) > 5 else ""
         return f"It names {named}{more}."
 
 
-def classification(error: dict[str, Any]) -> str:
-    """Return the type of one GraphQL error, "unclassified" where it has none (`api-facts.md` §6.1, §6.4)."""
-    extensions = error.get("extensions")
-    found = extensions.get("classification") if isinstance(extensions, dict) else None
-    if isinstance(found, dict):
-        found = found.get("type")
-    return found if isinstance(found, str) else "unclassified"
+def explain(error: BwpError) -> "pd.DataFrame":
+    """Return what went wrong as a table: event, field, value, what was said, the rule, its pages, the advice."""
+    import pandas as pd
+
+    return pd.DataFrame(error.rows())
+
+
+def _named(blame: Blame) -> str:
+    rule = f", which must be {blame.rule}" if blame.rule else ""
+    return f"event {blame.index} ({readable(blame.event_id, 40)}), {blame.field} {quoted(blame.value)}{rule}"
+
+
+def _said(error: dict[str, Any]) -> str:
+    return readable(str(error.get("message", error)))
+
+
+def _row(what: str, advice: str, rule: str = "", **place: Any) -> dict[str, Any]:
+    return {
+        "event": place.get("event", "") if place.get("event") is not None else "",
+        "event_id": place.get("event_id", ""),
+        "field": place.get("field", ""),
+        "value": place.get("value", ""),
+        "what": what,
+        "rule": rule,
+        "source": " ".join(pages(rule)),
+        "advice": advice,
+    }

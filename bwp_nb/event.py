@@ -5,10 +5,11 @@ The limits are those of `schema.graphql`; a test holds the two together.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from types import MappingProxyType
+from dataclasses import dataclass
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any
+
+from immutabledict import immutabledict
 
 from bwp_nb.errors import InvalidEvent, Problem, quoted
 
@@ -35,13 +36,26 @@ PROPERTY_NAMES = (
     "page_type",
 )
 
-_LENGTH_RULE = "{} to {} characters (documented: UE; counted in UTF-16 units: inferred)"
-_TIME_RULE = "UTC date-time of RFC 3339 that ends in Z (documented: SCH-new; that offsets are refused: inferred)"
-_CLIENT_TYPE_RULE = f"one of {', '.join(CLIENT_TYPES)} (documented: SCH-new)"
 _TEXT_RULE = "text (documented: UE)"
+_LENGTH_RULE = "{} to {} characters long (documented: UE; that they are counted in UTF-16 units: inferred)"
 
 #: The one rule that cannot be broken even on purpose.
 UNICODE_RULE = "text that UTF-8 can write (JSON, RFC 8259)"
+
+#: What is asked of each field, and who says so; of any other field only that it is text.
+RULES = {
+    "eventType": _LENGTH_RULE.format(*LENGTHS["eventType"]),
+    "eventId": "text; the guide asks for a UUID version 4 (documented: SCH-new), an example sends another text (SEND)",
+    "eventTime": "a UTC date-time of RFC 3339 that ends in Z (documented: SCH-new; that offsets are refused: inferred)",
+    "clientType": f"one of {', '.join(CLIENT_TYPES)} (documented: SCH-new)",
+    "schemaName": _LENGTH_RULE.format(*LENGTHS["schemaName"]),
+}
+
+
+def rule(api_name: str) -> str:
+    """Return what is asked of a field, and who says so."""
+    return RULES.get(api_name, _TEXT_RULE)
+
 
 _TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -64,7 +78,7 @@ class UserEvent:
     client_version: str
     schema_name: str | None
     schema_version: str | None
-    additional_properties: Mapping[str, str] = field(hash=False)
+    additional_properties: Mapping[str, str]
 
     def __init__(
         self,
@@ -85,7 +99,7 @@ class UserEvent:
             except InvalidEvent as error:
                 found += error.problems
         try:
-            object.__setattr__(self, "additional_properties", MappingProxyType(_properties(additional_properties)))
+            object.__setattr__(self, "additional_properties", immutabledict(_properties(additional_properties)))
         except InvalidEvent as error:
             found += error.problems
         if found:
@@ -95,10 +109,6 @@ class UserEvent:
         shown: dict[str, Any] = {name: getattr(self, name) for name in TEXT_FIELDS}
         shown["additional_properties"] = dict(self.additional_properties) or None
         return f"UserEvent({', '.join(f'{name}={value!r}' for name, value in shown.items() if value is not None)})"
-
-    def __reduce__(self) -> tuple[type["UserEvent"], tuple[Any, ...]]:
-        texts = (getattr(self, name) for name in TEXT_FIELDS)
-        return UserEvent, (*texts, dict(self.additional_properties))
 
     @property
     def input(self) -> dict[str, Any]:
@@ -130,7 +140,7 @@ TEXT_FIELDS = {
 def _text(api_name: str, value: Any) -> str | None:
     """Return a field's value as the text to send, or raise `InvalidEvent`."""
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)  # of an enum's member, the text that it is
     if value is None and api_name.startswith("schema"):
         return None
     if api_name == "eventTime" and isinstance(value, datetime) and str(value) != "NaT":
@@ -145,12 +155,14 @@ def _utc(moment: datetime) -> str:
             f"{quoted(moment)} has no time zone, so it names no instant. Give it one: "
             "value.replace(tzinfo=datetime.UTC), or for pandas value.tz_localize('UTC'), if it is meant in UTC"
         )
-        raise InvalidEvent([Problem("eventTime", moment, _TIME_RULE, advice)])
+        raise InvalidEvent([Problem("eventTime", moment, rule("eventTime"), advice)])
     try:
         utc = moment.astimezone(UTC)
+        if utc.year > MAXYEAR:  # which a pandas Timestamp reaches where a datetime overflows
+            raise OverflowError
     except OverflowError:
         advice = f"{quoted(moment)} lies outside the years 1 to 9999 once it is in UTC"
-        raise InvalidEvent([Problem("eventTime", moment, _TIME_RULE, advice)]) from None
+        raise InvalidEvent([Problem("eventTime", moment, rule("eventTime"), advice)]) from None
     timespec = "milliseconds" if utc.microsecond >= 1000 else "seconds"
     return utc.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
@@ -170,7 +182,7 @@ def _properties(given: Any) -> dict[str, str]:
     ]
     if found:
         raise InvalidEvent(found)
-    return {str(name): str(value) for name, value in given.items()}
+    return {str.__str__(name): str.__str__(value) for name, value in given.items()}
 
 
 def _not_text(api_name: str, value: Any) -> Problem:
@@ -183,11 +195,11 @@ def _problems(event: UserEvent) -> Iterator[Problem]:
     yield from _length_problems("eventType", event.event_type)
     if not _is_utc_time(event.event_time):
         message = f"{quoted(event.event_time)} is no UTC date-time such as '2023-12-03T10:15:30Z'"
-        yield Problem("eventTime", event.event_time, _TIME_RULE, message)
+        yield Problem("eventTime", event.event_time, rule("eventTime"), message)
     if event.client_type not in CLIENT_TYPES:
-        older = ", a name from an older guide" if event.client_type in _OLDER_CLIENT_TYPES else ""
-        message = f"{quoted(event.client_type)}{older} is not one of {', '.join(CLIENT_TYPES)}"
-        yield Problem("clientType", event.client_type, _CLIENT_TYPE_RULE, message)
+        older = "a name from an older guide, " if event.client_type in _OLDER_CLIENT_TYPES else ""
+        message = f"{quoted(event.client_type)} is {older}not one of {', '.join(CLIENT_TYPES)}"
+        yield Problem("clientType", event.client_type, rule("clientType"), message)
     if event.schema_name is not None:
         yield from _length_problems("schemaName", event.schema_name)
 

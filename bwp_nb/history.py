@@ -1,8 +1,121 @@
-"""Answers compared."""
+"""What a client sent and what came back, as rows; two of them compared."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+import csv
+import json
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bwp_nb.errors import readable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One call of a client: what was asked, how it ended, and the body and the answer themselves.
+
+    `time` is when it began (UTC, ISO 8601), `outcome` one of the five states, or `answered` for `execute`; `fields`
+    are the API's names of what a refusal blames; `elapsed` is in seconds and counts all attempts; `answer` is the
+    JSON of the last answer, None where there was none.
+    """
+
+    time: str
+    operation: str
+    events: int
+    attempts: int
+    outcome: str
+    classification: str
+    fields: tuple[str, ...]
+    status_code: int | None
+    elapsed: float
+    bytes_sent: int
+    bytes_received: int
+    message: str
+    request: dict[str, Any]
+    answer: Any
+
+    def __repr__(self) -> str:
+        kind = f", {readable(self.classification, 40)}" if self.classification else ""
+        return f"Exchange({self.time}, {self.operation}, {self.events} events, {self.outcome}{kind})"
+
+
+class History:
+    """The latest exchanges, oldest first: at most `limit`, and at most `bytes_limit` bytes of bodies and answers."""
+
+    def __init__(self, exchanges: Iterable[Exchange] = (), *, limit: int = 1000, bytes_limit: int = 16 * 2**20) -> None:
+        self.limit = limit
+        self.bytes_limit = bytes_limit
+        self._bytes = 0
+        self._kept: deque[Exchange] = deque()
+        self._lock = threading.Lock()
+        for exchange in exchanges:
+            self.add(exchange)
+
+    def __repr__(self) -> str:
+        return f"History({len(self)} exchanges)"
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[Exchange]:
+        return iter(list(self._kept))
+
+    def __getitem__(self, index: int) -> Exchange:
+        return self._kept[index]
+
+    def add(self, exchange: Exchange) -> None:
+        """Keep an exchange, and drop the oldest ones beyond the limits."""
+        with self._lock:
+            self._kept.append(exchange)
+            self._bytes += exchange.bytes_sent + exchange.bytes_received
+            while len(self._kept) > self.limit or (self._bytes > self.bytes_limit and len(self._kept) > 1):
+                dropped = self._kept.popleft()
+                self._bytes -= dropped.bytes_sent + dropped.bytes_received
+
+    def frame(self) -> "pd.DataFrame":
+        """Return one row for each exchange, without bodies and answers; texts of the server are made readable."""
+        import pandas as pd
+
+        shown = [column.name for column in fields(Exchange) if column.name not in ("request", "answer")]
+        rows = [{name: getattr(exchange, name) for name in shown} for exchange in self]
+        frame = pd.DataFrame(rows, columns=shown)
+        frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
+        frame["status_code"] = frame["status_code"].astype("Int64")
+        for name in ("classification", "message"):
+            frame[name] = frame[name].map(readable)
+        return frame
+
+    def save(self, path: str | Path) -> None:
+        """Write all exchanges to a `.jsonl` or `.csv` file for `load`; as it is for machines, cells are unchanged."""
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            if _is_csv(path):
+                rows = csv.writer(file)
+                rows.writerow(column.name for column in fields(Exchange))
+                rows.writerows([json.dumps(value) for value in asdict(exchange).values()] for exchange in self)
+            else:
+                file.writelines(json.dumps(asdict(exchange)) + "\n" for exchange in self)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "History":
+        """Return the history that a `.jsonl` or `.csv` file of `save` holds."""
+        with Path(path).open(encoding="utf-8", newline="") as file:
+            if _is_csv(path):
+                rows = [{name: json.loads(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
+            else:
+                rows = [json.loads(line) for line in file]
+        return cls(Exchange(**{**row, "fields": tuple(row["fields"])}) for row in rows)
+
+
+def _is_csv(path: str | Path) -> bool:
+    suffix = Path(path).suffix
+    if suffix not in (".jsonl", ".csv"):
+        raise ValueError(f"A history is kept in a .jsonl or a .csv file, not in {str(path)!r}")
+    return suffix == ".csv"
 
 
 @dataclass(frozen=True)
@@ -15,8 +128,17 @@ class Difference:
 
 
 def compare(before: Any, after: Any) -> list[Difference]:
-    """Return where two JSON values differ, by JSON path; an empty list if nowhere."""
-    return list(_differences("$", before, after))
+    """Return where two JSON values differ, by JSON path; an empty list if nowhere.
+
+    Exchanges and histories can be compared as well: by their answers, in their order.
+    """
+    return list(_differences("$", _answers(before), _answers(after)))
+
+
+def _answers(value: Any) -> Any:
+    if isinstance(value, History):
+        return [exchange.answer for exchange in value]
+    return value.answer if isinstance(value, Exchange) else value
 
 
 def _differences(path: str, before: Any, after: Any) -> Iterator[Difference]:

@@ -126,13 +126,16 @@ def _body(text: str) -> tuple[str, dict[str, Any], str | None]:
 
 
 def _document(query: str) -> "DocumentNode":
-    from graphql import GraphQLSyntaxError, parse
+    from graphql import GraphQLSchema, GraphQLSyntaxError, UniqueInputFieldNamesRule, parse, validate
 
     try:
-        return parse(query, no_location=True, max_tokens=100_000)
+        document = parse(query, max_tokens=100_000)
+        for error in validate(GraphQLSchema(assume_valid=True), document, [UniqueInputFieldNamesRule]):
+            raise _unreadable(query, readable(error.message, 120))
+        return document
     except GraphQLSyntaxError as error:
         line, column = error.locations[0] if error.locations else (1, 1)
-        if query.split("\n")[line - 1].lstrip().startswith("//"):
+        if re.split(r"\r\n|\n|\r", query)[line - 1].lstrip().startswith("//"):
             advice = "GraphQL comments begin with #. The guides print such a line above their examples: delete it"
             raise _unreadable(query, f"line {line} begins with //, which is no GraphQL. {advice}") from None
         said = readable(error.message.removeprefix("Syntax Error: ").rstrip("."))
@@ -159,7 +162,7 @@ def _send_user_events(operation: "OperationDefinitionNode") -> "FieldNode":
     names = [node.name.value if isinstance(node, FieldNode) else "a fragment" for node in selections]
     field = selections[0]
     if names != ["sendUserEvents"] or not isinstance(field, FieldNode):
-        raise _unreadable(None, f"it asks for {', '.join(names)}, not for sendUserEvents alone")
+        raise _unreadable(None, f"it asks for {readable(', '.join(names), 80)}, not for sendUserEvents alone")
     return field
 
 
@@ -174,9 +177,8 @@ def _input(field: "FieldNode", operation: "OperationDefinitionNode", variables: 
     }
     arguments = {argument.name.value: argument.value for argument in field.arguments or ()}
     if set(arguments) != {"input"}:
-        raise _unreadable(
-            None, f"sendUserEvents takes one argument, input; here it has {', '.join(arguments) or 'none'}"
-        )
+        found = readable(", ".join(arguments), 80) or "none"
+        raise _unreadable(None, f"sendUserEvents takes one argument, input; here it has {found}")
     return value_from_ast_untyped(arguments["input"], known | variables)
 
 
@@ -217,8 +219,8 @@ def _pairs(given: Any) -> dict[str, str]:
     """Return the properties of an `AdditionalPropertiesInput`; GraphQL lets a single item stand for a list."""
     if given is None:
         return {}
-    nested = given.get("additionalProperties", []) if isinstance(given, dict) else given
-    items = nested if isinstance(nested, list) else [nested]
+    nested = given.get("additionalProperties") if isinstance(given, dict) else None
+    items = nested if isinstance(nested, list) else [] if nested is None else [nested]
     if not isinstance(given, dict) or set(given) - {"additionalProperties"}:
         raise _bad_properties(given, "is no object that holds additionalProperties and nothing else")
     properties: dict[str, str] = {}

@@ -5,13 +5,16 @@ it had to infer, it says so under `extensions.sandbox` of the answer or of the e
 """
 
 import json
+import random
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any, cast
+from urllib.parse import parse_qs
 
 import httpx
 from graphql import (
@@ -22,6 +25,7 @@ from graphql import (
     GraphQLSchema,
     GraphQLSyntaxError,
     InputValueDefinitionNode,
+    Source,
     build_schema,
     execute_sync,
     get_directive_values,
@@ -29,8 +33,18 @@ from graphql import (
     validate,
 )
 
+from bwp_nb.faults import FAULTS, Play
+
 #: A host that can never exist (RFC 2606), so that nothing meant for the sandbox reaches a real one.
 ENDPOINT = "https://sandbox.invalid/graphql"
+TOKEN_ENDPOINT = "https://sandbox.invalid/token"  # noqa: S105
+
+#: The only credentials that the sandbox takes; they open nothing else.
+CLIENT_ID = "sandbox-client"
+CLIENT_SECRET = "sandbox-secret"  # noqa: S105
+TARGET_ID = "bp-00000000-0000-4000-8000-000000000000"
+
+_TOKEN_LIFETIME = 900
 
 _START = datetime(2024, 11, 22, 9, tzinfo=UTC)
 _MAX_TOKENS = 200_000
@@ -42,6 +56,9 @@ _ZONE = "inferred: that a date-time is refused unless it is in UTC and ends in Z
 _UNEXECUTED = (
     "inferred: a request that does not fit the schema is answered without data, its classification a plain text"
 )
+_DENIED = "inferred: how a missing or expired token, or another target id, is answered"
+_NO_TOKEN = "unknown: how the token endpoint refuses"  # noqa: S105
+_REFUSED_VALUE = "not the API's doing: this sandbox was told to refuse it"
 _BAD_BODY = "inferred: how a body that is no GraphQL request is answered"
 _DUPLICATE = "unknown: whether the API keeps an event whose eventId it has seen; this sandbox {} {} of them"
 
@@ -77,14 +94,30 @@ class Sandbox(httpx.BaseTransport):
 
     `accepted`, `duplicates` and `rejected` list the events as they arrived, the last with the reason; `requests` lists
     every request with its answer. With `deduplicate` it keeps an event only once for each `eventId`; whether the API
-    does is unknown. `latency` is the seconds that pass on its clock for each answer.
+    does is unknown. `latency` is the seconds that pass on its clock for each answer, or the shortest and the longest.
+    `fault_rates` maps names of `faults()` to how often each befalls a request, from 0 to 1; `seed` decides when.
     """
 
     endpoint = ENDPOINT
+    token_endpoint = TOKEN_ENDPOINT
+    client_id = CLIENT_ID
+    client_secret = CLIENT_SECRET
+    target_id = TARGET_ID
 
-    def __init__(self, *, deduplicate: bool = False, latency: float = 0.1) -> None:
+    def __init__(
+        self,
+        *,
+        deduplicate: bool = False,
+        latency: float | tuple[float, float] = 0.1,
+        fault_rates: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> None:
         self.deduplicate = deduplicate
-        self.latency = latency
+        self.latency = latency if isinstance(latency, tuple) else (latency, latency)
+        self.fault_rates = {name: rate for name, rate in (fault_rates or {}).items() if _known(name, {})}
+        if not 0 <= sum(self.fault_rates.values()) <= 1 or min(self.fault_rates.values(), default=0) < 0:
+            raise ValueError(f"Fault rates lie between 0 and 1, also together: {self.fault_rates}")
+        self.seed = seed
         self.clock = SandboxClock()
         self._lock = threading.RLock()
         self.reset()
@@ -95,8 +128,14 @@ class Sandbox(httpx.BaseTransport):
         )
 
     def reset(self) -> None:
-        """Forget all that arrived, and begin again at the fixed instant with the first id."""
+        """Forget all that arrived and all that was ordered, and begin again at the fixed instant with the first id."""
         with self._lock:
+            self._random = random.Random(self.seed)  # noqa: S311  # plays chance, guards nothing
+            self.token_requests = 0
+            self._tokens: dict[str, float] = {}
+            self._denies_by_status = False
+            self._ordered: deque[tuple[str, dict[str, Any]]] = deque()
+            self._refused_values: dict[str, bool] = {}
             self.clock.reset()
             self._ids = 0
             self._accepted: list[dict[str, Any]] = []
@@ -125,23 +164,92 @@ class Sandbox(httpx.BaseTransport):
         """Every request: its body, the HTTP status of the answer, and the answer."""
         return deepcopy(self._requests)
 
+    def uniform(self, smallest: float, largest: float) -> float:
+        """Return a number between two, by the sandbox's seeded chance."""
+        with self._lock:
+            return self._random.uniform(smallest, largest)
+
     def new_id(self) -> str:
         """Return the next id: a version 4 UUID that counts."""
         with self._lock:
             self._ids += 1
             return f"00000000-0000-4000-8000-{self._ids:012}"
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer one HTTP request; httpx calls this."""
-        body = request.read()
+    def fail_next(self, name: str, times: int = 1, **how: Any) -> None:
+        """Order a fault of `faults()` for the next request, or the next few; `how` is what that fault takes."""
+        _known(name, how)
         with self._lock:
-            self.clock.sleep(self.latency)
-            status_code, answer = self._answer(body)
-            self._requests.append(
-                {"body": body.decode("utf-8", "replace"), "status_code": status_code, "answer": answer}
-            )
-        content = json.dumps(answer, ensure_ascii=False).encode("utf-8", "backslashreplace")
-        return httpx.Response(status_code, content=content, headers={"Content-Type": "application/json"})
+            self._ordered.extend([(name, how)] * times)
+
+    def refuse(self, value: str, *, name_it: bool = True) -> None:
+        """Refuse, from now on, events that hold a value in any field or property, though no known rule is broken.
+
+        The refusal quotes field and value, unless `name_it` is false.
+        """
+        self._refused_values[value] = name_it
+
+    def expire_tokens(self, by_status: bool = False) -> None:
+        """Let every token so far expire; they are refused by HTTP 401 if `by_status`, else by a GraphQL error."""
+        with self._lock:
+            self._tokens.clear()
+            self._denies_by_status = by_status
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one HTTP request, or play what was ordered for it; httpx calls this."""
+        request.read()
+        if request.url.path == httpx.URL(self.token_endpoint).path:
+            return self._token_answer(request)
+        with self._lock:
+            self.clock.sleep(self._random.uniform(*self.latency))
+            name, how = self._next_fault()
+            if name is None:
+                return self._graphql_answer(request)
+            play = Play(request, lambda: self._graphql_answer(request), self.clock, self.expire_tokens)
+            return FAULTS[name].play(play, **how)
+
+    def _next_fault(self) -> tuple[str | None, dict[str, Any]]:
+        if self._ordered:
+            return self._ordered.popleft()
+        if self.fault_rates:
+            drawn = self._random.random()
+            for name, rate in self.fault_rates.items():
+                drawn -= rate
+                if drawn < 0:
+                    return name, {}
+        return None, {}
+
+    def _token_answer(self, request: httpx.Request) -> httpx.Response:
+        form = {name: values[-1] for name, values in parse_qs(request.content.decode("utf-8", "replace")).items()}
+        wanted = {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": self.client_secret}
+        with self._lock:
+            self.token_requests += 1
+            if form != wanted:
+                return _json(401, {"error": "invalid_client", "sandbox": [_NO_TOKEN]})
+            token = f"sandbox-token-{self.token_requests}"
+            self._tokens[token] = self.clock.monotonic() + _TOKEN_LIFETIME
+            return _json(200, {"access_token": token, "expires_in": _TOKEN_LIFETIME})
+
+    def _graphql_answer(self, request: httpx.Request) -> httpx.Response:
+        status_code, answer = self._answer(request.content) if self._admits(request.headers) else self._denial()
+        body = request.content.decode("utf-8", "replace")
+        self._requests.append({"body": body, "status_code": status_code, "answer": answer})
+        return _json(status_code, answer)
+
+    def _admits(self, headers: httpx.Headers) -> bool:
+        token = headers.get("Authorization", "").removeprefix("Bearer ")
+        target_id = headers.get("x-api-target-id") or headers.get("X-Omni-TargetId")
+        return self._tokens.get(token, -1.0) > self.clock.monotonic() and target_id == self.target_id
+
+    def _denial(self) -> tuple[int, dict[str, Any]]:
+        if self._denies_by_status:
+            return 401, {"message": "Unauthorized", "sandbox": [_DENIED]}
+        classification = {"type": "AccessDeniedError", "errorType": "AccessDeniedException", "errorCode": 403}
+        error = {
+            "message": "You do not have sufficient access to perform this action.",
+            "path": ["sendUserEvents"],
+            "extensions": {"classification": classification, "sandbox": [_DENIED]},
+        }
+        return 200, {"errors": [error], "data": {"sendUserEvents": None}}
 
     def _answer(self, body: bytes) -> tuple[int, dict[str, Any]]:
         try:
@@ -162,9 +270,11 @@ class Sandbox(httpx.BaseTransport):
     ) -> ExecutionResult:
         try:
             document = parse(query, max_tokens=_MAX_TOKENS)
+            errors = validate(_schema(), document)
         except GraphQLSyntaxError as error:
             return ExecutionResult(None, [error])
-        errors = validate(_schema(), document)
+        except RecursionError:
+            return ExecutionResult(None, [GraphQLSyntaxError(Source(""), 0, "The text is nested too deeply")])
         if errors:
             return ExecutionResult(None, errors)
 
@@ -178,7 +288,9 @@ class Sandbox(httpx.BaseTransport):
     def _send_user_events(self, events: list[dict[str, Any]], notes: list[str]) -> dict[str, str]:
         """Accept all events or none (inferred) and return the documented output."""
         found = list(_too_many(events)) + [
-            (issue, label) for index, event in enumerate(events) for issue, label in _event_issues(index, event)
+            issue
+            for index, event in enumerate(events)
+            for issue in (*_event_issues(index, event), *self._ordered_issues(event))
         ]
         if found:
             message = _issues_message([issue for issue, _ in found])
@@ -190,6 +302,18 @@ class Sandbox(httpx.BaseTransport):
         self._keep(events, notes)
         return {"status": "successful"}
 
+    def _ordered_issues(self, event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """Yield the issues that `refuse` ordered."""
+        if not self._refused_values:
+            return
+        values = {name: value for name, value in event.items() if isinstance(value, str)}
+        for pair in (event.get("additionalProperties") or {}).get("additionalProperties") or ():
+            values[f"additionalProperties.{pair['property']}"] = pair["value"]
+        for name, value in values.items():
+            if value in self._refused_values:
+                named = f"{name} {value} is invalid" if self._refused_values[value] else "an event is invalid"
+                yield named, _REFUSED_VALUE
+
     def _keep(self, events: list[dict[str, Any]], notes: list[str]) -> None:
         repeated = 0
         for event in events:
@@ -199,6 +323,22 @@ class Sandbox(httpx.BaseTransport):
             (self._duplicates if known and self.deduplicate else self._accepted).append(event)
         if repeated:
             notes.append(_DUPLICATE.format("dropped" if self.deduplicate else "kept", repeated))
+
+
+def _known(name: str, how: Mapping[str, Any]) -> bool:
+    """Return true for a fault's name and options, or raise `ValueError` listing those that there are."""
+    if name not in FAULTS:
+        raise ValueError(f"There is no fault {name!r}; there are {', '.join(FAULTS)}")
+    unknown = set(how) - set(FAULTS[name].options)
+    if unknown:
+        options = ", ".join(FAULTS[name].options) or "no options"
+        raise ValueError(f"The fault {name!r} takes {options}, not {', '.join(sorted(unknown))}")
+    return True
+
+
+def _json(status_code: int, answer: dict[str, Any]) -> httpx.Response:
+    content = json.dumps(answer, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return httpx.Response(status_code, content=content, headers={"Content-Type": "application/json"})
 
 
 @cache
@@ -260,12 +400,12 @@ def _are_digits(text: str) -> bool:
 
 
 def _is_no_date_time(text: str) -> bool:
-    """Tell whether a text is no date and time in any zone, so that refusing it follows from the documentation."""
+    """Tell whether a text is no date and time in any form, so that refusing it follows from the documentation."""
     try:
-        datetime.fromisoformat(text)
+        datetime.fromisoformat(text.upper().replace(":60", ":59"))
     except ValueError:
         return True
-    return "T" not in text.upper()
+    return len(text) <= len("2023-12-03")
 
 
 def _issues_message(issues: list[str]) -> str:

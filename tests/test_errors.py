@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bwp_nb import Blame, BwpError, InvalidEvent, MutationRejected, Problem, RequestFailed
-from bwp_nb.errors import classification
+from bwp_nb.classifications import classification
 
 HOSTILE = "\x1b[31mred\n\r\u2028\u202eevil\x00\ud800" + "a" * 1_000_000
 DOCUMENTED = {
@@ -103,8 +103,8 @@ def test_a_failed_request_is_final_and_clear_unless_told_otherwise() -> None:
 def test_the_classification_is_an_object_or_plain_text(extensions: Any, expected: str) -> None:
     """Both forms are read, and whatever else comes does no harm."""
     error = {"message": "No.", "extensions": extensions}
-    assert expected == classification(error)
-    assert expected == MutationRejected([error]).classification
+    assert expected == classification(error).name
+    assert expected == MutationRejected([error]).classifications[0].name
 
 
 def test_a_rejection_names_the_events_it_blames() -> None:

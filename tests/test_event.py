@@ -149,6 +149,12 @@ def test_all_values_that_are_no_text_are_named_at_once() -> None:
     assert expected == [problem.field for problem in caught.value.problems]
 
 
+def test_a_missing_time_is_not_called_a_time_without_a_zone() -> None:
+    """What pandas has for an empty cell cannot be mended by a zone."""
+    with pytest.raises(InvalidEvent, match="must be text, but is NaT"):
+        event(event_time=pd.NaT)
+
+
 def test_a_time_without_a_zone_is_refused_with_what_to_do() -> None:
     """The message gives the line that mends it, for datetime and for pandas."""
     with pytest.raises(InvalidEvent, match=r"replace\(tzinfo=datetime.UTC\).*tz_localize\('UTC'\)"):

@@ -80,6 +80,12 @@ def test_the_error_table_names_every_error() -> None:
     assert classes - {"BwpError"} == {name for row in table("Errors")[:3] for name in re.findall(r"`(\w+)`", row[0])}
 
 
+def test_the_table_of_faults_is_the_list_of_faults() -> None:
+    """Name and summary of each, in the list's order, with the options that it takes."""
+    rows = [[f"`{fault.name}`", ", ".join(fault.options), fault.summary] for fault in bwp.faults()]
+    assert rows == table("Faults to order")
+
+
 def test_the_first_command_ends_with_jupyterlab_serving_the_notebooks(tmp_path: Path) -> None:
     """Its last part, run as printed but for the browser, serves the notebooks' folder."""
     launch = shlex.split(blocks("sh")[0].split("&&")[-1])[1:]
