@@ -146,7 +146,9 @@ class Moment(Control):
 
     def __init__(self, field: Field, text: str | None, now: Callable[[], datetime]) -> None:
         self._now = now
-        self.picker = widgets.NaiveDatetimePicker(value=_moment(text or ""), description="or pick, in UTC", style=_LABEL)
+        self.picker = widgets.NaiveDatetimePicker(
+            value=_moment(text or ""), description="or pick, in UTC", style=_LABEL
+        )
         self.picker.layout.width = "auto"
         self.now = widgets.Button(description="Now", tooltip="Set the time to this moment")
         super().__init__(field, text, [self.now], [self.picker])

@@ -1,6 +1,5 @@
 """The fields of a `UserEvent` as `schema.graphql` tells them, for forms to be built from."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from graphql import GraphQLInputField, GraphQLInputObjectType, GraphQLSchema
 
 _NAMES = {**TEXT_FIELDS, "additional_properties": "additionalProperties"}
-_HOST = "https://documents.buywithprime.amazon.com"
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,6 @@ def fields() -> tuple[Field, ...]:
     ours = {api_name: name for name, api_name in _NAMES.items()}
     event = cast("GraphQLInputObjectType", schema.type_map["UserEvent"])
     return tuple(_field(schema, ours[api_name], api_name, field) for api_name, field in event.fields.items())
-
-
-@cache
-def pages() -> dict[str, str]:
-    """Return the address of each documentation page, by the short name that the schema's head gives it."""
-    return {name: _HOST + path for name, path in re.findall(r"^# +(\S+) +(/bwp-api/\S+)", _text(), re.MULTILINE)}
 
 
 def _text() -> str:

@@ -9,9 +9,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from bwp_nb import look, rows, snippets
-from bwp_nb.client import Client, Receipt
+from bwp_nb.answer import Receipt
+from bwp_nb.client import Client
 from bwp_nb.editor import EventEditor
-from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem, explain, quoted, readable
+from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem, quoted, readable
 from bwp_nb.event import TEXT_FIELDS, UNICODE_RULE, UserEvent
 from bwp_nb.history import Exchange
 from bwp_nb.mutation import MAX_EVENTS, Mutation
@@ -113,12 +114,16 @@ class EventForm:
         self.send_anyway.observe(shown(self._settle_send), "value")
         self.send_anyway.layout.width = "auto"
         self.request_as = widgets.Dropdown(
-            options=list(snippets.every(Mutation([]))), description="The request as", style={"description_width": "initial"}
+            options=list(snippets.every(Mutation([]))),
+            description="The request as",
+            style={"description_width": "initial"},
         )
         self.request_as.observe(shown(self._show_request), "value")
         self.request_as.layout.width = "auto"
         self.pasted = widgets.Textarea(
-            description="Paste a request", placeholder="GraphQL, JSON, a cURL line, Python code, or rows as JSON", rows=4
+            description="Paste a request",
+            placeholder="GraphQL, JSON, a cURL line, Python code, or rows as JSON",
+            rows=4,
         )
         self.pasted.layout.width, self.pasted.style.description_width = "auto", "initial"
         self.fill_in = _button("Fill the form with it", shown(self._fill_in))
@@ -266,9 +271,14 @@ class EventForm:
         """Return the values that the API's refusal names, as problems."""
         if self.state != "rejected" or not isinstance(self.outcome, MutationRejected):
             return []
-        rule = "what the API answered (see below)"
         return [
-            Problem(blame.field, blame.value, rule, f"the API refused {quoted(blame.value)}", blame.index)
+            Problem(
+                blame.field,
+                blame.value,
+                blame.rule or "unknown; the API's answer stands below",
+                f"the API refused {quoted(blame.value)}",
+                blame.index,
+            )
             for blame in self.outcome.blame
         ]
 
@@ -318,7 +328,7 @@ class EventForm:
 
     def _outcome_html(self) -> str:
         if isinstance(self.outcome, BwpError):
-            return str(explain(self.outcome)._repr_html_())
+            return f'<div class="bwp-scroll">{self.outcome._repr_html_()}</div>'
         return f"<p><code>{escape(repr(self.outcome))}</code></p>"
 
     def _events_of(self, source: Any) -> list[UserEvent]:

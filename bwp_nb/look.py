@@ -8,7 +8,8 @@ from typing import Any
 import ipywidgets as widgets
 
 from bwp_nb.errors import Problem, readable
-from bwp_nb.fields import Field, pages
+from bwp_nb.fields import Field
+from bwp_nb.sources import PAGES
 
 # JupyterLab's colours, so that its themes hold; the second of each pair is for pages that have none, such as VS Code.
 STYLE = """<style>
@@ -102,12 +103,12 @@ def status(text: str, mood: str = "", *, alert: bool = False) -> str:
 
 def sourced(text: str) -> str:
     """Return a rule with the names of documentation pages as links to them."""
-    names = "|".join(map(re.escape, sorted(pages(), key=len, reverse=True)))
+    names = "|".join(map(re.escape, sorted(PAGES, key=len, reverse=True)))
     return re.sub(rf"(?<![\w-])({names})(?![\w-])", _page_link, escape(text))
 
 
 def _page_link(match: re.Match[str]) -> str:
-    return f'<a href="{escape(pages()[match[1]])}" target="_blank" rel="noopener">{match[1]}</a>'
+    return f'<a href="{escape(PAGES[match[1]])}" target="_blank" rel="noopener">{match[1]}</a>'
 
 
 def problems(found: list[Problem]) -> str:
@@ -160,7 +161,9 @@ class Faults:
             except Exception as error:
                 self.last = error
                 said = readable(f"{type(error).__name__}: {error}")
-                self.view.value = status(f"The form itself failed, which is a mistake in bwp_nb. {said}", "bad", alert=True)
+                self.view.value = status(
+                    f"The form itself failed, which is a mistake in bwp_nb. {said}", "bad", alert=True
+                )
                 shown(self.view, visible=True)
                 raise
 

@@ -65,11 +65,12 @@ class SandboxPanel:
     def _parts(self) -> list[Any]:
         self.fault.style.description_width = self.times.style.description_width = "initial"
         self.times.layout.width = "7em"
-        ordering = look.classed(
-            widgets.HBox([look.classed(self.fault, "bwp-grow"), self.times, self.order]), "bwp-row"
-        )
+        ordering = look.classed(widgets.HBox([look.classed(self.fault, "bwp-grow"), self.times, self.order]), "bwp-row")
         buttons = look.classed(widgets.HBox([self.refresh, self.reset]), "bwp-row")
-        title = widgets.HTML("<h3>The sandbox</h3>")
+        title = widgets.HTML(
+            "<h3>The sandbox</h3><p>Order a fault, and see how a send ends. What may pass, the client tries again by "
+            "itself: order more of it, and it gives up.</p>"
+        )
         return [widgets.HTML(look.STYLE), title, self.faults.view, ordering, self._said, self._arrived, buttons]
 
     def _order(self) -> None:
@@ -101,5 +102,7 @@ def _cells(event: dict[str, Any]) -> list[str]:
 
 def _table(caption: str, columns: Iterable[str], rows: Iterable[list[str]]) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(readable(cell, 200))}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(readable(cell, 200))}</td>" for cell in row) + "</tr>" for row in rows
+    )
     return f"<div class='bwp-scroll' tabindex='0' role='region' aria-label='{escape(caption)}'><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -7,13 +7,12 @@ from textwrap import indent
 from urllib.parse import urlsplit
 
 from bwp_nb.client import API_VERSION
+from bwp_nb.connection import ENDPOINT
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
 
-#: The live API (api-facts §1.1). A sandbox has its own.
-ENDPOINT = "https://api.buywithprime.amazon.com/graphql"
-
-_NEEDS = "# Needs {}BWP_ACCESS_TOKEN and BWP_TARGET_ID in the environment.\n"
+# The lifetime is documented (AUTH).
+_NEEDS = "# Needs {}in the environment BWP_ACCESS_TOKEN (a token lasts 15 minutes) and BWP_TARGET_ID.\n"
 _UNREACHABLE = "# {} is a sandbox inside Python, which other programs cannot reach: put another address there.\n"
 
 

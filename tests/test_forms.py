@@ -469,9 +469,10 @@ def test_a_fault_ordered_on_the_panel_is_what_the_form_meets(form: EventForm) ->
     """A newcomer sees the API say no, and yes again."""
     panel = SandboxPanel(sandbox_of(form))
     assert [name for _, name in panel.fault.options] == [fault.name for fault in bwp.faults()]
-    panel.fault.value = "access denied"
+    panel.fault.value = "access_denied"
+    panel.times.value = 2
     panel.order.click()
-    assert "Ordered: the next answer will be: access denied." in shown_texts(panel.view)
+    assert "Ordered: the next 2 answers will be: access_denied." in shown_texts(panel.view)
     form.check.click()
     form.send.click()
     assert form.state == "rejected"

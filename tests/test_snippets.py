@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 import bwp_nb as bwp
 from bwp_nb import snippets
 
-TOKEN = "a-token-of-the-environment"  # noqa: S105
 NASTY = "a 'quoted' \"text\"\nwith a line break, \U0001f600, $(rm -rf), `id`, $HOME, !!, %s and a \\ backslash\\n"
 EVENT = bwp.UserEvent(
     "page-load",
@@ -51,7 +50,7 @@ class Served:
     """A sandbox behind a socket, for programs that are no Python: it also keeps the headers that came."""
 
     def __init__(self) -> None:
-        self.sandbox = bwp.Sandbox()
+        self.sandbox = bwp.Sandbox(latency=0)
         self.headers: list[dict[str, str]] = []
         served = self
 
@@ -59,7 +58,7 @@ class Served:
             def do_POST(self) -> None:
                 content = self.rfile.read(int(self.headers["Content-Length"]))
                 served.headers.append({name.lower(): value for name, value in self.headers.items()})
-                request = httpx.Request("POST", served.sandbox.endpoint, content=content)
+                request = httpx.Request("POST", served.sandbox.endpoint, content=content, headers=self.headers.items())
                 response = served.sandbox.handle_request(request)
                 self.send_response(response.status_code)
                 self.send_header("Content-Length", str(len(response.content)))
@@ -70,6 +69,10 @@ class Served:
                 """Say nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        credentials = {"client_id": self.sandbox.client_id, "client_secret": self.sandbox.client_secret}
+        form = {"grant_type": "client_credentials", **credentials}
+        with httpx.Client(transport=self.sandbox) as client:
+            self.token = client.post(self.sandbox.token_endpoint, data=form).json()["access_token"]
         self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}/graphql"
 
 
@@ -85,9 +88,10 @@ def served() -> Iterator[Served]:
     thread.join()
 
 
-def run(*command: str) -> str:
-    """Run a program as somebody would who has the token in the environment, and return what it prints."""
-    environment = {**os.environ, "BWP_ACCESS_TOKEN": TOKEN, "BWP_TARGET_ID": "bp-1", "no_proxy": "127.0.0.1"}
+def run(*command: str, served: Served | None = None) -> str:
+    """Run a program as somebody would who has a token in the environment, and return what it prints."""
+    settings = {"BWP_ACCESS_TOKEN": served.token, "BWP_TARGET_ID": served.sandbox.target_id} if served else {}
+    environment = {**os.environ, **settings, "no_proxy": "127.0.0.1"}
     result = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
     assert (result.returncode, result.stderr) == (0, "")
     return result.stdout
@@ -101,15 +105,17 @@ def arrived(sandbox: bwp.Sandbox) -> Any:
 
 def test_curl_itself_delivers_any_text_unchanged(served: Served) -> None:
     """The cURL line, run by a shell, sends the very payload, with token and target from the environment."""
-    answer = run("bash", "-c", snippets.curl(MUTATION, served.endpoint).replace("curl", "curl --silent", 1))
+    answer = run(
+        "bash", "-c", snippets.curl(MUTATION, served.endpoint).replace("curl", "curl --silent", 1), served=served
+    )
     assert json.loads(answer) == {"data": {"sendUserEvents": {"status": "successful"}}}
     assert json.loads(served.sandbox.requests[0]["body"]) == MUTATION.payload
     assert {
         name: served.headers[0][name] for name in ("authorization", "content-type", "x-api-target-id", "x-api-version")
     } == {
-        "authorization": f"Bearer {TOKEN}",
+        "authorization": f"Bearer {served.token}",
         "content-type": "application/json",
-        "x-api-target-id": "bp-1",
+        "x-api-target-id": served.sandbox.target_id,
         "x-api-version": "2024-11-01",
     }
 
@@ -118,16 +124,15 @@ def test_curl_itself_delivers_any_text_unchanged(served: Served) -> None:
 @given(mutation=MUTATIONS)
 def test_no_text_makes_a_shell_run_or_change_anything(served: Served, mutation: bwp.Mutation) -> None:
     """Whatever the values, the shell hands the payload to curl as it is."""
-    run("bash", "-c", snippets.curl(mutation, served.endpoint).replace("curl", "curl --silent", 1))
+    run("bash", "-c", snippets.curl(mutation, served.endpoint).replace("curl", "curl --silent", 1), served=served)
     assert json.loads(served.sandbox.requests[-1]["body"]) == mutation.payload
 
 
 def test_a_fresh_python_with_httpx_delivers_any_text_unchanged(served: Served) -> None:
     """The httpx program sends the very payload, with token and target from the environment."""
-    printed = run(sys.executable, "-c", snippets.python_httpx(MUTATION, served.endpoint))
+    printed = run(sys.executable, "-c", snippets.python_httpx(MUTATION, served.endpoint), served=served)
     assert printed == "{'data': {'sendUserEvents': {'status': 'successful'}}}\n"
     assert json.loads(served.sandbox.requests[0]["body"]) == MUTATION.payload
-    assert (served.headers[0]["authorization"], served.headers[0]["x-api-target-id"]) == (f"Bearer {TOKEN}", "bp-1")
 
 
 def test_a_fresh_python_with_bwp_nb_delivers_any_text_unchanged() -> None:
@@ -171,7 +176,7 @@ def test_tokens_stand_in_a_snippet_by_name_only() -> None:
     """No form holds a value for the token, and those that need one say where it comes from."""
     texts = snippets.every(MUTATION)
     assert {form for form, text in texts.items() if "BWP_ACCESS_TOKEN" in text} == {"cURL", "Python with httpx"}
-    assert "# Needs BWP_ACCESS_TOKEN and BWP_TARGET_ID in the environment." in texts["cURL"]
+    assert texts["cURL"].startswith("# Needs in the environment BWP_ACCESS_TOKEN")
     assert '"Authorization: Bearer $BWP_ACCESS_TOKEN"' in texts["cURL"]
     assert "os.environ['BWP_ACCESS_TOKEN']" in texts["Python with httpx"]
 

@@ -184,9 +184,7 @@ def lab_folder(lab: Server) -> Path:
 
 
 @pytest.fixture
-def open_in_voila(
-    tmp_path: Path, context: BrowserContext
-) -> Iterator[OpenNotebook]:
+def open_in_voila(tmp_path: Path, context: BrowserContext) -> Iterator[OpenNotebook]:
     """Return a function that opens cells as a page of Voila."""
     server = Server(tmp_path, "voila", "--no-browser", "--Voila.ip=127.0.0.1")
 

@@ -60,7 +60,9 @@ def write(box: Locator, text: str) -> None:
 def violations(page: Page) -> list[str]:
     """Return the serious faults in accessibility that axe-core finds in what cells show."""
     found = Axe().run(page, context=".jp-OutputArea-output").response["violations"]
-    return [f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in found if fault["impact"] in ("serious", "critical")]
+    return [
+        f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in found if fault["impact"] in ("serious", "critical")
+    ]
 
 
 def test_two_events_are_made_refused_mended_and_sent_by_hand(open_in_lab: OpenNotebook) -> None:
@@ -123,9 +125,7 @@ def test_every_control_is_reached_by_the_tab_key(open_in_lab: OpenNotebook) -> N
     names: list[str] = []
     while "Check" not in names and len(names) < 60:
         page.keyboard.press("Tab")
-        names.append(
-            page.evaluate("(document.activeElement.labels?.[0] ?? document.activeElement).textContent.trim()")
-        )
+        names.append(page.evaluate("(document.activeElement.labels?.[0] ?? document.activeElement).textContent.trim()"))
     assert [name for name in dict.fromkeys(names) if name != "?"] == [
         "eventId *", "New id", "eventTime *", "Now", "or pick, in UTC", "clientType *", "clientVersion *",
         "schemaName", "send schemaName", "schemaVersion", "send schemaVersion", "Add a property", "Add an event", "Check",
@@ -137,7 +137,9 @@ def test_every_control_is_reached_by_the_tab_key(open_in_lab: OpenNotebook) -> N
 def test_a_pasted_curl_line_fills_the_form(open_in_lab: OpenNotebook) -> None:
     """What was copied elsewhere becomes the form's events, line breaks and quotes included."""
     page = open_in_lab(FORM)
-    event = bwp.UserEvent("widget-viewed", "x", "2024-05-31T13:15:30Z", "SERVER_CLIENT", "2", "a b", None, {"n": "'\n\""})
+    event = bwp.UserEvent(
+        "widget-viewed", "x", "2024-05-31T13:15:30Z", "SERVER_CLIENT", "2", "a b", None, {"n": "'\n\""}
+    )
     page.get_by_label("Paste a request").fill(snippets.curl(bwp.Mutation(event)))
     press(page, "Fill the form with it")
     expect(status(page, "The form is filled: 1 event.")).to_be_visible()
