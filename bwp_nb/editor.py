@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from html import escape
 from typing import Any
 
 import ipywidgets as widgets
@@ -285,7 +286,8 @@ class EventEditor:
 
     def show(self, problems: list[Problem]) -> None:
         """Show each problem beside its field, and those without a field above all fields."""
-        for place in [*self.controls.values(), *self.properties]:
+        places: list[Control | Property] = [*self.controls.values(), *self.properties]
+        for place in places:
             place.show([problem for problem in problems if self.place(problem.field) is place])
         others = [problem for problem in problems if self.place(problem.field) is None]
         self._other_problems.value = look.problems(others)
@@ -293,7 +295,7 @@ class EventEditor:
 
     def number(self, index: int, count: int, outcome: str) -> None:
         """Say which event of how many this is, and what became of it."""
-        said = f' <span class="bwp-rule">{look.escape(outcome)}</span>' if outcome else ""
+        said = f' <span class="bwp-rule">{escape(outcome)}</span>' if outcome else ""
         self._heading.value = f"<h4>Event {index + 1} of {count}{said}</h4>"
         self.up.disabled, self.down.disabled = index == 0, index == count - 1
         for button in (self.duplicate, self.up, self.down, self.remove):

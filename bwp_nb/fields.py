@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from bwp_nb.event import TEXT_FIELDS
 
 if TYPE_CHECKING:
-    from graphql import GraphQLInputField, GraphQLInputObjectType, GraphQLSchema
+    from graphql import GraphQLInputField, GraphQLInputObjectType
 
 _NAMES = {**TEXT_FIELDS, "additional_properties": "additionalProperties"}
 
@@ -35,37 +35,33 @@ def fields() -> tuple[Field, ...]:
     schema = build_schema(_text())
     ours = {api_name: name for name, api_name in _NAMES.items()}
     event = cast("GraphQLInputObjectType", schema.type_map["UserEvent"])
-    return tuple(_field(schema, ours[api_name], api_name, field) for api_name, field in event.fields.items())
+    return tuple(_field(ours[api_name], api_name, field) for api_name, field in event.fields.items())
 
 
 def _text() -> str:
     return files("bwp_nb").joinpath("schema.graphql").read_text("utf-8")
 
 
-def _field(schema: "GraphQLSchema", name: str, api_name: str, field: "GraphQLInputField") -> Field:
+def _field(name: str, api_name: str, field: "GraphQLInputField") -> Field:
     from graphql import GraphQLEnumType, get_named_type, is_non_null_type
 
     kind = get_named_type(field.type)
-    limits = list(_directives(schema, field, "length"))
+    limits = list(_directives(field, "length"))
     return Field(
         name,
         api_name,
         required=is_non_null_type(field.type),
         description=" ".join((field.description or "").split()),
-        sources=tuple(f"{given['certainty'].lower()}: {given['source']}" for given in _provenance(schema, field)),
+        sources=tuple(f"{given['certainty'].lower()}: {given['source']}" for given in _directives(field, "provenance")),
         choices=tuple(kind.values) if isinstance(kind, GraphQLEnumType) else (),
         length=(limits[0]["min"], limits[0]["max"]) if limits else None,
     )
 
 
-def _provenance(schema: "GraphQLSchema", field: "GraphQLInputField") -> Iterator[dict[str, Any]]:
-    return _directives(schema, field, "provenance")
-
-
-def _directives(schema: "GraphQLSchema", field: "GraphQLInputField", name: str) -> Iterator[dict[str, Any]]:
+def _directives(field: "GraphQLInputField", name: str) -> Iterator[dict[str, Any]]:
     """Yield the arguments of each directive of that name on a field."""
     from graphql import value_from_ast_untyped
 
-    for directive in field.ast_node.directives if field.ast_node else ():
+    for directive in (field.ast_node and field.ast_node.directives) or ():
         if directive.name.value == name:
-            yield {argument.name.value: value_from_ast_untyped(argument.value) for argument in directive.arguments}
+            yield {given.name.value: value_from_ast_untyped(given.value) for given in directive.arguments or ()}

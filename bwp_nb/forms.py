@@ -300,7 +300,7 @@ class EventForm:
         except InvalidEvent as error:
             self._request.value = look.status(f"There is no request yet. {error.problems[0].message}", "bad")
         else:
-            self._request.value = look.copyable(text, f"The request as {self.request_as.value}")
+            self._request.value = look.copyable(text, f"Request: {self.request_as.value}")
 
     def _show_downloads(self) -> None:
         links = [
@@ -328,7 +328,7 @@ class EventForm:
 
     def _outcome_html(self) -> str:
         if isinstance(self.outcome, BwpError):
-            return f'<div class="bwp-scroll">{self.outcome._repr_html_()}</div>'
+            return look.scrolling(self.outcome._repr_html_(), "The error explained")
         return f"<p><code>{escape(repr(self.outcome))}</code></p>"
 
     def _events_of(self, source: Any) -> list[UserEvent]:

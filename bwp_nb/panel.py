@@ -102,7 +102,6 @@ def _cells(event: dict[str, Any]) -> list[str]:
 
 def _table(caption: str, columns: Iterable[str], rows: Iterable[list[str]]) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(readable(cell, 200))}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<div class='bwp-scroll' tabindex='0' role='region' aria-label='{escape(caption)}'><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    cells = ("".join(f"<td>{escape(readable(cell, 200))}</td>" for cell in row) for row in rows)
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
+    return look.scrolling(f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>", caption)

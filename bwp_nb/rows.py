@@ -62,7 +62,7 @@ def _flat(event: UserEvent) -> dict[str, str]:
 
 
 def _properties(given: Any) -> Any:
-    """Return properties as a dict, also those in the API's shape; what is neither is left, for `UserEvent` to refuse."""
+    """Return properties as a dict, also from the API's shape of them; what is neither, `UserEvent` is to refuse."""
     if not isinstance(given, Mapping):
         return given
     nested = given.get("additionalProperties")

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 
 import bwp_nb as bwp
 from bwp_nb import look, snippets
+from bwp_nb.event import UNICODE_RULE
 from bwp_nb.forms import EventForm, SandboxPanel
 from tests.strategies import PROPERTY, any_events, nearly_valid_events
 
@@ -278,13 +279,12 @@ def test_the_request_is_shown_live_in_every_form(form: EventForm, name: str) -> 
 def test_any_event_fills_the_form_and_comes_out_unchanged(event: bwp.UserEvent) -> None:
     """Whatever its texts, an event passes through the controls as it is, or is refused before it reaches them."""
     form = EventForm(bwp.connect())
-    try:
-        form.fill(event)
-    except bwp.InvalidEvent as error:
-        assert "half a surrogate pair" in str(error)
+    if any(problem.rule == UNICODE_RULE for problem in event.problems()):
+        with pytest.raises(bwp.InvalidEvent, match="half a surrogate pair"):
+            form.fill(event)
     else:
+        form.fill(event)
         assert form.mutation == bwp.Mutation(event)
-        assert repr(form)
 
 
 @pytest.mark.parametrize("as_row", [dict, pd.Series, lambda row: pd.DataFrame([row])])

@@ -26,10 +26,11 @@ FLAGS = [
     "--disable-sync",
 ]
 #: Long enough for a slow machine; nothing waits this long unless it has failed.
-PATIENCE = 60_000
+PATIENCE = 10_000
 
-DONE = """() => document.querySelector('[data-mime-type="application/vnd.jupyter.error"]')
-  || [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(prompt => /\\[\\d+\\]/.test(prompt.textContent))"""
+ERROR = "[data-mime-type='application/vnd.jupyter.error']"
+DONE = f"""() => document.querySelector("{ERROR}")
+  || [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(prompt => /[0-9]/.test(prompt.textContent))"""
 SETTINGS = {
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": (
@@ -170,7 +171,7 @@ def open_in_lab(lab: Server, context: BrowserContext, request: pytest.FixtureReq
         _until(page, lambda: bool(idle))  # The page calls itself idle before the kernel is connected.
         page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
         page.wait_for_function(DONE)
-        for error in page.locator("[data-mime-type='application/vnd.jupyter.error']").all_inner_texts():
+        for error in page.locator(ERROR).all_inner_texts():
             pytest.fail(error)
         return page
 

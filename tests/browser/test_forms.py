@@ -128,7 +128,8 @@ def test_every_control_is_reached_by_the_tab_key(open_in_lab: OpenNotebook) -> N
         names.append(page.evaluate("(document.activeElement.labels?.[0] ?? document.activeElement).textContent.trim()"))
     assert [name for name in dict.fromkeys(names) if name != "?"] == [
         "eventId *", "New id", "eventTime *", "Now", "or pick, in UTC", "clientType *", "clientVersion *",
-        "schemaName", "send schemaName", "schemaVersion", "send schemaVersion", "Add a property", "Add an event", "Check",
+        "schemaName", "send schemaName", "schemaVersion", "send schemaVersion", "Add a property", "Add an event",
+        "Check",
     ]  # fmt: skip
     page.keyboard.press("Enter")
     expect(status(page, "Valid.")).to_be_visible()
@@ -147,12 +148,18 @@ def test_a_pasted_curl_line_fills_the_form(open_in_lab: OpenNotebook) -> None:
     expect(page.get_by_label("schemaName", exact=True)).to_have_value("a b")
     expect(page.get_by_label("value", exact=True)).to_have_value("'\n\"")
     page.get_by_label("The request as").select_option("JSON body")
-    shown = page.get_by_role("region", name="The request as JSON body")
+    shown = page.get_by_role("region", name="Request: JSON body")
     expect(shown).to_contain_text('"query"')
     assert json.loads(shown.inner_text()) == bwp.Mutation(event).payload
 
 
-@pytest.mark.parametrize("clipboard", ["", "Object.defineProperty(navigator, 'clipboard', {value: undefined})"])
+@pytest.mark.parametrize(
+    "clipboard",
+    [
+        pytest.param("", id="clipboard"),
+        pytest.param("Object.defineProperty(navigator, 'clipboard', {value: undefined})", id="no-clipboard"),
+    ],
+)
 def test_the_request_is_copied_without_a_network(
     open_in_lab: OpenNotebook, context: BrowserContext, clipboard: str
 ) -> None:
@@ -160,7 +167,7 @@ def test_the_request_is_copied_without_a_network(
     context.add_init_script(clipboard)
     page = open_in_lab(FORM)
     page.get_by_label("The request as").select_option("cURL")
-    shown = page.get_by_role("region", name="The request as cURL")
+    shown = page.get_by_role("region", name="Request: cURL")
     expect(shown).to_contain_text("curl https://sandbox.invalid/graphql")
     press(page, "Copy")
     expect(status(page, "Copied.")).to_be_visible()
@@ -225,7 +232,7 @@ def test_axe_finds_nothing_serious_in_any_state(open_in_lab: OpenNotebook, theme
     assert [found.partition(":")[0] for found in violations(page)] == ["button-name"]
 
 
-def test_nothing_is_cut_off_at_twice_the_size(open_in_lab: OpenNotebook, context: BrowserContext) -> None:
+def test_nothing_is_cut_off_at_twice_the_size(open_in_lab: OpenNotebook) -> None:
     """At 200 % zoom a window of 1280 pixels has room for 640: columns go below each other, nothing overflows."""
     page = open_in_lab(FORM, PANEL)
     page.set_viewport_size({"width": 640, "height": 500})
