@@ -2,9 +2,13 @@ from . import documented as documented
 from . import plots as plots
 from . import traffic as traffic
 from .answer import Receipt as Receipt
+from .check import Checkup as Checkup
+from .check import check as check
 from .classifications import CLASSIFICATIONS as CLASSIFICATIONS
 from .client import Client as Client
 from .connection import connect as connect
+from .drift import Drift as Drift
+from .drift import drift as drift
 from .errors import Blame as Blame
 from .errors import BwpError as BwpError
 from .errors import InvalidEvent as InvalidEvent
@@ -22,3 +26,4 @@ from .history import History as History
 from .history import compare as compare
 from .mutation import Mutation as Mutation
 from .sandbox import Sandbox as Sandbox
+from .settings import InvalidSettings as InvalidSettings

@@ -45,11 +45,23 @@ class Secret:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a merchant's console hands out: a client's id and secret, and the id of the store (`TargetId`, CALL)."""
+    """What a merchant's console hands out: a client's id and secret, and the id of the store (`TargetId`, CALL).
+
+    Published clients send an `access_key` besides, which no page names.
+    """
 
     client_id: str
     client_secret: Secret
     target_id: str
+    access_key: Secret | None = None
+
+    def form(self) -> dict[str, str]:
+        """Return what the token endpoint is sent (inferred from a published client)."""
+        return {
+            "grant_type": "client_credentials",
+            "client_id": self.client_id,
+            "client_secret": self.client_secret.reveal(),
+        }
 
 
 class TokenAuth(httpx.Auth):
@@ -77,6 +89,8 @@ class TokenAuth(httpx.Auth):
         """Add the headers that the API wants (CALL)."""
         request.headers["Authorization"] = f"Bearer {self._current(request.extensions)}"
         request.headers["x-api-target-id"] = self._credentials.target_id
+        if self._credentials.access_key is not None:
+            request.headers["x-api-access-key"] = self._credentials.access_key.reveal()
         yield request
 
     def forget(self, request: httpx.Request) -> None:
@@ -90,36 +104,36 @@ class TokenAuth(httpx.Auth):
         with self._lock:
             if self._token is None or self._monotonic() >= self._renew_at:
                 started = self._monotonic()
-                token, lifetime = self._new_token(extensions)
-                self._token, self._renew_at = Secret(token), started + max(lifetime - MARGIN, lifetime / 2)
+                text, lifetime = self._new_token(extensions)
+                self._token, self._renew_at = Secret(text), started + max(lifetime - MARGIN, lifetime / 2)
             return self._token.reveal()
 
     def _new_token(self, extensions: MutableMapping[str, Any]) -> tuple[str, float]:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self._credentials.client_id,
-            "client_secret": self._credentials.client_secret.reveal(),
-        }
-        request = httpx.Request("POST", self._token_endpoint, data=form, extensions=dict(extensions))
+        form = self._credentials.form
+        request = httpx.Request("POST", self._token_endpoint, data=form(), extensions=dict(extensions))
         try:
-            return _token(Answer.read(self._transport.handle_request(request)))
+            return token(Answer.read(self._transport.handle_request(request)))
         except httpx.RequestError as error:
             said = readable(f"{type(error).__name__} {error}".strip(), 200)
-            raise RequestFailed(f"No token from {self._token_endpoint}: {said}.", retryable=True) from error
+            # Without its cause, whose frames hold the body, and so the secret, for whoever prints them.
+            raise RequestFailed(f"No token from {self._token_endpoint}: {said}.", retryable=True) from None
 
 
-def _token(answer: Answer) -> tuple[str, float]:
-    """Return the token and its lifetime in seconds, or raise `RequestFailed`."""
+def token(answer: Answer) -> tuple[str, float]:
+    """Return the token that an answer of the token endpoint holds, and its lifetime in seconds.
+
+    Raises `RequestFailed` if it holds none.
+    """
     code = answer.status_code
     if code in (400, 401, 403):
         message = f"The token endpoint refused the credentials (HTTP {code}). Check the client's id and secret."
         raise RequestFailed(message, status_code=code)
     try:
         given = json.loads(answer.content)
-        token, lifetime = given["access_token"], float(given.get("expires_in", LIFETIME))
+        text, lifetime = given["access_token"], float(given.get("expires_in", LIFETIME))
     except (ValueError, TypeError, KeyError, AttributeError):
-        token, lifetime = None, 0.0
-    if code != 200 or not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        text, lifetime = None, 0.0
+    if code != 200 or not isinstance(text, str) or not text.isascii() or not text.isprintable():
         message = f"The token endpoint answered HTTP {code} with {answer.media_type} and no access token."
         raise RequestFailed(message, status_code=code, retryable=code == 429 or code >= 500)
-    return token, lifetime
+    return text, lifetime

@@ -1,7 +1,7 @@
 """Sends mutations and tells what became of them."""
 
 import json
-import ssl
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -19,6 +19,7 @@ from bwp_nb.event import UNICODE_RULE, UserEvent
 from bwp_nb.history import Exchange, History
 from bwp_nb.mutation import MAX_EVENTS, Mutation
 from bwp_nb.retries import Retries, RetryQuota
+from bwp_nb.transport import is_certificate_error
 
 if TYPE_CHECKING:
     from bwp_nb.sandbox import Sandbox
@@ -38,7 +39,8 @@ class Client:
     """Sends events through one httpx transport, a `Sandbox` or one that reaches a server, and keeps a `history`.
 
     `last_error` is the latest error that a call raised, so that it can be looked at: `bwp.explain(client.last_error)`.
-    An attempt takes at most `timeout` seconds, a call what `retries` allows. `clock` and `new_id` give `new_event` its
+    An attempt takes at most `timeout` seconds, a call what `retries` allows. `confirm` is asked once, before the first
+    send, whether to send to the endpoint. `clock` and `new_id` give `new_event` its
     times and ids. Close it, or use it in a `with` statement; threads may share it.
     """
 
@@ -53,6 +55,8 @@ class Client:
         new_id: Callable[[], str] | None = None,
         retries: Retries | None = None,
         timeout: float = 10.0,
+        api_version: str = API_VERSION,
+        confirm: Callable[[str], bool] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.sandbox = sandbox
@@ -63,8 +67,10 @@ class Client:
         self.history = History()
         self.last_error: BwpError | None = None
         self._quota = RetryQuota(RETRY_QUOTA)
+        self._confirm = confirm
+        self._confirming = threading.Lock()
         self._auth = auth
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "x-api-version": API_VERSION}
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "x-api-version": api_version}
         hooks = {"response": [refuse_redirect]}  # called before httpx reads a Location, which may be anything
         self._http = httpx.Client(transport=transport, auth=auth, headers=headers, event_hooks=hooks)
 
@@ -172,6 +178,7 @@ class Client:
 
     def _attempt(self, call: "_Call", seconds: float) -> Answer:
         """Post a body once; once more, with a new token, if the token was refused."""
+        self._ask()
         call.attempts += 1
         call.answer = None
         body = _encoded(call.payload)
@@ -184,6 +191,13 @@ class Client:
             call.answer = self._post(self._request(body, seconds, ends))
         return call.answer
 
+    def _ask(self) -> None:
+        """Ask once whether to send at all, and raise `RequestFailed` if not; the next send asks again."""
+        with self._confirming:
+            if self._confirm is not None and not self._confirm(self.endpoint):
+                raise RequestFailed(f"Sending to {self.endpoint} was not confirmed. Nothing was sent.")
+            self._confirm = None
+
     def _request(self, body: bytes, seconds: float, ends: float) -> httpx.Request:
         extensions = {"deadline": ends}
         return self._http.build_request("POST", self.endpoint, content=body, timeout=seconds, extensions=extensions)
@@ -192,12 +206,12 @@ class Client:
         try:
             return Answer.read(self._http.send(request, stream=True))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            wrong = _certificate_error(error)
             message = f"No connection to {self.endpoint}: {_said(error)}."
-            raise RequestFailed(message, retryable=not wrong) from error
+            # Without its cause, here and below, whose frames hold the token for whoever prints them.
+            raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
         except httpx.RequestError as error:
             message = f"The answer of {self.endpoint} was lost: {_said(error)}."
-            raise RequestFailed(message, retryable=True, may_have_arrived=True) from error
+            raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
 
 
 @dataclass
@@ -297,14 +311,6 @@ def _is_denied(answer: Answer) -> bool:
         return True
     given = _json(answer) if b"AccessDenied" in answer.content else None
     return given is not None and any(classification(error).name == ACCESS_DENIED for error in errors_of(given))
-
-
-def _certificate_error(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _said(error: httpx.RequestError) -> str:

@@ -79,7 +79,7 @@ def outcomes(history: History) -> Chart:
     if len(table):
         table = table.reindex(pd.date_range(table.index[0], table.index[-1], freq=width), fill_value=0)
     table.index = pd.Index([_moment(moment, width) for moment in table.index], name="time (UTC)")
-    table.columns.name = None
+    table.columns.name = "state"
     title = f"What became of the events, in steps of {width}" if len(table) else "What became of the events"
     return _chart(title, table, STATES, lambda axes: _label(axes, "time (UTC)", "events"))
 
@@ -105,7 +105,7 @@ def latency(history: History) -> Chart:
     attempts = frame["attempts"].map(lambda count: str(count) if count < 3 else "3 or more")
     table = pd.crosstab(spans, attempts).reindex(columns=list(_ATTEMPTS), fill_value=0)
     table = table.reindex(labels[: _last(spans, labels) + 1], fill_value=0)
-    table = pd.DataFrame(table.to_numpy(), index=list(table.index), columns=list(table.columns))
+    table = pd.DataFrame(table.to_numpy(), index=list(table.index), columns=pd.Index(table.columns, name="attempts"))
     table.index.name = "seconds"
     title = "How long calls took, by number of attempts"
     return _chart(title, table, _ATTEMPTS, lambda axes: _label(axes, "seconds, waits included", "calls"))
@@ -196,7 +196,7 @@ def _chart(
             axes.set_xticks(range(len(names)), names)
         axes.margins(y=0.02 if lying else 0.1, x=0.1 if lying else 0.02)
         if len(table) and len(table.columns) > 1:
-            axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+            axes.legend(title=table.columns.name, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
         finish(axes)
         if not len(table):

@@ -60,6 +60,13 @@ class DeadlineTransport(httpx.BaseTransport):
         self._pool.close()
 
 
+def is_certificate_error(error: BaseException | None) -> bool:
+    """Tell whether an error, or one behind it, is that a server's certificate is wrong."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 class _Body(httpx.SyncByteStream):
     def __init__(self, response: httpcore.Response, request: httpx.Request) -> None:
         self._response = response

@@ -17,11 +17,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "bwp_nb.answer": "blame errors mutation",
         "bwp_nb.auth": "answer errors",
         "bwp_nb.blame": "errors event",
+        "bwp_nb.check": "answer auth classifications client clock connection errors mutation settings transport",
         "bwp_nb.classifications": "",
-        "bwp_nb.client": "answer auth classifications clock errors event history mutation retries sandbox",
+        "bwp_nb.client": "answer auth classifications clock errors event history mutation retries sandbox transport",
         "bwp_nb.clock": "",
-        "bwp_nb.connection": "auth client clock errors retries sandbox transport",
+        "bwp_nb.connection": "auth client clock retries sandbox settings transport",
         "bwp_nb.documented": "",
+        "bwp_nb.drift": "answer client connection documented errors history",
         "bwp_nb.errors": "classifications sources",
         "bwp_nb.event": "errors",
         "bwp_nb.faults": "clock",
@@ -30,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "bwp_nb.plots": "errors history sandbox",
         "bwp_nb.retries": "clock errors",
         "bwp_nb.sandbox": "faults",
+        "bwp_nb.settings": "auth errors",
         "bwp_nb.sources": "",
         "bwp_nb.traffic": "client errors event",
         "bwp_nb.transport": "",
@@ -89,8 +92,6 @@ def test_only_the_transport_opens_connections() -> None:
     """One module reaches a network; those that know of HTTP besides make requests, read answers or play them."""
     modules = _modules()
     roots = {name: {found.split(".")[0] for found in _imported(name, path)} for name, path in modules.items()}
-    assert {"bwp_nb.transport"} == {name for name, found in roots.items() if found & {"httpcore", "socket", "ssl"}} - {
-        "bwp_nb.client"  # which looks whether an error was about a certificate
-    }
-    knowing = {"answer", "auth", "client", "connection", "faults", "sandbox", "transport"}
+    assert {"bwp_nb.transport"} == {name for name, found in roots.items() if "httpcore" in found}
+    knowing = {"answer", "auth", "check", "client", "faults", "sandbox", "settings", "transport"}
     assert {f"bwp_nb.{name}" for name in knowing} == {name for name, found in roots.items() if "httpx" in found}

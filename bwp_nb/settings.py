@@ -1,0 +1,154 @@
+"""What a client needs to know of the live API, read from the environment, a `.env` file or a keyring.
+
+The pages are CALL and AUTH (see `sources.py`). How the downloaded credentials are laid out is unknown beyond their
+names.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import httpx
+from dotenv import dotenv_values
+
+from bwp_nb.auth import Credentials, Secret
+from bwp_nb.errors import BwpError, quoted, readable
+
+_CONSOLE = "merchant console: Settings, API credentials, Generate credentials (AUTH)"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its name, its default if it has one, what it must be, and where to find its value."""
+
+    name: str
+    default: str | None
+    must_be: str
+    where: str
+    fits: Callable[[str], bool]
+    is_secret: bool = False
+
+
+def _is_safe(address: str) -> bool:
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        return False
+    return bool(url.host) and (url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK))
+
+
+def _is_header_text(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+SETTINGS = (
+    Setting("BWP_MODE", "sandbox", "sandbox or live", "your choice", lambda text: text in ("sandbox", "live")),
+    Setting("BWP_CLIENT_ID", None, "text without spaces", f"{_CONSOLE}: Client ID", _is_header_text),
+    Setting("BWP_CLIENT_SECRET", None, "text without spaces", f"{_CONSOLE}: client secret", _is_header_text, True),
+    Setting("BWP_TARGET_ID", None, "text without spaces", f"{_CONSOLE}: TargetId (CALL)", _is_header_text),
+    Setting(
+        "BWP_API_VERSION", "2024-11-01", "a date such as 2024-11-01", "the documentation's version (MUT)",
+        lambda text: re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is not None,
+    ),
+    Setting(
+        "BWP_ENDPOINT", "https://api.buywithprime.amazon.com/graphql", "https, or http on this machine",
+        "documented: CALL", _is_safe,
+    ),
+    Setting(
+        "BWP_TOKEN_ENDPOINT", "https://api.buywithprime.amazon.com/token", "https, or http on this machine",
+        "documented: CALL", _is_safe,
+    ),
+    Setting(
+        "BWP_ACCESS_KEY", "", "text without spaces",
+        "only if Amazon gave you one: published clients send it, no page names it", _is_header_text, True,
+    ),
+    Setting(
+        "BWP_CONFIRM", "yes", "yes or no", "your choice: no sends without asking first",
+        lambda text: text in ("yes", "no"),
+    ),
+)  # fmt: skip
+
+
+class InvalidSettings(BwpError):
+    """Settings are missing or malformed: `problems` holds a line for each. Nothing was sent."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__(problems)
+
+    def __str__(self) -> str:
+        return f"Nothing was sent: the settings are not complete. {' '.join(self.problems)}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a live client, checked."""
+
+    credentials: Credentials
+    api_version: str
+    endpoint: str
+    token_endpoint: str
+    confirm: bool
+
+
+def mode(given: Mapping[str, str] | None = None) -> str:
+    """Return `sandbox` or `live`; raises `InvalidSettings` for anything else."""
+    setting = SETTINGS[0]
+    text = (values() if given is None else given).get(setting.name) or "sandbox"
+    if not setting.fits(text):
+        raise InvalidSettings([_problem(setting, text)])
+    return text
+
+
+def live(given: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of the live API; raises `InvalidSettings` listing all that are missing or malformed."""
+    found = {**_keyring(), **values()} if given is None else given
+    given_or_default = {setting.name: found.get(setting.name) or setting.default for setting in SETTINGS}
+    pairs = [(setting, given_or_default[setting.name]) for setting in SETTINGS]
+    problems = [_problem(setting, text) for setting, text in pairs if not _holds(setting, text)]
+    if problems:
+        raise InvalidSettings(problems)
+    text = {setting.name: value or "" for setting, value in pairs}
+    access_key = Secret(text["BWP_ACCESS_KEY"]) if text["BWP_ACCESS_KEY"] else None
+    secret = Secret(text["BWP_CLIENT_SECRET"])
+    return Settings(
+        credentials=Credentials(text["BWP_CLIENT_ID"], secret, text["BWP_TARGET_ID"], access_key),
+        api_version=text["BWP_API_VERSION"],
+        endpoint=text["BWP_ENDPOINT"],
+        token_endpoint=text["BWP_TOKEN_ENDPOINT"],
+        confirm=text["BWP_CONFIRM"] == "yes",
+    )
+
+
+def values() -> dict[str, str]:
+    """Return the settings that are given by a `.env` file here or, before it, by the environment."""
+    given = {**dotenv_values(".env", interpolate=False), **os.environ}
+    return {setting.name: text for setting in SETTINGS if (text := given.get(setting.name))}
+
+
+def _keyring() -> dict[str, str]:
+    """Return what the operating system's keyring holds under `bwp_nb`, if the extra is installed."""
+    try:
+        import keyring
+    except ImportError:
+        return {}
+    try:
+        found = {setting.name: keyring.get_password("bwp_nb", setting.name) for setting in SETTINGS}
+    except keyring.errors.NoKeyringError:
+        return {}
+    except keyring.errors.KeyringError as error:
+        raise InvalidSettings([f"The keyring could not be read: {readable(str(error), 120)}."]) from None
+    return {name: text for name, text in found.items() if text}
+
+
+def _holds(setting: Setting, text: str | None) -> bool:
+    return text is not None and (setting.default == text or setting.fits(text))
+
+
+def _problem(setting: Setting, text: str | None) -> str:
+    if text is None:
+        return f"{setting.name} is not set; it comes from the {setting.where}."
+    shown = "what it holds" if setting.is_secret else quoted(text)
+    return f"{setting.name} must be {setting.must_be}, and {shown} is not; it comes from: {setting.where}."
