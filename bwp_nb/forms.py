@@ -42,8 +42,9 @@ class EventForm:
     """A form that makes events and sends them through a client.
 
     `events` are its editors, one an event; `check`, `send`, `add` and `fill_in` are its buttons, `send_anyway` and
-    `pasted` two of its boxes. `state` is `not checked`, `invalid`, `valid`, `sending`, or what became of the send:
-    `sent`, `rejected`, `failed`, `unknown`. `outcome` is its receipt or error, `answer` the answer's JSON.
+    `pasted` two of its boxes; a live client wants `confirm` ticked before its first send. `state` is `not checked`,
+    `invalid`, `valid`, `sending`, or what became of the send: `sent`, `rejected`, `failed`, `unknown`. `outcome` is its
+    receipt or error, `answer` the answer's JSON.
     """
 
     def __init__(self, client: Client, events: Any = None) -> None:
@@ -113,6 +114,9 @@ class EventForm:
         self.send_anyway = widgets.Checkbox(description="Send anyway, to see what the API says", indent=False)
         self.send_anyway.observe(shown(self._settle_send), "value")
         self.send_anyway.layout.width = "auto"
+        self.confirm = widgets.Checkbox(description=f"Yes, send real events to {self.client.endpoint}", indent=False)
+        self.confirm.observe(shown(self._settle_send), "value")
+        self.confirm.layout.width = "auto"
         self.request_as = widgets.Dropdown(
             options=list(snippets.every(Mutation([]))),
             description="The request as",
@@ -134,7 +138,7 @@ class EventForm:
         )
 
     def _parts(self) -> list[Any]:
-        actions = look.classed(widgets.HBox([self.check, self.send, self.send_anyway]), "bwp-row")
+        actions = look.classed(widgets.HBox([self.check, self.send, self.send_anyway, self.confirm]), "bwp-row")
         left = widgets.VBox([self._events_box, self.add, actions, self._status, self._links, self._answer])
         request = widgets.VBox([self.request_as, self._request, self._downloads])
         paste = widgets.VBox([self.pasted, self.fill_in, self._paste_said])
@@ -204,6 +208,7 @@ class EventForm:
         """Send, once: the state moves on, so that a second click finds nothing to send."""
         if not self._may_send():
             return
+        self.client.confirm = None  # It was answered on the form: no keyboard can answer while a form waits.
         unchecked, before = self.send_anyway.value, self._newest_exchange()
         self._become("sending")
         self.send_anyway.value = False
@@ -250,9 +255,16 @@ class EventForm:
         self._settle_send()
 
     def _may_send(self) -> bool:
+        return self._is_confirmed() and self._is_ready()
+
+    def _is_confirmed(self) -> bool:
+        return self.client.confirm is None or bool(self.confirm.value)
+
+    def _is_ready(self) -> bool:
         return self.state == "valid" or (self.state in ("not checked", "invalid") and self.send_anyway.value)
 
     def _settle_send(self) -> None:
+        look.shown(self.confirm, visible=self.client.confirm is not None)
         self.send.disabled = not self._may_send()
         self.check.disabled = self.state == "sending"
 

@@ -7,9 +7,12 @@ from textwrap import indent
 from urllib.parse import urlsplit
 
 from bwp_nb.client import API_VERSION
-from bwp_nb.connection import ENDPOINT
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
+from bwp_nb.settings import SETTINGS
+
+#: The live API's documented address. A sandbox has its own.
+ENDPOINT = str(next(setting.default for setting in SETTINGS if setting.name == "BWP_ENDPOINT"))
 
 # The lifetime is documented (AUTH).
 _NEEDS = "# Needs {}in the environment BWP_ACCESS_TOKEN (a token lasts 15 minutes) and BWP_TARGET_ID.\n"

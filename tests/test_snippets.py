@@ -93,7 +93,7 @@ def run(*command: str, served: Served | None = None) -> str:
     settings = {"BWP_ACCESS_TOKEN": served.token, "BWP_TARGET_ID": served.sandbox.target_id} if served else {}
     environment = {**os.environ, **settings, "no_proxy": "127.0.0.1"}
     result = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (0, "") == (result.returncode, result.stderr)
     return result.stdout
 
 
@@ -108,15 +108,15 @@ def test_curl_itself_delivers_any_text_unchanged(served: Served) -> None:
     answer = run(
         "bash", "-c", snippets.curl(MUTATION, served.endpoint).replace("curl", "curl --silent", 1), served=served
     )
-    assert json.loads(answer) == {"data": {"sendUserEvents": {"status": "successful"}}}
-    assert json.loads(served.sandbox.requests[0]["body"]) == MUTATION.payload
+    assert {"data": {"sendUserEvents": {"status": "successful"}}} == json.loads(answer)
+    assert MUTATION.payload == json.loads(served.sandbox.requests[0]["body"])
     assert {
-        name: served.headers[0][name] for name in ("authorization", "content-type", "x-api-target-id", "x-api-version")
-    } == {
         "authorization": f"Bearer {served.token}",
         "content-type": "application/json",
         "x-api-target-id": served.sandbox.target_id,
         "x-api-version": "2024-11-01",
+    } == {
+        name: served.headers[0][name] for name in ("authorization", "content-type", "x-api-target-id", "x-api-version")
     }
 
 
@@ -125,14 +125,14 @@ def test_curl_itself_delivers_any_text_unchanged(served: Served) -> None:
 def test_no_text_makes_a_shell_run_or_change_anything(served: Served, mutation: bwp.Mutation) -> None:
     """Whatever the values, the shell hands the payload to curl as it is."""
     run("bash", "-c", snippets.curl(mutation, served.endpoint).replace("curl", "curl --silent", 1), served=served)
-    assert json.loads(served.sandbox.requests[-1]["body"]) == mutation.payload
+    assert mutation.payload == json.loads(served.sandbox.requests[-1]["body"])
 
 
 def test_a_fresh_python_with_httpx_delivers_any_text_unchanged(served: Served) -> None:
     """The httpx program sends the very payload, with token and target from the environment."""
     printed = run(sys.executable, "-c", snippets.python_httpx(MUTATION, served.endpoint), served=served)
-    assert printed == "{'data': {'sendUserEvents': {'status': 'successful'}}}\n"
-    assert json.loads(served.sandbox.requests[0]["body"]) == MUTATION.payload
+    assert "{'data': {'sendUserEvents': {'status': 'successful'}}}\n" == printed
+    assert MUTATION.payload == json.loads(served.sandbox.requests[0]["body"])
 
 
 def test_a_fresh_python_with_bwp_nb_delivers_any_text_unchanged() -> None:
@@ -140,7 +140,7 @@ def test_a_fresh_python_with_bwp_nb_delivers_any_text_unchanged() -> None:
     tell = "import json\nprint(json.dumps(client.sandbox.requests[0]['body']))\n"
     receipt, body = run(sys.executable, "-c", snippets.python_bwp_nb(MUTATION) + tell).splitlines()
     assert receipt.startswith("Receipt(status='successful', events=2")
-    assert json.loads(json.loads(body)) == MUTATION.payload
+    assert MUTATION.payload == json.loads(json.loads(body))
 
 
 def test_what_our_checks_refuse_is_sent_by_the_bwp_nb_program_all_the_same() -> None:
@@ -150,7 +150,7 @@ def test_what_our_checks_refuse_is_sent_by_the_bwp_nb_program_all_the_same() -> 
     scope: dict[str, Any] = {}
     with pytest.raises(bwp.MutationRejected):
         exec(code, scope)  # noqa: S102
-    assert [rejected["event"] for rejected in scope["client"].sandbox.rejected] == [mutation.events[0].input]
+    assert [mutation.events[0].input] == [rejected["event"] for rejected in scope["client"].sandbox.rejected]
 
 
 @pytest.mark.parametrize("form", ["GraphQL", "JSON body"])
@@ -161,7 +161,7 @@ def test_the_graphql_forms_deliver_any_text_unchanged(form: str) -> None:
     client = bwp.connect()
     client.execute(**parts)
     assert client.sandbox is not None
-    assert client.sandbox.accepted == [event.input for event in MUTATION.events]
+    assert [event.input for event in MUTATION.events] == client.sandbox.accepted
 
 
 @settings(deadline=None)
@@ -169,13 +169,13 @@ def test_the_graphql_forms_deliver_any_text_unchanged(form: str) -> None:
 def test_every_form_reads_back_as_the_same_request(mutation: bwp.Mutation) -> None:
     """Pasting any form of a request gives that request, whatever its texts."""
     read = {form: bwp.Mutation.parse(text) for form, text in snippets.every(mutation).items()}
-    assert read == dict.fromkeys(read, mutation)
+    assert dict.fromkeys(read, mutation) == read
 
 
 def test_tokens_stand_in_a_snippet_by_name_only() -> None:
     """No form holds a value for the token, and those that need one say where it comes from."""
     texts = snippets.every(MUTATION)
-    assert {form for form, text in texts.items() if "BWP_ACCESS_TOKEN" in text} == {"cURL", "Python with httpx"}
+    assert {"cURL", "Python with httpx"} == {form for form, text in texts.items() if "BWP_ACCESS_TOKEN" in text}
     assert texts["cURL"].startswith("# Needs in the environment BWP_ACCESS_TOKEN")
     assert '"Authorization: Bearer $BWP_ACCESS_TOKEN"' in texts["cURL"]
     assert "os.environ['BWP_ACCESS_TOKEN']" in texts["Python with httpx"]
@@ -204,7 +204,7 @@ BODY = json.dumps(bwp.Mutation([EVENT]).payload)
 )
 def test_a_curl_line_is_read_however_its_data_is_given(line: str) -> None:
     """Short, long and joined options, prompts, comments and continued lines all give the request."""
-    assert bwp.Mutation.parse(line.format(snippets.shlex.quote(BODY))) == bwp.Mutation([EVENT])
+    assert bwp.Mutation([EVENT]) == bwp.Mutation.parse(line.format(snippets.shlex.quote(BODY)))
 
 
 def test_a_curl_line_copied_from_a_browser_is_read() -> None:
@@ -215,7 +215,7 @@ def test_a_curl_line_copied_from_a_browser_is_read() -> None:
     )
     line = f"curl 'https://x.example/graphql' \\\n  -H 'accept: */*' \\\n  --data-raw $'{escaped}' ;"
     assert "\\ud83d\\ude00" in line
-    assert bwp.Mutation.parse(line) == bwp.Mutation([EVENT])
+    assert bwp.Mutation([EVENT]) == bwp.Mutation.parse(line)
 
 
 def _browser_escape(character: str) -> str:
@@ -233,13 +233,13 @@ def test_words_are_split_as_the_shell_splits_them(words: list[str]) -> None:
     from bwp_nb import pasted
 
     quoted = run("bash", "-c", 'printf "%q " "$@"', "bash", *words)
-    assert [word for word, _ in pasted._words(quoted)] == words
+    assert words == [word for word, _ in pasted._words(quoted)]
 
 
 def test_double_quotes_are_read_as_the_shell_reads_them() -> None:
     """Inside double quotes a backslash escapes four characters, and joins a continued line."""
     body = BODY.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
-    assert bwp.Mutation.parse(f'curl -d "\\\n{body}" https://x.example') == bwp.Mutation([EVENT])
+    assert bwp.Mutation([EVENT]) == bwp.Mutation.parse(f'curl -d "\\\n{body}" https://x.example')
 
 
 @pytest.mark.parametrize(
@@ -272,10 +272,10 @@ def test_pasted_python_is_never_run(tmp_path: Any) -> None:
     """Code beside the values has no effect."""
     mark = tmp_path / "mark"
     code = f"open({str(mark)!r}, 'w')\n{snippets.python_bwp_nb(MUTATION)}"
-    assert bwp.Mutation.parse(code) == MUTATION
+    assert MUTATION == bwp.Mutation.parse(code)
     assert not mark.exists()
 
 
 def test_the_repr_of_events_reads_back() -> None:
     """What a notebook shows of an event can be pasted."""
-    assert bwp.Mutation.parse(repr(list(MUTATION.events))) == MUTATION
+    assert MUTATION == bwp.Mutation.parse(repr(list(MUTATION.events)))

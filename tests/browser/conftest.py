@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -77,15 +76,17 @@ class Server:
             stderr=subprocess.STDOUT,
         )
 
-    def wait(self, path: str) -> None:
-        """Return once the server answers."""
-        while self._process.poll() is None:
+    def wait(self) -> None:
+        """Return once the server takes connections."""
+        for _ in range(PATIENCE // 100):
+            if self._process.poll() is not None:
+                break
             try:
-                with urllib.request.urlopen(f"{self.url}{path}", timeout=5):  # noqa: S310
-                    return
+                socket.create_connection(("127.0.0.1", self.port), 5).close()
+                return
             except OSError:
                 time.sleep(0.1)
-        pytest.fail(f"the server stopped: {(self.folder / 'log').read_text()[-2000:]}")
+        pytest.fail(f"no server came up: {(self.folder / 'log').read_text()[-2000:]}")
 
     def stop(self) -> None:
         """Stop the server and its kernels."""
@@ -133,7 +134,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[
         f"--IdentityProvider.token={TOKEN}",
         "--LabApp.expose_app_in_browser=True",
     )
-    server.wait(f"/api/status?token={TOKEN}")
+    server.wait()
     yield server
     server.stop()
 
@@ -191,7 +192,7 @@ def open_in_voila(tmp_path: Path, context: BrowserContext) -> Iterator[OpenNoteb
 
     def open_cells(*cells: str) -> Page:
         nbformat.write(_notebook(cells), tmp_path / "form.ipynb")
-        server.wait("/static/favicon.ico")
+        server.wait()
         page = context.new_page()
         page.goto(f"{server.url}/voila/render/form.ipynb")
         return page

@@ -126,11 +126,11 @@ def test_every_control_is_reached_by_the_tab_key(open_in_lab: OpenNotebook) -> N
     while "Check" not in names and len(names) < 60:
         page.keyboard.press("Tab")
         names.append(page.evaluate("(document.activeElement.labels?.[0] ?? document.activeElement).textContent.trim()"))
-    assert [name for name in dict.fromkeys(names) if name != "?"] == [
+    assert [
         "eventId *", "New id", "eventTime *", "Now", "or pick, in UTC", "clientType *", "clientVersion *",
         "schemaName", "send schemaName", "schemaVersion", "send schemaVersion", "Add a property", "Add an event",
         "Check",
-    ]  # fmt: skip
+    ] == [name for name in dict.fromkeys(names) if name != "?"]  # fmt: skip
     page.keyboard.press("Enter")
     expect(status(page, "Valid.")).to_be_visible()
 
@@ -150,7 +150,7 @@ def test_a_pasted_curl_line_fills_the_form(open_in_lab: OpenNotebook) -> None:
     page.get_by_label("The request as").select_option("JSON body")
     shown = page.get_by_role("region", name="Request: JSON body")
     expect(shown).to_contain_text('"query"')
-    assert json.loads(shown.inner_text()) == bwp.Mutation(event).payload
+    assert bwp.Mutation(event).payload == json.loads(shown.inner_text())
 
 
 @pytest.mark.parametrize(
@@ -181,11 +181,12 @@ def test_events_are_saved_as_files(open_in_lab: OpenNotebook) -> None:
     page = open_in_lab(FORM)
     with page.expect_download() as started:
         page.get_by_role("link", name="events.csv").click()
-    assert started.value.suggested_filename == "events.csv"
-    assert Path(started.value.path()).read_text() == (
+    assert "events.csv" == started.value.suggested_filename
+    text = (
         "event_type,event_id,event_time,client_type,client_version,schema_name,schema_version\n"
         "page-load,00000000-0000-4000-8000-000000000001,2024-11-22T09:00:00Z,WEBSITE_CLIENT,1.0,,\n"
     )
+    assert text == Path(started.value.path()).read_text()
 
 
 def test_while_the_kernel_is_busy_sending_the_form_shows_it(open_in_lab: OpenNotebook, lab_folder: Path) -> None:
@@ -210,26 +211,26 @@ def test_an_error_of_the_form_itself_is_on_the_form(open_in_lab: OpenNotebook) -
 def test_axe_finds_nothing_serious_in_any_state(open_in_lab: OpenNotebook, theme: str) -> None:
     """Fresh, invalid, rejected and sent, in both themes; and a planted fault is found."""
     page = open_in_lab(FORM, PANEL, theme=theme)
-    assert violations(page) == []
+    assert [] == violations(page)
     press(page, "Add a property")
     write(time_of(page), "2023")
     page.locator("summary").first.click()
     press(page, "Check")
     expect(status(page, "Invalid: 2 problems.")).to_be_visible()
-    assert violations(page) == []
+    assert [] == violations(page)
     page.get_by_label("Send anyway").check()
     press(page, "Send")
     expect(status(page, "Rejected:")).to_be_visible()
     page.locator("summary", has_text="As JSON").click()
-    assert violations(page) == []
+    assert [] == violations(page)
     page.get_by_title("Remove this property").click()
     write(time_of(page), "2023-12-03T10:15:30Z")
     press(page, "Check")
     press(page, "Send")
     expect(status(page, "Sent:")).to_be_visible()
-    assert violations(page) == []
+    assert [] == violations(page)
     page.evaluate("document.querySelector('.bwp').append(document.createElement('button'))")
-    assert [found.partition(":")[0] for found in violations(page)] == ["button-name"]
+    assert ["button-name"] == [found.partition(":")[0] for found in violations(page)]
 
 
 def test_nothing_is_cut_off_at_twice_the_size(open_in_lab: OpenNotebook) -> None:
@@ -245,7 +246,7 @@ def test_nothing_is_cut_off_at_twice_the_size(open_in_lab: OpenNotebook) -> None
         .filter(part => part.offsetParent && part.getBoundingClientRect().right > innerWidth)
         .map(part => part.outerHTML)"""
     )
-    assert cut_off == []
+    assert [] == cut_off
 
 
 def test_the_form_works_under_voila(open_in_voila: OpenNotebook) -> None:
