@@ -1,14 +1,13 @@
 """Forms for a notebook, or for a page of Voila: make events, check them, send them, see what comes back."""
 
 import base64
-import json
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
-from bwp_nb import look, rows, snippets
+from bwp_nb import look, outcome, rows, snippets
 from bwp_nb.answer import Receipt
 from bwp_nb.client import Client
 from bwp_nb.editor import EventEditor
@@ -21,9 +20,6 @@ from bwp_nb.panel import SandboxPanel, refresh
 __all__ = ["EventForm", "SandboxPanel"]
 
 _COUNT_RULE = f"1 to {MAX_EVENTS} events a call (documented, that 50 are the most: IFACE)"
-_FILL_RULE = "a request, an event, or a row of a table"
-
-_HISTORY_COLUMNS = ("time", "operation", "events", "attempts", "outcome", "classification", "status_code", "elapsed")
 
 _ENDS = ("sent", "rejected", "failed", "unknown", "invalid")
 _MOODS = {"valid": "good", "sent": "good", "sending": "busy", "unknown": "warn", "not checked": ""}
@@ -97,7 +93,7 @@ class EventForm:
         From a `Mutation`, a `UserEvent` or several, a row of a DataFrame, a dict, a DataFrame, or any text that
         `Mutation.parse` reads. Raises `InvalidEvent`, with the form as it was, for anything else.
         """
-        made = self._events_of(source)
+        made = rows.events_of(source, lambda: self.client.new_event("page-load"))
         for event in made:
             _refuse_half_characters(event)
         self.events = [self._editor(_values(event), event.additional_properties.items()) for event in made]
@@ -235,7 +231,9 @@ class EventForm:
             said = "; ".join(_problem_text(problem) for problem in error.problems[:5])
             self._paste_said.value = look.status(said, "bad", alert=True)
         else:
-            self._paste_said.value = look.status(f"The form is filled: {_counted(len(self.events), 'event')}.", "good")
+            self._paste_said.value = look.status(
+                f"The form is filled: {look.counted(len(self.events), 'event')}.", "good"
+            )
             self.pasted.value = ""
 
     # ---- What it shows ----
@@ -249,7 +247,7 @@ class EventForm:
         self.state = state
         found = self.problems
         self._show_problems(found)
-        said = f"Invalid: {_counted(len(found), 'problem')}." if state == "invalid" else _SAID[state]
+        said = f"Invalid: {look.counted(len(found), 'problem')}." if state == "invalid" else _SAID[state]
         mood = _MOODS.get(state, "bad")
         self._status.value = look.status(said, mood, alert=mood in ("bad", "warn"))
         self._settle_send()
@@ -332,51 +330,7 @@ class EventForm:
 
     def _show_outcome(self, exchange: Exchange | None) -> None:
         self.answer = exchange.answer if exchange else None
-        parts = ["<h4>The answer</h4>", self._outcome_html(), _history_html(exchange) if exchange else ""]
-        if self.answer is not None:
-            raw = look.copyable(json.dumps(self.answer, indent=2), "The answer as JSON")
-            parts.append(f"<details><summary>As JSON</summary>{raw}</details>")
-        self._answer.value = "".join(parts)
-
-    def _outcome_html(self) -> str:
-        if isinstance(self.outcome, BwpError):
-            return look.scrolling(self.outcome._repr_html_(), "The error explained")
-        return f"<p><code>{escape(repr(self.outcome))}</code></p>"
-
-    def _events_of(self, source: Any) -> list[UserEvent]:
-        """Return the events that a source holds, whatever it is, or raise `InvalidEvent`."""
-        if isinstance(source, Mutation):
-            return list(source.events)
-        if isinstance(source, UserEvent):
-            return [source]
-        if isinstance(source, str):
-            return self._events_of_text(source)
-        if hasattr(source, "to_dict") and hasattr(source, "columns"):
-            source = source.to_dict("records")
-        listed = [source] if isinstance(source, Mapping) or hasattr(source, "items") else source
-        if not isinstance(listed, Iterable):
-            raise InvalidEvent([Problem("events", source, _FILL_RULE, f"{quoted(source)} is none of these")])
-        return [self._event_of(index, item) for index, item in enumerate(listed)]
-
-    def _events_of_text(self, text: str) -> list[UserEvent]:
-        """Return the events of a pasted text; JSON without a query is read as rows."""
-        try:
-            given = json.loads(text)
-        except (ValueError, RecursionError):
-            given = None
-        if isinstance(given, list) or (isinstance(given, dict) and "query" not in given):
-            return self._events_of(given)
-        return list(Mutation.parse(text).events)
-
-    def _event_of(self, index: int, item: Any) -> UserEvent:
-        if isinstance(item, UserEvent):
-            return item
-        if not hasattr(item, "items"):
-            raise InvalidEvent([Problem("events", item, _FILL_RULE, f"{quoted(item)} is no event and no row", index)])
-        try:
-            return rows.from_row(item, self.client.new_event("page-load"))
-        except InvalidEvent as error:
-            raise InvalidEvent([Problem(p.field, p.value, p.rule, p.message, index) for p in error.problems]) from None
+        self._answer.value = outcome.html(self.outcome, exchange)
 
     def _lay_out_events(self) -> None:
         self._events_box.children = [editor.view for editor in self.events]
@@ -387,19 +341,6 @@ def _button(name: str, callback: Callable[[object], None], **options: Any) -> wi
     button.on_click(callback)
     button.layout.align_self = "flex-start"  # Else it would be as wide as its column.
     return button
-
-
-def _history_html(exchange: Exchange) -> str:
-    """Return an exchange as it stands in the client's history, less its bodies."""
-    cells = {name: _cell(getattr(exchange, name)) for name in _HISTORY_COLUMNS}
-    lines = "".join(
-        f'<tr><th scope="row">{name}</th><td>{escape(readable(cell))}</td></tr>' for name, cell in cells.items()
-    )
-    return f"<details><summary>Its row in the history</summary><table>{lines}</table></details>"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _values(event: UserEvent) -> dict[str, str | None]:
@@ -419,9 +360,3 @@ def _refuse_half_characters(event: UserEvent) -> None:
     found = [problem for problem in event.problems() if problem.rule == UNICODE_RULE]
     if found:
         raise InvalidEvent(found)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.2f} s"
-    return "" if value is None else str(value)

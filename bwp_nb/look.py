@@ -78,6 +78,11 @@ def help_text(field: Field) -> str:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def shown(view: widgets.Widget, visible: bool) -> None:
     """Show or hide a widget."""
     view.layout.display = None if visible else "none"

@@ -53,7 +53,8 @@ class SandboxPanel:
     def show(self) -> None:
         """Show what the sandbox holds now."""
         accepted, rejected = self.sandbox.accepted, self.sandbox.rejected
-        counts = f"{len(accepted)} accepted, {len(rejected)} rejected, {len(self.sandbox.requests)} requests."
+        requests = look.counted(len(self.sandbox.requests), "request")
+        counts = f"{len(accepted)} accepted, {len(rejected)} rejected, {requests}."
         parts = [look.status(counts)]
         if accepted:
             parts.append(_table("Accepted", _COLUMNS, map(_cells, accepted[-_SHOWN:])))

@@ -3,14 +3,17 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bwp_nb.errors import InvalidEvent, Problem, quoted
 from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.mutation import Mutation
 
 _FIELDS = (*TEXT_FIELDS, "additional_properties")
 _NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()} | {"additionalProperties": "additional_properties"}
+_SOURCE_RULE = "a request, an event, or a row of a table"
 _COLUMN_RULE = "a column for each field and each property (our own rule)"
 
 
@@ -44,6 +47,44 @@ def from_row(row: Mapping[Any, Any], default: UserEvent) -> UserEvent:
     values = {name: given.pop(name, getattr(default, name)) for name in TEXT_FIELDS}
     properties = _properties(given.pop("additional_properties", {}))
     return UserEvent(**values, additional_properties=properties | given if isinstance(properties, dict) else properties)
+
+
+def events_of(source: Any, default: Callable[[], UserEvent]) -> list[UserEvent]:
+    """Return the events in a source, or raise `InvalidEvent`.
+
+    It may be a `Mutation`, a `UserEvent` or several, a row or several, a DataFrame, or a text: rows as JSON, or what
+    `Mutation.parse` reads. What a row lacks is taken from a new `default()`.
+    """
+    if isinstance(source, str):
+        source = _read(source)
+    if isinstance(source, Mutation):
+        return list(source.events)
+    if hasattr(source, "columns"):
+        source = source.to_dict("records")
+    items = [source] if isinstance(source, UserEvent) or hasattr(source, "items") else source
+    if not isinstance(items, Iterable):
+        raise InvalidEvent([Problem("events", source, _SOURCE_RULE, f"{quoted(source)} is none of these")])
+    return [_event_of(index, item, default) for index, item in enumerate(items)]
+
+
+def _read(text: str) -> Any:
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError):
+        given = None
+    are_rows = isinstance(given, list) or (isinstance(given, dict) and "query" not in given)
+    return given if are_rows else Mutation.parse(text)
+
+
+def _event_of(index: int, item: Any, default: Callable[[], UserEvent]) -> UserEvent:
+    if isinstance(item, UserEvent):
+        return item
+    if not hasattr(item, "items"):
+        raise InvalidEvent([Problem("events", item, _SOURCE_RULE, f"{quoted(item)} is no event and no row", index)])
+    try:
+        return from_row(item, default())
+    except InvalidEvent as error:
+        raise InvalidEvent([replace(problem, index=index) for problem in error.problems]) from None
 
 
 def _row(event: UserEvent) -> dict[str, Any]:

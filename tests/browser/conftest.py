@@ -25,7 +25,7 @@ FLAGS = [
     "--disable-sync",
 ]
 #: Long enough for a slow machine; nothing waits this long unless it has failed.
-PATIENCE = 10_000
+PATIENCE = 60_000
 
 ERROR = "[data-mime-type='application/vnd.jupyter.error']"
 DONE = f"""() => document.querySelector("{ERROR}")

@@ -92,7 +92,7 @@ def test_two_events_are_made_refused_mended_and_sent_by_hand(open_in_lab: OpenNo
     press(page, "Send")
     expect(status(page, "Sent: the API accepted all events.")).to_be_visible()
     expect(page.get_by_text("Receipt(status='successful', events=2")).to_be_visible()
-    expect(status(page, "2 accepted, 0 rejected, 1 requests.")).to_be_visible()
+    expect(status(page, "2 accepted, 0 rejected, 1 request.")).to_be_visible()
     for arrived in ("product_sku: 00123, mine: a 'b' \U0001f600", "current_url: https://example.com"):
         expect(page.get_by_role("cell", name=arrived)).to_be_visible()
 
@@ -106,7 +106,7 @@ def test_a_double_click_delivers_once(open_in_lab: OpenNotebook) -> None:
     expect(status(page, "Sent:")).to_be_visible()
     press(page, "Check")  # Its answer comes after those to both clicks.
     expect(status(page, "Valid.")).to_be_visible()
-    expect(status(page, "1 accepted, 0 rejected, 1 requests.")).to_be_visible()
+    expect(status(page, "1 accepted, 0 rejected, 1 request.")).to_be_visible()
 
 
 def test_a_problem_leads_to_its_field(open_in_lab: OpenNotebook) -> None:
@@ -260,4 +260,4 @@ def test_the_form_works_under_voila(open_in_voila: OpenNotebook) -> None:
     press(page, "Check")
     press(page, "Send")
     expect(page.get_by_role("status").filter(has_text="Sent:")).to_be_visible()
-    expect(page.get_by_role("status").filter(has_text="1 accepted, 0 rejected, 1 requests.")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="1 accepted, 0 rejected, 1 request.")).to_be_visible()
