@@ -114,7 +114,7 @@ class EventForm:
         self.confirm.observe(shown(self._settle_send), "value")
         self.confirm.layout.width = "auto"
         self.request_as = widgets.Dropdown(
-            options=list(snippets.every(Mutation([]))),
+            options=list(snippets.FORMS),
             description="The request as",
             style={"description_width": "initial"},
         )
@@ -306,7 +306,7 @@ class EventForm:
 
     def _show_request(self) -> None:
         try:
-            text = snippets.every(self.mutation, self.client.endpoint)[self.request_as.value]
+            text = snippets.FORMS[self.request_as.value](self.mutation, self.client.endpoint)
         except InvalidEvent as error:
             self._request.value = look.status(f"There is no request yet. {error.problems[0].message}", "bad")
         else:

@@ -3,6 +3,7 @@
 import json
 import pprint
 import shlex
+from collections.abc import Callable
 from textwrap import indent
 from urllib.parse import urlsplit
 
@@ -79,15 +80,14 @@ def python_bwp_nb(mutation: Mutation) -> str:
     )
 
 
-def every(mutation: Mutation, endpoint: str = ENDPOINT) -> dict[str, str]:
-    """Return the request in each form, by the form's name."""
-    return {
-        "GraphQL": graphql(mutation),
-        "JSON body": json_body(mutation),
-        "cURL": curl(mutation, endpoint),
-        "Python with httpx": python_httpx(mutation, endpoint),
-        "Python with bwp_nb": python_bwp_nb(mutation),
-    }
+#: Each form by its name: a function of the request and of the endpoint.
+FORMS: dict[str, Callable[[Mutation, str], str]] = {
+    "GraphQL": lambda mutation, _: graphql(mutation),
+    "JSON body": lambda mutation, _: json_body(mutation),
+    "cURL": curl,
+    "Python with httpx": python_httpx,
+    "Python with bwp_nb": lambda mutation, _: python_bwp_nb(mutation),
+}
 
 
 def _heading(endpoint: str, more: str) -> str:

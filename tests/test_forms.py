@@ -260,7 +260,7 @@ def test_the_fields_are_those_of_the_schema(form: EventForm) -> None:
     assert all('(documented: <a href="https://documents.buywithprime.amazon.com/' in text for text in helps)
 
 
-@pytest.mark.parametrize("name", list(snippets.every(bwp.Mutation([]))))
+@pytest.mark.parametrize("name", list(snippets.FORMS))
 def test_the_request_is_shown_live_in_every_form(form: EventForm, name: str) -> None:
     """What stands beside the form is the request, and pasting it back fills the form with the same events."""
     form.request_as.value = name
