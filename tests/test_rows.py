@@ -47,7 +47,7 @@ def test_what_a_row_lacks_is_taken_from_the_default_but_properties_are_left_out(
 def test_a_row_may_use_the_apis_own_shape() -> None:
     """An event as it stands in a request body is a row too."""
     given = event(additional_properties={"a": "1", "b": "2"})
-    assert given == rows.from_row(given.input, DEFAULT)
+    assert given == rows.from_row(given.input, event())
     assert [given] == rows.events_of(json.dumps(given.input), event)
 
 

@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 import bwp_nb as bwp
 from bwp_nb import snippets
+from tests.refresh import NOTEBOOKS
 
 FORM = """\
 import bwp_nb as bwp
@@ -95,6 +97,16 @@ def test_two_events_are_made_refused_mended_and_sent_by_hand(open_in_lab: OpenNo
     expect(status(page, "2 accepted, 0 rejected, 1 request.")).to_be_visible()
     for arrived in ("product_sku: 00123, mine: a 'b' \U0001f600", "current_url: https://example.com"):
         expect(page.get_by_role("cell", name=arrived)).to_be_visible()
+
+
+def test_the_notebook_of_forms_runs_as_people_run_it(open_in_lab: OpenNotebook) -> None:
+    """In JupyterLab its form shows what the cells below it did, and stands ready for a hand."""
+    cells = nbformat.read(NOTEBOOKS / "03_make_events.ipynb", as_version=4).cells
+    page = open_in_lab(*(cell.source for cell in cells if cell.cell_type == "code"), errors=1)
+    first = page.locator(".bwp").first
+    expect(first.get_by_role("status").filter(has_text="Sent:")).to_be_visible()
+    write(first.get_by_label("eventTime *"), "2023")
+    expect(first.get_by_text("'2023' is no UTC date-time")).to_be_visible()
 
 
 def test_a_double_click_delivers_once(open_in_lab: OpenNotebook) -> None:
