@@ -27,9 +27,9 @@ FLAGS = [
 #: Long enough for a slow machine; nothing waits this long unless it has failed.
 PATIENCE = 60_000
 
-ERROR = "[data-mime-type='application/vnd.jupyter.error']"
-DONE = f"""errors => document.querySelectorAll("{ERROR}").length > errors
-  || [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(prompt => /[0-9]/.test(prompt.textContent))"""
+ERROR = ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']"
+DONE = """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
+  .every(prompt => /[0-9]/.test(prompt.textContent))"""
 SETTINGS = {
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": (
@@ -171,9 +171,8 @@ def open_in_lab(lab: Server, context: BrowserContext, request: pytest.FixtureReq
         page.wait_for_selector(".jp-Notebook")
         _until(page, lambda: bool(idle))  # The page calls itself idle before the kernel is connected.
         page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
-        page.wait_for_function(DONE, arg=errors)
-        found = page.locator(ERROR).all_inner_texts()
-        assert errors == len(found), found
+        page.wait_for_function(DONE)
+        expect(page.locator(ERROR)).to_have_count(errors)
         return page
 
     return open_cells
