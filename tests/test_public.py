@@ -37,7 +37,9 @@ PUBLIC = [
     "drift",
     "explain",
     "faults",
+    "forms",
     "plots",
+    "snippets",
     "traffic",
 ]
 HEAVY = ["pandas", "numpy", "matplotlib", "ipywidgets", "IPython", "graphql", "httpx", "tenacity"]
