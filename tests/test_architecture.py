@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "bwp_nb.mutation": "errors event",
         "bwp_nb.plots": "errors history sandbox",
         "bwp_nb.retries": "clock errors",
-        "bwp_nb.sandbox": "faults",
+        "bwp_nb.sandbox": "clock faults",
         "bwp_nb.settings": "auth errors",
         "bwp_nb.sources": "",
         "bwp_nb.traffic": "client errors event",
