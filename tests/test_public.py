@@ -38,9 +38,10 @@ PUBLIC = [
     "explain",
     "faults",
     "plots",
+    "serve",
     "traffic",
 ]
-HEAVY = ["pandas", "numpy", "matplotlib", "ipywidgets", "IPython", "graphql", "httpx", "tenacity"]
+HEAVY = ["pandas", "numpy", "matplotlib", "ipywidgets", "IPython", "graphql", "httpx", "tenacity", "tornado"]
 
 
 def _printed(code: str) -> str:
