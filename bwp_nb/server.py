@@ -35,7 +35,6 @@ from tornado.httputil import (
     format_timestamp,
 )
 from tornado.iostream import IOStream, StreamClosedError
-from tornado.netutil import bind_sockets
 
 from bwp_nb import documented
 from bwp_nb.clock import SystemClock
@@ -81,7 +80,7 @@ class Server:
     def __init__(
         self, sandbox: Sandbox, port: int, host: str, deadline: float, ssl_context: ssl.SSLContext | None
     ) -> None:
-        (listening,) = bind_sockets(port, _loopback(host))
+        listening = _listening(host, port)
         self.sandbox = sandbox
         self.port: int = listening.getsockname()[1]
         scheme = "https" if ssl_context else "http"
@@ -148,12 +147,16 @@ class Server:
         await listener.close_all_connections()
 
 
-def _loopback(host: str) -> str:
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on loopback, or raise `ValueError`."""
     if host not in _NAMES:
         raise ValueError(
             f"A sandbox is served on {' or '.join(_NAMES)}, which no other machine can reach, not {host!r}"
         )
-    return host
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
+    listening.setblocking(False)
+    return listening
 
 
 def _welcome(server: Server) -> str:

@@ -125,7 +125,8 @@ class Site:
 
     def _api(self, asked: Asked, endpoint: str, body: bytes) -> httpx.Response:
         """Hand a body to the sandbox, as httpx would."""
-        headers = {name: asked.header(name).encode("latin-1") for name in _PASSED_ON if asked.header(name)}
+        given = [(name, asked.header(name)) for name in _PASSED_ON]
+        headers = [(name.encode(), text.encode("latin-1")) for name, text in given if text]
         extensions = {"timeout": {"read": asked.patience}, "wait": asked.wait}
         return self._sandbox.handle_request(
             httpx.Request("POST", endpoint, content=body, headers=headers, extensions=extensions)

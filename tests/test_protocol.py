@@ -8,7 +8,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb.protocol import GRAPHQL, JSON, MAX_DEPTH, MAX_TOKENS, Refused, got, in_form, media_type, posted
-from tests.served import ACCEPTED, DOCUMENTED, headers, post
+from tests.served import ACCEPTED, DOCUMENTED, ask, headers, post
 from tests.strategies import event
 
 MUTATION = "mutation ($input: SendUserEventInput!) {sendUserEvents(input: $input) {status}}"
@@ -248,7 +248,7 @@ def test_a_get_is_answered_and_a_head_without_a_body() -> None:
     """Introspection by address, and what a HEAD says of it."""
     with bwp.serve() as server:
         asked = {"params": {"query": "{__schema{mutationType{name}}}"}, "headers": headers(server)}
-        response, head = httpx.get(server.endpoint, **asked), httpx.head(server.endpoint, **asked)
+        response, head = ask("GET", server.endpoint, **asked), ask("HEAD", server.endpoint, **asked)
         assert {"data": {"__schema": {"mutationType": {"name": "Mutation"}}}} == response.json()
         assert (200, b"") == (head.status_code, head.content)
         assert response.headers["Content-Length"] == head.headers["Content-Length"]
@@ -257,7 +257,7 @@ def test_a_get_is_answered_and_a_head_without_a_body() -> None:
 def test_a_mutation_by_get_is_refused_and_nothing_arrives() -> None:
     """HTTP 405, and which method to use."""
     with bwp.serve() as server:
-        response = httpx.get(server.endpoint, params=DOCUMENTED, headers=headers(server))
+        response = ask("GET", server.endpoint, params=DOCUMENTED, headers=headers(server))
         assert (405, "POST") == (response.status_code, response.headers["Allow"])
         assert ([], []) == (server.sandbox.accepted, server.sandbox.requests)
 

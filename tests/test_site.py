@@ -9,7 +9,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb.site import MAX_BODY, MAX_TIMES
-from tests.served import ACCEPTED, control, headers, post, token
+from tests.served import ACCEPTED, ask, control, headers, post, token
 from tests.strategies import event
 
 
@@ -18,7 +18,7 @@ def test_a_foreign_host_is_refused(host: str) -> None:
     """A name that somebody else's server gave to this address does not open it (DNS rebinding)."""
     with bwp.serve() as server:
         wanted = headers(server)
-        response = httpx.post(server.endpoint, headers={**wanted, "Host": host.format(port=server.port)}, json={})
+        response = ask("POST", server.endpoint, headers={**wanted, "Host": host.format(port=server.port)}, json={})
         assert 400 <= response.status_code < 500
         assert [] == server.sandbox.requests
         assert 421 == post(server, Host="evil.example").status_code
@@ -33,9 +33,9 @@ def test_a_foreign_origin_is_refused_and_given_no_permission(origin: str) -> Non
         asks = {"Origin": given, "Access-Control-Request-Method": "POST"}
         answers = [
             post(server, Origin=given),
-            httpx.options(server.endpoint, headers=asks),
-            httpx.post(server.token_endpoint, headers={"Origin": given}, data={"client_id": "x"}),
-            httpx.get(server.control, headers={"Origin": given, "Authorization": f"Bearer {server.control_token}"}),
+            ask("OPTIONS", server.endpoint, headers=asks),
+            ask("POST", server.token_endpoint, headers={"Origin": given}, data={"client_id": "x"}),
+            ask("GET", server.control, headers={"Origin": given, "Authorization": f"Bearer {server.control_token}"}),
         ]
         assert [403] * 4 == [answer.status_code for answer in answers]
         assert [] == [name for answer in answers for name in answer.headers if name.startswith("access-control")]
@@ -63,8 +63,8 @@ def test_no_answer_permits_a_web_page_anything_or_is_kept() -> None:
             post(server),
             token(server),
             control(server),
-            httpx.get(server.address),
-            httpx.options(server.endpoint),
+            ask("GET", server.address),
+            ask("OPTIONS", server.endpoint),
         ]
         assert [] == [name for answer in answers for name in answer.headers if name.startswith("access-control")]
         assert {"no-store"} == {answer.headers["Cache-Control"] for answer in answers}
@@ -75,7 +75,7 @@ def test_no_answer_permits_a_web_page_anything_or_is_kept() -> None:
 def test_there_is_nothing_at_any_other_address(path: str) -> None:
     """It serves no files."""
     with bwp.serve() as server:
-        assert 404 == httpx.get(httpx.URL(server.address).copy_with(raw_path=path.encode())).status_code
+        assert 404 == ask("GET", httpx.URL(server.address).copy_with(raw_path=path.encode())).status_code
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_there_is_nothing_at_any_other_address(path: str) -> None:
 )
 def test_each_address_names_its_methods_and_refuses_others(path: str, methods: list[str]) -> None:
     """By OPTIONS, and in the refusal."""
-    with bwp.serve() as server, httpx.Client(headers={"Authorization": f"Bearer {server.control_token}"}) as http:
-        options = http.options(server.address + path)
-        refused = http.request("PATCH", server.address + path)
+    with bwp.serve() as server:
+        bearer = {"Authorization": f"Bearer {server.control_token}"}
+        options, refused = (ask(method, server.address + path, headers=bearer) for method in ("OPTIONS", "PATCH"))
         assert (204, 405) == (options.status_code, refused.status_code)
         assert [methods] * 2 == [sorted(answer.headers["Allow"].split(", ")) for answer in (options, refused)]
 
@@ -124,7 +124,7 @@ def test_a_client_id_that_is_not_its_own_is_refused_and_told_so(
     """Live credentials are not typed into it unnoticed, and appear nowhere."""
     caplog.set_level(logging.DEBUG)
     with bwp.serve() as server:
-        response = httpx.post(server.token_endpoint, data=form)
+        response = ask("POST", server.token_endpoint, data=form)
         assert (401, "invalid_client") == (response.status_code, response.json()["error"])
         assert "Live credentials do not belong here" in response.json()["error_description"]
         seen = response.text + caplog.text + control(server, "/requests").text + repr(vars(server.sandbox))
@@ -148,7 +148,7 @@ def test_a_token_is_given_for_the_right_form_only(changes: dict[str, str], conte
     own = {"grant_type": "client_credentials", "client_id": "sandbox-client", "client_secret": "sandbox-secret"}
     with bwp.serve() as server:
         content = "&".join(f"{name}={value}" for name, value in (own | changes).items())
-        response = httpx.post(server.token_endpoint, content=content, headers={"Content-Type": content_type})
+        response = ask("POST", server.token_endpoint, content=content, headers={"Content-Type": content_type})
         assert expected == response.status_code
 
 
@@ -173,8 +173,8 @@ def test_a_header_of_any_bytes_is_denied_like_another() -> None:
     """Where HTTP allows them."""
     with bwp.serve() as server:
         given = httpx.Headers([(b"Authorization", b"Bearer \xe9\xff"), (b"Content-Type", b"application/json")])
-        assert "errors" in httpx.post(server.endpoint, headers=given, content=b"{}").json()
-        assert 401 == httpx.get(server.control, headers=given).status_code
+        assert "errors" in ask("POST", server.endpoint, headers=given, content=b"{}").json()
+        assert 401 == ask("GET", server.control, headers=given).status_code
 
 
 def test_the_older_name_of_the_target_is_taken() -> None:
@@ -192,7 +192,7 @@ def test_the_control_path_opens_to_its_token_only(path: str, bearer: str) -> Non
         post(server)
         given = {"Authorization": bearer.format(token=server.control_token)}
         for method in ("GET", "POST", "OPTIONS"):
-            assert 401 == httpx.request(method, f"{server.control}{path}", headers=given).status_code
+            assert 401 == ask(method, f"{server.control}{path}", headers=given).status_code
         assert 1 == len(server.sandbox.accepted)
 
 
@@ -282,7 +282,7 @@ def test_a_refusal_is_json_whatever_was_asked() -> None:
             post(server, **{"Content-Type": "text/plain"}),
             post(server, Accept="text/html"),
             post(server, b"x" * (MAX_BODY + 1)),
-            httpx.get(f"{server.address}/nothing"),
+            ask("GET", f"{server.address}/nothing"),
         ]
         assert [415, 406, 413, 404] == [answer.status_code for answer in answers]
         assert [["message"]] * 4 == [list(answer.json()["errors"][0]) for answer in answers]
