@@ -11,13 +11,14 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, cast
 from urllib.parse import parse_qs
 
 import httpx
 from graphql import (
+    DocumentNode,
     ExecutionResult,
     GraphQLDirective,
     GraphQLError,
@@ -277,8 +278,7 @@ class Sandbox(httpx.BaseTransport):
         self, query: str, variables: dict[str, Any], operation_name: str | None, notes: list[str]
     ) -> ExecutionResult:
         try:
-            document = parse(query, max_tokens=_MAX_TOKENS)
-            errors = validate(_schema(), document)
+            document, errors = _read(query)
         except GraphQLSyntaxError as error:
             return ExecutionResult(None, [error])
         except RecursionError:
@@ -352,6 +352,13 @@ def _json(status_code: int, answer: dict[str, Any]) -> httpx.Response:
 @cache
 def _schema() -> GraphQLSchema:
     return build_schema(files("bwp_nb").joinpath("schema.graphql").read_text("utf-8"))
+
+
+@lru_cache(maxsize=8)
+def _read(query: str) -> tuple[DocumentNode, list[GraphQLError]]:
+    """Parse and validate a text; who sends events as variables sends the same one again and again."""
+    document = parse(query, max_tokens=_MAX_TOKENS)
+    return document, validate(_schema(), document)
 
 
 @cache

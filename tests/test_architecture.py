@@ -15,7 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     for module, names in {
         "bwp_nb": "",
         "bwp_nb.answer": "blame errors mutation",
-        "bwp_nb.auth": "answer errors",
+        "bwp_nb.auth": "answer errors transport",
         "bwp_nb.blame": "errors event",
         "bwp_nb.check": "answer auth classifications client clock connection errors mutation settings transport",
         "bwp_nb.classifications": "",
