@@ -28,4 +28,5 @@ from .history import History as History
 from .history import compare as compare
 from .mutation import Mutation as Mutation
 from .sandbox import Sandbox as Sandbox
+from .server import serve as serve
 from .settings import InvalidSettings as InvalidSettings

@@ -15,7 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     for module, names in {
         "bwp_nb": "",
         "bwp_nb.answer": "blame errors mutation",
-        "bwp_nb.auth": "answer errors",
+        "bwp_nb.auth": "answer errors transport",
         "bwp_nb.blame": "errors event",
         "bwp_nb.check": "answer auth classifications client clock connection errors mutation settings transport",
         "bwp_nb.classifications": "",
@@ -38,11 +38,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "bwp_nb.panel": "errors faults look sandbox",
         "bwp_nb.pasted": "",
         "bwp_nb.plots": "errors history sandbox",
+        "bwp_nb.protocol": "",
         "bwp_nb.retries": "clock errors",
         "bwp_nb.rows": "errors event mutation",
-        "bwp_nb.sandbox": "faults",
+        "bwp_nb.sandbox": "clock faults",
+        "bwp_nb.server": "clock documented errors sandbox site",
         "bwp_nb.snippets": "client event mutation settings",
         "bwp_nb.settings": "auth errors",
+        "bwp_nb.site": "faults protocol sandbox",
         "bwp_nb.sources": "",
         "bwp_nb.traffic": "client errors event",
         "bwp_nb.transport": "",
@@ -103,5 +106,7 @@ def test_only_the_transport_opens_connections() -> None:
     modules = _modules()
     roots = {name: {found.split(".")[0] for found in _imported(name, path)} for name, path in modules.items()}
     assert {"bwp_nb.transport"} == {name for name, found in roots.items() if "httpcore" in found}
-    knowing = {"answer", "auth", "check", "client", "faults", "sandbox", "settings", "transport"}
+    assert {"bwp_nb.server"} == {name for name, found in roots.items() if "tornado" in found}
+    knowing = {"answer", "auth", "check", "client", "faults", "protocol", "sandbox", "server", "settings", "site"}
+    knowing |= {"transport"}
     assert {f"bwp_nb.{name}" for name in knowing} == {name for name, found in roots.items() if "httpx" in found}

@@ -39,10 +39,11 @@ PUBLIC = [
     "faults",
     "forms",
     "plots",
+    "serve",
     "snippets",
     "traffic",
 ]
-HEAVY = ["pandas", "numpy", "matplotlib", "ipywidgets", "IPython", "graphql", "httpx", "tenacity"]
+HEAVY = ["pandas", "numpy", "matplotlib", "ipywidgets", "IPython", "graphql", "httpx", "tenacity", "tornado"]
 
 
 def _printed(code: str) -> str:
