@@ -59,8 +59,9 @@ def write(box: Locator, text: str) -> None:
     ipywidgets sends what is typed in pieces, and a click right behind the last key can overtake the last piece. The
     form then says "not checked" again, which is right, and which no test should run into.
     """
-    box.press("Control+a")
-    box.press_sequentially(text)
+    while box.input_value() != text:  # A form that is being laid out anew takes the selection away.
+        box.press("Control+a")
+        box.press_sequentially(text)
     request = box.page.get_by_role("region", name="Request: GraphQL").first
     expect(request).to_contain_text(json.dumps(text, ensure_ascii=False))
 
