@@ -5,7 +5,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,8 @@ class Exchange:
     """One call of a client: what was asked, how it ended, and the body and the answer themselves.
 
     `time` is when it began (UTC, ISO 8601), `outcome` one of the five states, or `answered` for `execute`; `fields`
-    are the API's names of what a refusal blames; `elapsed` is in seconds and counts all attempts; `answer` is the
-    JSON of the last answer, None where there was none.
+    are the API's names of what a refusal blames; `elapsed` is in seconds and counts all attempts; `sent` is the body,
+    as an object where it was not written; `answer` is the JSON of the last answer, None where there was none.
     """
 
     time: str
@@ -36,12 +36,25 @@ class Exchange:
     bytes_sent: int
     bytes_received: int
     message: str
-    request: dict[str, Any]
+    sent: dict[str, Any] | bytes
     answer: Any
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The body that was asked for: a query and, as a rule, variables."""
+        request: dict[str, Any] = json.loads(self.sent) if isinstance(self.sent, bytes) else self.sent
+        return request
 
     def __repr__(self) -> str:
         kind = f", {readable(self.classification, 40)}" if self.classification else ""
         return f"Exchange({self.time}, {self.operation}, {self.events} events, {self.outcome}{kind})"
+
+
+_COLUMNS = ["request" if column.name == "sent" else column.name for column in fields(Exchange)]
+
+
+def _row(exchange: Exchange) -> dict[str, Any]:
+    return {name: getattr(exchange, name) for name in _COLUMNS}
 
 
 class History:
@@ -81,7 +94,7 @@ class History:
         """Return one row for each exchange, without bodies and answers; texts of the server are made readable."""
         import pandas as pd
 
-        shown = [column.name for column in fields(Exchange) if column.name not in ("request", "answer")]
+        shown = [name for name in _COLUMNS if name not in ("request", "answer")]
         rows = [{name: getattr(exchange, name) for name in shown} for exchange in self]
         frame = pd.DataFrame(rows, columns=shown)
         frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
@@ -95,10 +108,10 @@ class History:
         with Path(path).open("w", encoding="utf-8", newline="") as file:
             if _is_csv(path):
                 rows = csv.writer(file)
-                rows.writerow(column.name for column in fields(Exchange))
-                rows.writerows([json.dumps(value) for value in asdict(exchange).values()] for exchange in self)
+                rows.writerow(_COLUMNS)
+                rows.writerows([json.dumps(value) for value in _row(exchange).values()] for exchange in self)
             else:
-                file.writelines(json.dumps(asdict(exchange)) + "\n" for exchange in self)
+                file.writelines(json.dumps(_row(exchange)) + "\n" for exchange in self)
 
     @classmethod
     def load(cls, path: str | Path) -> "History":
@@ -108,7 +121,10 @@ class History:
                 rows = [{name: json.loads(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
             else:
                 rows = [json.loads(line) for line in file]
-        return cls(Exchange(**{**row, "fields": tuple(row["fields"])}) for row in rows)
+        return cls(
+            Exchange(sent=row.pop("request"), **{**row, "fields": tuple(row["fields"])})  # taken out before the rest
+            for row in rows
+        )
 
 
 def _is_csv(path: str | Path) -> bool:

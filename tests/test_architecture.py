@@ -14,7 +14,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     module: {f"bwp_nb.{name}" for name in names.split()}
     for module, names in {
         "bwp_nb": "",
-        "bwp_nb.answer": "blame errors mutation",
+        "bwp_nb.answer": "blame errors",
         "bwp_nb.auth": "answer errors",
         "bwp_nb.blame": "errors event",
         "bwp_nb.check": "answer auth classifications client clock connection errors mutation settings transport",
