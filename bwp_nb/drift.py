@@ -1,6 +1,10 @@
-"""What has changed between this package's picture of the API and the API: its schema, and its documented answers."""
+"""What has changed between this package's picture of the API and the API: its schema, and its documented answers.
+
+`python -m bwp_nb.drift` prints it for where `connect` points; the exit status is 0 if nothing has changed, else 1.
+"""
 
 import html
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -133,3 +137,11 @@ def _located_nowhere(answer: dict[str, Any]) -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     return "" if value is ... else quoted(value)
+
+
+if __name__ == "__main__":
+    from bwp_nb.connection import connect
+
+    found = drift(connect())
+    sys.stdout.write(f"{found.frame().to_string()}\n{found!r}\n")
+    sys.exit(not found.is_none)

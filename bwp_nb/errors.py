@@ -82,6 +82,9 @@ class BwpError(Exception):
     may_have_arrived = False
     gave_up = ""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
     @property
     def state(self) -> str:
         """One of the five states in which an event can end."""

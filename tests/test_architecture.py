@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "bwp_nb.clock": "",
         "bwp_nb.connection": "auth client clock retries sandbox settings transport",
         "bwp_nb.documented": "",
-        "bwp_nb.drift": "answer client documented errors history",
+        "bwp_nb.drift": "answer client connection documented errors history",
         "bwp_nb.errors": "classifications sources",
         "bwp_nb.event": "errors",
         "bwp_nb.faults": "clock",
