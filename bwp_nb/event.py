@@ -205,6 +205,9 @@ def _problems(event: UserEvent) -> Iterator[Problem]:
 
 
 def _surrogate_problems(event: UserEvent) -> Iterator[Problem]:
+    given = [getattr(event, name) or "" for name in TEXT_FIELDS]
+    if "".join([*given, *event.additional_properties, *event.additional_properties.values()]).isascii():
+        return
     texts = [(api_name, getattr(event, name) or "") for name, api_name in TEXT_FIELDS.items()]
     pairs = [
         (f"additionalProperties[{name!a:.80}]", name + value) for name, value in event.additional_properties.items()
@@ -217,7 +220,7 @@ def _surrogate_problems(event: UserEvent) -> Iterator[Problem]:
 
 def _length_problems(api_name: str, value: str) -> Iterator[Problem]:
     shortest, longest = LENGTHS[api_name]
-    length = len(value.encode("utf-16-le", "surrogatepass")) // 2
+    length = len(value) if value.isascii() else len(value.encode("utf-16-le", "surrogatepass")) // 2
     if not shortest <= length <= longest:
         message = f"{quoted(value)} is {length} characters long; {shortest} to {longest} are allowed"
         yield Problem(api_name, value, _LENGTH_RULE.format(shortest, longest), message)

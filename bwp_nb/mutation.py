@@ -23,6 +23,7 @@ mutation sendEvents($input: SendUserEventInput!) {
 }
 """
 
+_BODY = '{"query":' + json.dumps(QUERY) + ',"variables":{"input":{"events":[%s]}}}'
 _NAME = re.compile("[_A-Za-z][_0-9A-Za-z]*")
 _NO_ENUM_VALUE = ("true", "false", "null")
 _PARSE_RULE = "a sendUserEvents request: GraphQL, or a JSON body with query and variables"
@@ -77,6 +78,11 @@ class Mutation:
         document = _document(query)
         operation = _operation(document, operation_name)
         return cls(_events(_input(_send_user_events(operation), operation, variables)))
+
+
+def body(events: Iterable[str]) -> bytes:
+    """Return the body for events that are written as JSON already: what `payload` holds, without making it."""
+    return (_BODY % ",".join(events)).encode()
 
 
 def _event_text(event: UserEvent) -> str:
