@@ -108,9 +108,10 @@ def _begun(ledger: Ledger, given: Table, layout: Layout, client: Client, on_dupl
 
 def _counted(given: Table, layout: Layout, on_duplicates: str) -> int:
     """Return the number of rows, or raise `InvalidEvent` naming those whose id is taken."""
+    names = layout.columns_of("event_id", given)
     if on_duplicates == "send":
-        return sum(chunk.length for chunk in given.chunks())
-    rows, problems = duplicates(lambda: (given_ids(chunk, layout) for chunk in given.chunks()))
+        return sum(chunk.length for chunk in given.chunks(names))
+    rows, problems = duplicates(lambda: (given_ids(chunk, layout) for chunk in given.chunks(names)))
     if problems:
         raise InvalidEvent(problems)
     return rows

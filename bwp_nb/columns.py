@@ -26,6 +26,7 @@ _ROW_RULE = "a row that can be read"
 _SURE_TIME = re.compile(
     r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}(?:\.[0-9]{1,9})?Z"
 )
+_OPENING = ',"additionalProperties":{"additionalProperties":['
 _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -101,6 +102,10 @@ class Layout:
         if column in self.columns:
             return self.columns[column]
         return _OUR_NAMES.get(column, column if column in TEXT_FIELDS else None)
+
+    def columns_of(self, field: str, table: Table) -> list[str] | None:
+        """Return the columns that a field may stand in, None if each row has its own."""
+        return None if table.names is None else [name for name in table.names if self.field(name) == field]
 
     def fields_of(self, chunk: Chunk, made: Made) -> dict[str, list[Any]]:
         """Return the column of each field, ids and times that are missing put in."""
@@ -251,14 +256,17 @@ def _texts(fields: dict[str, list[Any]], properties: dict[str, list[Any]]) -> It
     for name, cells in fields.items():
         parts.append(_parts(cells, f'{opening}"{TEXT_FIELDS[name]}":', ""))
         opening = ","
-    present = {name: cells for name, cells in properties.items() if any(cell is not None for cell in cells)}
-    if present:
-        parts.append(repeat(',"additionalProperties":{"additionalProperties":['))
-        parts += [_parts(cells, f',{{"property":{_encoded(name)},"value":', "}") for name, cells in present.items()]
-        parts.append(repeat("]}"))
-    parts.append(repeat("}"))
-    texts = map("".join, zip(*parts, strict=False))
-    return map(_tidied, texts) if present else texts
+    if not properties:
+        return map("".join, zip(*parts, repeat("}"), strict=False))
+    first, *others = ((f'{{"property":{_encoded(name)},"value":', cells) for name, cells in properties.items())
+    some_lack_it = None in first[1]
+    if some_lack_it:
+        parts += [repeat(_OPENING), _parts(first[1], f",{first[0]}", "}")]
+    else:
+        parts.append(_parts(first[1], f"{_OPENING}{first[0]}", "}"))
+    parts += [_parts(cells, f",{before}", "}") for before, cells in others]
+    texts = map("".join, zip(*parts, repeat("]}}"), strict=False))
+    return map(_tidied, texts) if some_lack_it else texts
 
 
 def _tidied(text: str) -> str:
@@ -266,10 +274,7 @@ def _tidied(text: str) -> str:
 
     No value can hold either pattern: a quotation mark within a text is written with a backslash.
     """
-    return text.replace('[,{"property"', '[{"property"', 1).replace(_NO_PROPERTIES, "", 1)
-
-
-_NO_PROPERTIES = ',"additionalProperties":{"additionalProperties":[]}'
+    return text.replace('[,{"property"', '[{"property"', 1).replace(f"{_OPENING}]}}", "", 1)
 
 
 def _parts(cells: Sequence[Any], before: str, after: str) -> Iterable[str]:

@@ -1,6 +1,5 @@
 """Sends batches with several workers over one client, until each row has an outcome or the run must stop."""
 
-import queue
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -104,7 +103,7 @@ class Outcome:
 
 
 class Sender:
-    """Workers that take batches from a short queue; `stopped` says why they ended early, if they did."""
+    """Workers that each take the next batch when they are free; `stopped` says why they ended early, if they did."""
 
     def __init__(self, client: Client, ledger: Ledger, workers: int, progress: bool) -> None:
         self.stopped = ""
@@ -112,7 +111,7 @@ class Sender:
         self._ledger = ledger
         self._workers = workers
         self._progress = progress
-        self._queue: queue.Queue[Batch | None] = queue.Queue(workers)
+        self._taking = threading.Lock()
         self._turn = threading.Condition()
         self._busy = 0
         self._allowed = workers
@@ -123,25 +122,18 @@ class Sender:
         self._show_at = 0.0
         self._error: Exception | None = None
 
-    def send(self, batches: Iterable[Batch]) -> None:
+    def send(self, batches: Iterator[Batch]) -> None:
         """Send all, or raise what kept it from going on; in any case only when nothing is under way any more."""
-        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self._workers)]
+        threads = [threading.Thread(target=self._work, args=(batches,), daemon=True) for _ in range(self._workers)]
         with self._bar() as self._shown:
             for thread in threads:
                 thread.start()
-            try:
-                for batch in batches:
-                    if self.stopped:
-                        break
-                    self._queue.put(batch)
-            except KeyboardInterrupt:
-                self.stopped = _INTERRUPTED
-            except Exception as error:
-                self._stop("the rest of the table could not be read", error)
-            for _ in threads:
-                self._queue.put(None)
-            for thread in threads:
-                thread.join()
+            while any(thread.is_alive() for thread in threads):
+                try:
+                    for thread in threads:
+                        thread.join()
+                except KeyboardInterrupt:
+                    self._stop(_INTERRUPTED)
             self._show_at = 0.0
             self._show()
         if isinstance(self._error, OSError):
@@ -164,12 +156,17 @@ class Sender:
             self.stopped = self.stopped or reason
             self._error = self._error or error
 
-    def _work(self) -> None:
-        while (batch := self._queue.get()) is not None:
-            try:
+    def _work(self, batches: Iterator[Batch]) -> None:
+        try:
+            while (batch := self._next(batches)) is not None:
                 self._settle(batch)
-            except Exception as error:
-                self._stop("a worker failed", error)
+        except Exception as error:
+            self._stop("a worker failed", error)
+
+    def _next(self, batches: Iterator[Batch]) -> Batch | None:
+        """Return what is to be sent next; whoever asks for the first of a chunk reads and checks all of the chunk."""
+        with self._taking:
+            return None if self.stopped else next(batches, None)
 
     def _settle(self, batch: Batch) -> None:
         """Send a batch, and parts of it again, until each row has an outcome."""

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count, islice
@@ -45,13 +45,18 @@ class Chunk:
 class Table:
     """A source of rows that can be read again and again.
 
-    `names` are those of its columns, None if each row has its own; `digest` tells one content from another.
+    `names` are those of its columns, None if each row has its own; `digest` tells one content from another. `read`
+    yields its rows, with the columns it is asked for at least, or all.
     """
 
     name: str
     names: list[str] | None
-    chunks: Callable[[], Iterator[Chunk]]
+    read: Callable[[Collection[str] | None], Iterator[Chunk]]
     digest: Callable[[], str]
+
+    def chunks(self, names: Collection[str] | None = None) -> Iterator[Chunk]:
+        """Yield all rows from the first on, with all columns or only some."""
+        return self.read(names)
 
 
 def table(source: Any) -> Table:
@@ -104,7 +109,7 @@ def _events(events: list[UserEvent]) -> Table:
         if not isinstance(event, UserEvent):
             raise BwpError(f"Row {place} is {quoted(event)}, not a UserEvent. A table is a DataFrame, or a file.")
 
-    def chunks() -> Iterator[Chunk]:
+    def chunks(_: Collection[str] | None) -> Iterator[Chunk]:
         for first in range(0, len(events), CHUNK):
             part = events[first : first + CHUNK]
             yield Chunk(first, len(part), events=part)
@@ -118,14 +123,15 @@ def _events(events: list[UserEvent]) -> Table:
 def _frame(frame: "pd.DataFrame") -> Table:
     names = _checked(list(frame.columns), "the DataFrame")
 
-    def chunks() -> Iterator[Chunk]:
+    def chunks(wanted: Collection[str] | None) -> Iterator[Chunk]:
         for first in range(0, len(frame), CHUNK):
             part = frame.iloc[first : first + CHUNK]
-            yield _chunk(first, len(part), {name: cells(part[name]) for name in names})
+            shown = names if wanted is None else wanted
+            yield _chunk(first, len(part), {name: cells(part[name]) for name in shown})
 
     def digest() -> str:
         found = hashlib.sha256(repr(names).encode())
-        for chunk in chunks():
+        for chunk in chunks(None):
             columns = [*chunk.columns.values(), *chunk.properties.values()]
             found.update(repr(columns).encode("utf-8", "surrogatepass"))
         return found.hexdigest()
@@ -158,7 +164,7 @@ def _csv(path: Path) -> Table:
             "Mend the .jsonl file instead, or the frame that report.quarantine() gives, and send that."
         )
 
-    def chunks() -> Iterator[Chunk]:
+    def chunks(wanted: Collection[str] | None) -> Iterator[Chunk]:
         with _reading(path) as file:
             reader = csv.reader(file, strict=True)
             next(reader)
@@ -166,12 +172,12 @@ def _csv(path: Path) -> Table:
             for first in count(step=CHUNK):
                 if not (block := list(islice(rows, CHUNK))):
                     return
-                yield _csv_chunk(first, names, block)
+                yield _csv_chunk(first, names, block, wanted)
 
     return Table(path.name, names, chunks, lambda: _digest_of(path))
 
 
-def _csv_chunk(first: int, names: list[str], block: list[list[str]]) -> Chunk:
+def _csv_chunk(first: int, names: list[str], block: list[list[str]], wanted: Collection[str] | None) -> Chunk:
     width = len(names)
     broken = {
         place: f"this row has {len(row)} cells, and the header {width}"
@@ -180,15 +186,18 @@ def _csv_chunk(first: int, names: list[str], block: list[list[str]]) -> Chunk:
     }
     for place in broken:
         block[place] = (block[place] + [""] * width)[:width]
-    columns = zip(names, zip(*block, strict=True), strict=True)
-    given = {name: [text or None for text in column] if "" in column else list(column) for name, column in columns}
+    given = {
+        name: [text or None for text in column] if "" in column else list(column)
+        for name, column in zip(names, zip(*block, strict=True), strict=True)
+        if wanted is None or name in wanted
+    }
     return Chunk(first, len(block), given, broken=broken)
 
 
 def _jsonl(path: Path) -> Table:
     """Return a file of JSON objects, one a line, as a table; null stands for a missing value."""
 
-    def chunks() -> Iterator[Chunk]:
+    def chunks(_: Collection[str] | None) -> Iterator[Chunk]:
         with _reading(path) as file:
             lines = filter(str.strip, file)
             for first in count(step=CHUNK):
@@ -223,11 +232,11 @@ def _parquet(path: Path) -> Table:
         raise BwpError(f"To read {path.name}, install pyarrow: pip install 'bwp-nb[parquet]'.") from None
     names = _checked(pq.read_schema(path).names, path.name)
 
-    def chunks() -> Iterator[Chunk]:
-        first = 0
+    def chunks(wanted: Collection[str] | None) -> Iterator[Chunk]:
+        first, shown = 0, names if wanted is None else list(wanted)
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(CHUNK):
-                columns = {name: _parquet_cells(batch.column(name)) for name in names}
+            for batch in file.iter_batches(CHUNK, columns=shown):
+                columns = {name: _parquet_cells(batch.column(name)) for name in shown}
                 yield _chunk(first, batch.num_rows, columns)
                 first += batch.num_rows
 
