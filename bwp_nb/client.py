@@ -286,7 +286,7 @@ class _Call:
             bytes_received=len(self.answer.content) if self.answer else 0,
             message=str(error) if error else "",
             sent=self.request,
-            answer=_json(self.answer),
+            received=self.answer.content if self.answer else None,
         )
 
 

@@ -21,7 +21,7 @@ class Exchange:
 
     `time` is when it began (UTC, ISO 8601), `outcome` one of the five states, or `answered` for `execute`; `fields`
     are the API's names of what a refusal blames; `elapsed` is in seconds and counts all attempts; `sent` is the body,
-    as an object where it was not written; `answer` is the JSON of the last answer, None where there was none.
+    as an object where it was not written; `received` is the content of the last answer, None where none came.
     """
 
     time: str
@@ -37,7 +37,7 @@ class Exchange:
     bytes_received: int
     message: str
     sent: dict[str, Any] | bytes
-    answer: Any
+    received: dict[str, Any] | bytes | None
 
     @property
     def request(self) -> dict[str, Any]:
@@ -45,16 +45,31 @@ class Exchange:
         request: dict[str, Any] = json.loads(self.sent) if isinstance(self.sent, bytes) else self.sent
         return request
 
+    @property
+    def answer(self) -> Any:
+        """The JSON of the last answer, None where there was none."""
+        if not isinstance(self.received, bytes):
+            return self.received
+        try:
+            return json.loads(self.received)
+        except (ValueError, RecursionError):
+            return None
+
     def __repr__(self) -> str:
         kind = f", {readable(self.classification, 40)}" if self.classification else ""
         return f"Exchange({self.time}, {self.operation}, {self.events} events, {self.outcome}{kind})"
 
 
-_COLUMNS = ["request" if column.name == "sent" else column.name for column in fields(Exchange)]
+_COLUMNS = [{"sent": "request", "received": "answer"}.get(column.name, column.name) for column in fields(Exchange)]
 
 
 def _row(exchange: Exchange) -> dict[str, Any]:
     return {name: getattr(exchange, name) for name in _COLUMNS}
+
+
+def _exchange(row: dict[str, Any]) -> Exchange:
+    sent, received, named = row.pop("request"), row.pop("answer"), tuple(row.pop("fields"))
+    return Exchange(**row, fields=named, sent=sent, received=received)
 
 
 class History:
@@ -121,10 +136,7 @@ class History:
                 rows = [{name: json.loads(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
             else:
                 rows = [json.loads(line) for line in file]
-        return cls(
-            Exchange(sent=row.pop("request"), **{**row, "fields": tuple(row["fields"])})  # taken out before the rest
-            for row in rows
-        )
+        return cls(map(_exchange, rows))
 
 
 def _is_csv(path: str | Path) -> bool:

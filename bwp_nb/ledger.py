@@ -5,7 +5,6 @@ whole. What was being sent when the process ended stands there as `trying`.
 """
 
 import json
-import os
 import tempfile
 import threading
 import weakref
@@ -23,6 +22,7 @@ STATES = ("untried", "trying", "sent", "rejected", "invalid", "failed", "unknown
 
 _FORM = {"bwp_ledger": 1}
 _BEGINNING = b'{"bwp_ledger":'
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Line:
 
     def text(self) -> str:
         """Return the line as JSON; what is nothing is left out."""
-        return json.dumps({name: value for name, value in vars(self).items() if value}, separators=(",", ":")) + "\n"
+        return _encoded({name: value for name, value in vars(self).items() if value}) + "\n"
 
 
 class Ledger:
@@ -84,7 +84,7 @@ class Ledger:
     def begin(self, run: Run) -> None:
         """Write whose ledger it is."""
         self.run, self.states = run, bytearray(run.rows)
-        self._append(json.dumps(_FORM | asdict(run), separators=(",", ":")) + "\n")
+        self._append(_encoded(_FORM | asdict(run)) + "\n")
 
     def write(self, *found: Line) -> None:
         """Add what is known now, or raise the `OSError` for which it cannot be added."""
@@ -119,6 +119,7 @@ class Ledger:
             raise BwpError(f"{self.name[11:]} is no ledger, and nothing was written to it. Name another file.")
         whole = content.rfind(b"\n") + 1
         self._file.truncate(whole)
+        self._size = whole
         if whole:
             self.run = _run(content, self.name)
             self.states = bytearray(self.run.rows)
@@ -134,14 +135,15 @@ class Ledger:
     def _append(self, text: str) -> None:
         """Write all of a text or nothing of it."""
         with self._writing:
-            size = self._file.seek(0, os.SEEK_END)
-            rest = text.encode()
+            content = text.encode()
+            rest = content
             try:
                 while rest:
                     rest = rest[self._file.write(rest) :]
             except OSError:
-                self._file.truncate(size)
+                self._file.truncate(self._size)
                 raise
+            self._size += len(content)
 
 
 def stretches(rows: Sequence[int]) -> list[list[int]]:
