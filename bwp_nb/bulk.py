@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -120,17 +121,21 @@ def _counted(given: Table, layout: Layout, on_duplicates: str) -> int:
 def _batches(given: Table, layout: Layout, made: Made, ledger: Ledger, done: set[int]) -> Iterator[Batch]:
     """Yield what is to be sent, 50 rows at a time; what is found invalid on the way goes to the ledger."""
     rows: list[int] = []
-    texts: list[str] = []
+    texts: list[Any] = []
     for chunk in given.chunks():
         states = bytes(ledger.states[chunk.first : chunk.first + chunk.length])
         if set(states) <= done:
             continue
         part = written(chunk, layout, made)
         ledger.write(*_invalid(part.problems, ledger))
-        for place, text in enumerate(part.texts):
-            if text is not None and states[place] not in done:
-                rows.append(chunk.first + place)
-                texts.append(text)
+        here = range(chunk.first, chunk.first + chunk.length)
+        if part.problems or set(states) & done:
+            wanted = [text is not None and state not in done for text, state in zip(part.texts, states, strict=True)]
+            rows += compress(here, wanted)
+            texts += compress(part.texts, wanted)
+        else:
+            rows += here
+            texts += part.texts
         whole = len(rows) - len(rows) % MAX_EVENTS
         for start in range(0, whole, MAX_EVENTS):
             yield Batch(rows[start : start + MAX_EVENTS], texts[start : start + MAX_EVENTS])

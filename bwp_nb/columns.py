@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import compress, repeat
+from itertools import compress, filterfalse, repeat
+from json.encoder import encode_basestring
 from typing import Any
 
 from bwp_nb.errors import BwpError, InvalidEvent, Problem, quoted
@@ -27,7 +28,6 @@ _SURE_TIME = re.compile(
     r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}(?:\.[0-9]{1,9})?Z"
 )
 _OPENING = ',"additionalProperties":{"additionalProperties":['
-_encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,10 @@ def _doubtful(cells: Sequence[Any], is_sure: Callable[[Any], Any], *, may_lack: 
         return set(range(len(cells)))
     if may_lack:
         distinct.discard(None)
-    wrong = {value for value in distinct if type(value) is not str or not is_sure(value)}
+    if set(map(type, distinct)) <= {str}:
+        wrong = set(filterfalse(is_sure, distinct))
+    else:
+        wrong = {value for value in distinct if type(value) is not str or not is_sure(value)}
     return {place for place, value in enumerate(cells) if value in wrong} if wrong else set()
 
 
@@ -258,7 +261,7 @@ def _texts(fields: dict[str, list[Any]], properties: dict[str, list[Any]]) -> It
         opening = ","
     if not properties:
         return map("".join, zip(*parts, repeat("}"), strict=False))
-    first, *others = ((f'{{"property":{_encoded(name)},"value":', cells) for name, cells in properties.items())
+    first, *others = ((f'{{"property":{encode_basestring(name)},"value":', cells) for name, cells in properties.items())
     some_lack_it = None in first[1]
     if some_lack_it:
         parts += [repeat(_OPENING), _parts(first[1], f",{first[0]}", "}")]
@@ -280,5 +283,5 @@ def _tidied(text: str) -> str:
 def _parts(cells: Sequence[Any], before: str, after: str) -> Iterable[str]:
     """Return each value as JSON with its surroundings, nothing for a missing one; equal values are written once."""
     distinct = set(cells)
-    known = {value: "" if value is None else f"{before}{_encoded(value)}{after}" for value in distinct}
+    known = {value: "" if value is None else f"{before}{encode_basestring(value)}{after}" for value in distinct}
     return map(known.__getitem__, cells)
