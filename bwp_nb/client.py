@@ -18,7 +18,7 @@ from bwp_nb.clock import Clock, SystemClock
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem, RequestFailed, readable
 from bwp_nb.event import UNICODE_RULE, UserEvent
 from bwp_nb.history import Exchange, History
-from bwp_nb.mutation import MAX_EVENTS, Mutation
+from bwp_nb.mutation import MAX_EVENTS, Mutation, body, written
 from bwp_nb.retries import Retries, RetryQuota
 from bwp_nb.transport import is_certificate_error
 
@@ -136,7 +136,7 @@ class Client:
         Nothing is checked, judged or tried again. Raises `RequestFailed` if what comes back is no GraphQL answer.
         """
         payload: dict[str, Any] = {"query": query} | ({} if variables is None else {"variables": variables})
-        call = _Call("execute", payload, self.clock)
+        call = _Call("execute", self.clock, unwritten=lambda: payload)
         with self._kept(call):
             call.body = _encoded(payload)
             given = self._attempt(call, self.timeout).json()
@@ -145,7 +145,7 @@ class Client:
 
     def deliver(
         self,
-        body: bytes,
+        content: bytes,
         events: int,
         *,
         operation: str = "deliver",
@@ -155,16 +155,15 @@ class Client:
 
         `before_wait` is told of an error that the body will be sent again for, and of the seconds until then.
         """
-        call = _Call(operation, body, self.clock, events=events, body=body)
+        call = _Call(operation, self.clock, events, content)
         with self._kept(call):
             return self._deliver(call, before_wait)
 
     def _send(self, mutation: Mutation, operation: str, check: bool) -> Receipt:
-        payload = mutation.payload
-        call = _Call(operation, payload, self.clock, events=len(mutation.events))
+        call = _Call(operation, self.clock, len(mutation.events), unwritten=lambda: mutation.payload)
         with self._kept(call):
             _refuse(mutation, check)
-            call.body = call.request = _encoded(payload)
+            call.body = body(map(written, mutation.events))
             return self._deliver(call)
 
     @contextmanager
@@ -242,10 +241,10 @@ class _Call:
     """What is known of a call while it is under way."""
 
     operation: str
-    request: dict[str, Any] | bytes
     clock: Clock
     events: int = 0
     body: bytes = b""
+    unwritten: Callable[[], dict[str, Any]] = dict
     attempts: int = 0
     outcome: str = "unknown"
     may_have_arrived: bool = False
@@ -285,7 +284,7 @@ class _Call:
             bytes_sent=len(self.body) if self.attempts else 0,
             bytes_received=len(self.answer.content) if self.answer else 0,
             message=str(error) if error else "",
-            sent=self.request,
+            sent=self.body or self.unwritten(),
             received=self.answer.content if self.answer else None,
         )
 

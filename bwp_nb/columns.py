@@ -4,7 +4,6 @@ Each column is asked whether all of it is surely right, which costs little. Only
 is made and asked for its problems, so that there is one verdict and one text.
 """
 
-import json
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from itertools import compress, filterfalse, repeat
 from json.encoder import encode_basestring
 from typing import Any
 
+from bwp_nb import mutation
 from bwp_nb.errors import BwpError, InvalidEvent, Problem, quoted
 from bwp_nb.event import CLIENT_TYPES, LENGTHS, TEXT_FIELDS, UserEvent
 from bwp_nb.table import Chunk, Table
@@ -211,7 +211,7 @@ def _one_by_one(
         if found:
             problems[first + place] = found
         elif isinstance(event, UserEvent):
-            texts[place] = json.dumps(event.input, ensure_ascii=False, separators=(",", ":"))
+            texts[place] = mutation.written(event)
     return Written(first, texts, problems)
 
 

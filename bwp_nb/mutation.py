@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.errors import InvalidEvent, Problem, quoted, readable
@@ -81,8 +82,24 @@ class Mutation:
 
 
 def body(events: Iterable[str]) -> bytes:
-    """Return the body for events that are written as JSON already: what `payload` holds, without making it."""
+    """Return the body for events that are written as JSON: what `payload` holds, without making it."""
     return (_BODY % ",".join(events)).encode()
+
+
+def written(event: UserEvent) -> str:
+    """Return an event's `input` as JSON, without making it: this is what a send spends its time on."""
+    fields = [
+        f'"{api_name}":{encode_basestring(value)}'
+        for name, api_name in TEXT_FIELDS.items()
+        if (value := getattr(event, name)) is not None
+    ]
+    if event.additional_properties:
+        pairs = ",".join(
+            f'{{"property":{encode_basestring(name)},"value":{encode_basestring(value)}}}'
+            for name, value in event.additional_properties.items()
+        )
+        fields.append(f'"additionalProperties":{{"additionalProperties":[{pairs}]}}')
+    return f"{{{','.join(fields)}}}"
 
 
 def _event_text(event: UserEvent) -> str:
