@@ -1,5 +1,7 @@
 from . import documented as documented
+from . import forms as forms
 from . import plots as plots
+from . import snippets as snippets
 from . import traffic as traffic
 from .answer import Receipt as Receipt
 from .bulk import dry_run as dry_run

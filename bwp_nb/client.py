@@ -41,8 +41,8 @@ class Client:
 
     `last_error` is the latest error that a call raised, so that it can be looked at: `bwp.explain(client.last_error)`.
     An attempt takes at most `timeout` seconds, a call what `retries` allows. `confirm` is asked once, before the first
-    send, whether to send to the endpoint. `clock` and `new_id` give `new_event` its
-    times and ids. Close it, or use it in a `with` statement; threads may share it.
+    send, whether to send to the endpoint, and is None from then on. `clock` and `new_id` give `new_event` its times
+    and ids. Close it, or use it in a `with` statement; threads may share it.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Client:
         self.history = History()
         self.last_error: BwpError | None = None
         self._quota = RetryQuota(RETRY_QUOTA)
-        self._confirm = confirm
+        self.confirm = confirm
         self._confirming = threading.Lock()
         self._auth = auth
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "x-api-version": api_version}
@@ -216,9 +216,9 @@ class Client:
     def _ask(self) -> None:
         """Ask once whether to send at all, and raise `RequestFailed` if not; the next send asks again."""
         with self._confirming:
-            if self._confirm is not None and not self._confirm(self.endpoint):
+            if self.confirm is not None and not self.confirm(self.endpoint):
                 raise RequestFailed(f"Sending to {self.endpoint} was not confirmed. Nothing was sent.")
-            self._confirm = None
+            self.confirm = None
 
     def _request(self, body: bytes, seconds: float, ends: float) -> httpx.Request:
         extensions = {"deadline": ends}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any
 
+from bwp_nb import pasted
 from bwp_nb.errors import InvalidEvent, Problem, quoted, readable
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 
@@ -27,7 +28,7 @@ mutation sendEvents($input: SendUserEventInput!) {
 _BODY = '{"query":' + json.dumps(QUERY) + ',"variables":{"input":{"events":[%s]}}}'
 _NAME = re.compile("[_A-Za-z][_0-9A-Za-z]*")
 _NO_ENUM_VALUE = ("true", "false", "null")
-_PARSE_RULE = "a sendUserEvents request: GraphQL, or a JSON body with query and variables"
+_PARSE_RULE = "a sendUserEvents request: GraphQL, a JSON body with query and variables, a cURL line or Python code"
 _OUR_NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()}
 
 
@@ -68,13 +69,20 @@ class Mutation:
 
     @classmethod
     def parse(cls, text: str) -> "Mutation":
-        """Return the request that a text holds: GraphQL with or without commas, or a JSON body.
+        """Return the request that a text holds: GraphQL with or without commas, a JSON body, a cURL line, Python code.
 
-        Values are taken as they stand, however wrong. Raises `InvalidEvent`, saying where, for what is no
+        Of Python it reads a call with `json=`, or each `UserEvent(…)`; nothing is run. Values are taken as they stand,
+        however wrong. Raises `InvalidEvent`, saying where, for what is no
         `sendUserEvents` request or names a field that a `UserEvent` does not have.
         """
         if not isinstance(text, str):
             raise _unreadable(text, f"{quoted(text)} is no text")
+        try:
+            calls, text = pasted.user_events(text), pasted.body(text)
+        except pasted.Unreadable as error:
+            raise _unreadable(text, str(error)) from None
+        if calls:
+            return cls([_called(index, keywords) for index, keywords in enumerate(calls)])
         query, variables, operation_name = _body(text)
         document = _document(query)
         operation = _operation(document, operation_name)
@@ -218,6 +226,16 @@ def _event(index: int, given: Any) -> UserEvent:
         return UserEvent(**values, additional_properties=_pairs(given.get("additionalProperties")))
     except InvalidEvent as error:
         raise _in_batch(error, index) from None
+
+
+def _called(index: int, keywords: dict[str, Any]) -> UserEvent:
+    """Return the event of a `UserEvent(…)` in Python code."""
+    try:
+        return UserEvent(**keywords)
+    except InvalidEvent as error:
+        raise _in_batch(error, index) from None
+    except TypeError as error:
+        raise InvalidEvent([Problem("events", keywords, _PARSE_RULE, readable(str(error)), index)]) from None
 
 
 def _pairs(given: Any) -> dict[str, str]:

@@ -3,15 +3,15 @@
 import csv
 import html
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.columns import Layout, Made, record
-from bwp_nb.errors import Problem
+from bwp_nb.errors import BwpError, Problem
 from bwp_nb.ledger import STATES, Ledger
-from bwp_nb.table import FOR_PEOPLE, Chunk, Table
+from bwp_nb.table import FOR_PEOPLE, Chunk, Table, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +39,25 @@ class Report:
         self._made = Made(ledger.run.run, ledger.run.time)
         self.rows = ledger.run.rows
         self.counts = _counts(ledger.states)
+
+    @classmethod
+    def read(
+        cls,
+        ledger: str | Path,
+        source: Any,
+        *,
+        columns: Mapping[str, str] | None = None,
+        properties: Iterable[str] | Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> "Report":
+        """Return the report of a run that ended early, from its ledger and the table it was sending."""
+        if not Path(ledger).is_file():
+            raise BwpError(f"There is no ledger {Path(ledger).name}.")
+        given, book = table(source), Ledger(ledger)
+        book.close()
+        if book.run is None or book.run.source != given.digest():
+            raise BwpError(f"{book.name} is no account of {given.name}: it is of another source, or nothing had begun.")
+        return cls(book, given, Layout.of(given, columns, properties, fields))
 
     def __repr__(self) -> str:
         lines = [f"{self.rows} rows: {_listed(self.counts)}"]

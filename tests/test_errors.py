@@ -2,12 +2,16 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+import bwp_nb as bwp
 from bwp_nb import Blame, BwpError, InvalidEvent, MutationRejected, Problem, RequestFailed
 from bwp_nb.classifications import classification
+from tests.hostile import page
+from tests.strategies import event
 
 HOSTILE = "\x1b[31mred\n\r\u2028\u202eevil\x00\ud800" + "a" * 1_000_000
 DOCUMENTED = {
@@ -127,3 +131,101 @@ def test_a_rejection_of_many_names_the_first_and_how_many_more() -> None:
 def test_one_except_clause_catches_them_all(kind: type[BwpError]) -> None:
     """The tree has one root."""
     assert issubclass(kind, BwpError)
+
+
+#: What a table of an error has to say, in this order.
+EXPLAINED = ["event", "event_id", "field", "value", "what", "rule", "source", "advice"]
+
+
+def _raised(send: Callable[[bwp.Client], Any], **faults: int) -> BwpError:
+    """Return what a sandbox's client raises."""
+    client = bwp.connect()
+    assert client.sandbox is not None
+    for name, times in faults.items():
+        client.sandbox.fail_next(name, times=times)
+    with pytest.raises(BwpError) as caught:
+        send(client)
+    assert caught.value is client.last_error
+    return caught.value
+
+
+BAD = [event(), event(event_id="second", event_time="2023"), event(event_id="third", event_type="x")]
+
+
+def test_a_refusal_is_explained_by_event_and_field() -> None:
+    """Which event, which value, what was said, the rule with its page, and what to do."""
+    error = _raised(lambda client: client.send(BAD, check=False))
+    table = bwp.explain(error)
+    assert EXPLAINED == list(table.columns)
+    place = ["event", "event_id", "field", "value"]
+    assert [[1, "second", "eventTime", "'2023'"], [2, "third", "eventType", "'x'"]] == table[place].to_numpy().tolist()
+    for row in table.to_dict("records"):
+        assert "is invalid local ISO 8601 UTC time format" in row["what"]
+        assert "documented:" in row["rule"]
+        assert row["source"].startswith("https://documents.buywithprime.amazon.com/")
+        assert row["advice"].startswith("Mend what the message quotes")
+
+
+def test_our_own_refusal_is_explained_by_event_and_field() -> None:
+    """In the same columns."""
+    table = bwp.explain(_raised(lambda client: client.send(BAD)))
+    assert EXPLAINED == list(table.columns)
+    assert [[1, "eventTime", "'2023'"], [2, "eventType", "'x'"]] == table[
+        ["event", "field", "value"]
+    ].to_numpy().tolist()
+    assert {"Mend it and send again, or pass check=False to see what the API says."} == set(table["advice"])
+
+
+@pytest.mark.parametrize(
+    ("faults", "words", "advice"),
+    [
+        ({"reset_after": 50}, "ReadError", "with the same ids"),
+        ({"refused": 50}, "ConnectError", "later"),
+        ({"http_429": 50}, "Given up after 4 attempts", "later"),
+        ({"http_413": 1}, "HTTP 413", "where the client points"),
+        ({"redirect": 1}, "not followed", "where the client points"),
+        ({"html": 1}, "Sign in", "with the same ids"),
+        ({"throttled": 50}, "Rate exceeded", "again later"),
+        ({"internal_error": 50}, "Internal server error", "Nothing is wrong with the request"),
+        ({"access_denied": 50}, "sufficient access", "permissions"),
+        ({"message": 1}, "Not today", "Mend what the message quotes"),
+    ],
+)
+def test_a_failure_is_explained_with_what_to_do(faults: dict[str, int], words: str, advice: str) -> None:
+    """One row: no event can be told from the others."""
+    table = bwp.explain(_raised(lambda client: client.send([event(), event()]), **faults))
+    assert (EXPLAINED, 1) == (list(table.columns), len(table))
+    row = table.to_dict("records")[0]
+    assert words in row["what"]
+    assert advice in row["advice"]
+    assert ("", "") == (row["event"], row["field"])
+
+
+@pytest.mark.parametrize("error", [*_examples(), BwpError("Something else.")], ids=lambda error: type(error).__name__)
+def test_an_error_shows_itself_as_the_table_that_explains_it(error: BwpError) -> None:
+    """Cell by cell, headed by its name and state."""
+    shown = page(error._repr_html_())
+    assert [] == shown.harm
+    table = bwp.explain(error)
+    cells = [str(cell) for cell in [*table.columns, *table.to_numpy().ravel()]]
+    assert f"{type(error).__name__}: the events are {error.state}" + "".join(cells) == shown.text
+
+
+def test_a_copied_error_is_explained_the_same() -> None:
+    """One that crossed a border between processes."""
+    error = _raised(lambda client: client.send(BAD, check=False))
+    twin = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert bwp.explain(error).equals(bwp.explain(twin))
+    assert error._repr_html_() == twin._repr_html_()
+
+
+def test_a_client_keeps_its_latest_error() -> None:
+    """Until the next; a success changes nothing of it."""
+    client = bwp.connect()
+    assert client.last_error is None
+    for bad in BAD[1:]:
+        with pytest.raises(BwpError) as caught:
+            client.send(bad)
+        assert caught.value is client.last_error
+    client.send(event())
+    assert caught.value is client.last_error

@@ -16,6 +16,7 @@ PUBLIC = [
     "Checkup",
     "Client",
     "Difference",
+    "DryRun",
     "Drift",
     "EVENT_TYPES",
     "Exchange",
@@ -27,6 +28,7 @@ PUBLIC = [
     "MutationRejected",
     "Problem",
     "Receipt",
+    "Report",
     "RequestFailed",
     "Sandbox",
     "UserEvent",
@@ -34,13 +36,29 @@ PUBLIC = [
     "compare",
     "connect",
     "documented",
+    "dry_run",
     "drift",
     "explain",
     "faults",
+    "forms",
     "plots",
+    "send_table",
+    "snippets",
     "traffic",
 ]
-HEAVY = ["pandas", "numpy", "matplotlib", "ipywidgets", "IPython", "graphql", "httpx", "tenacity"]
+HEAVY = [
+    "pandas",
+    "numpy",
+    "matplotlib",
+    "ipywidgets",
+    "IPython",
+    "graphql",
+    "httpx",
+    "tenacity",
+    "tqdm",
+    "pyarrow",
+    "filelock",
+]
 
 
 def _printed(code: str) -> str:

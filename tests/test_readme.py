@@ -67,7 +67,7 @@ def test_every_public_name_stands_in_the_table() -> None:
 def test_the_picture_shows_every_module() -> None:
     """The picture of the package names each of its files, and no other."""
     picture = blocks("text")[0]
-    drawn = set(re.findall(r"^  (\w+\.py|\w+\.graphql|\w+/)", picture.split("notebooks/")[0], re.MULTILINE))
+    drawn = set(re.findall(r"^  (\w+\.(?:py|graphql|css)|\w+/)", picture.split("notebooks/")[0], re.MULTILINE))
     hidden = {"__init__.pyi", "py.typed", "__pycache__"}
     files = {f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "bwp_nb").iterdir()}
     assert {name for name in files if name.rstrip("/") not in hidden} == drawn

@@ -1,0 +1,209 @@
+"""The controls of a form: one for each kind of field, each with its help and its problems."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import ipywidgets as widgets
+
+from bwp_nb import look
+from bwp_nb.errors import Problem
+from bwp_nb.event import EVENT_TYPES, PROPERTY_NAMES
+from bwp_nb.fields import Field
+
+#: Values that documentation pages show, for fields that take any text (SCH-new, SEND, UE).
+SUGGESTED = {
+    "event_type": EVENT_TYPES,
+    "schema_name": (
+        "sfcc-schema",
+        "clickstream-common-attributes-schema",
+        "clickstream-all-events-all-attributes-schema",
+    ),
+}
+_ANOTHER = "another text …"
+_LABEL = {"description_width": "144px"}
+
+Shown = Callable[[Callable[[], object]], Callable[[object], None]]
+
+
+class Control:
+    """One field: its input, its help, its problems. `input` is where the text is typed."""
+
+    def __init__(self, field: Field, text: str | None, more: Iterable[Any] = (), below: Iterable[Any] = ()) -> None:
+        self.field = field
+        self.input = self._input(text or "")
+        self.problems = widgets.HTML()
+        more_help = look.classed(widgets.HTML(look.help_text(field)), "bwp-help")
+        row = look.classed(widgets.HBox([*self._inputs(), *more, more_help]), "bwp-row")
+        self.view = look.classed(widgets.VBox([row, *below, self.problems]), "bwp-stack")
+        self.show([])
+
+    @property
+    def label(self) -> str:
+        """The API's name, with a star if it is required."""
+        return f"{self.field.api_name} *" if self.field.required else self.field.api_name
+
+    @property
+    def text(self) -> str | None:
+        """The text to send, None if the field is left out."""
+        return str(self.input.value)
+
+    def focus(self) -> None:
+        """Put the cursor there."""
+        self.input.focus()
+
+    def show(self, problems: list[Problem]) -> None:
+        """Show these problems beside the field, and no others."""
+        self.problems.value = look.problems(problems)
+        look.shown(self.problems, visible=bool(problems))
+
+    def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
+        """Call `edited` at every edit."""
+        self.input.observe(shown(edited), "value")
+
+    def _input(self, text: str) -> Any:
+        return look.classed(widgets.Text(text, description=self.label, style=_LABEL), "bwp-grow")
+
+    def _inputs(self) -> list[Any]:
+        return [self.input]
+
+
+class Choice(Control):
+    """A field with known values that takes another text all the same."""
+
+    def _input(self, text: str) -> Any:
+        known = self.field.choices or SUGGESTED[self.field.name]
+        options = [*known, _ANOTHER]
+        value = text if text in known else _ANOTHER
+        self.choice = look.classed(
+            widgets.Dropdown(options=options, value=value, description=self.label, style=_LABEL), "bwp-grow"
+        )
+        another = widgets.Text(text, placeholder="any text", description=f"another {self.field.api_name}")
+        another.style.description_width = "initial"
+        return look.classed(another, "bwp-grow")
+
+    def _inputs(self) -> list[Any]:
+        self._settle()
+        return [self.choice, self.input]
+
+    def focus(self) -> None:
+        """Put the cursor there."""
+        (self.input if self.choice.value == _ANOTHER else self.choice).focus()
+
+    def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
+        """Call `edited` at every edit."""
+        self.choice.observe(shown(self._chosen), "value")
+        self.input.observe(shown(self._settle), "value")
+        super().watch(shown, edited)
+
+    def _chosen(self) -> None:
+        if self.choice.value != _ANOTHER:
+            self.input.value = self.choice.value
+        self._settle()
+
+    def _settle(self) -> None:
+        """Let the choice follow the text; while another text is typed, it stays at that."""
+        if self.choice.value not in (_ANOTHER, self.input.value):
+            self.choice.value = _ANOTHER
+        look.shown(self.input, visible=self.choice.value == _ANOTHER)
+
+
+class Omittable(Control):
+    """A field that is left out unless it holds a text; ticked, even an empty text is sent."""
+
+    def __init__(self, field: Field, text: str | None) -> None:
+        tick = widgets.Checkbox(text is not None, description=f"send {field.api_name}", indent=False)
+        tick.layout.width = "auto"
+        self.sent = tick
+        super().__init__(field, text, [tick])
+
+    @property
+    def text(self) -> str | None:
+        """The text to send, None if the field is left out."""
+        return str(self.input.value) if self.sent.value else None
+
+    def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
+        """Call `edited` at every edit."""
+        self.input.observe(shown(self._settle), "value")
+        super().watch(shown, edited)
+        self.sent.observe(shown(edited), "value")
+
+    def _settle(self) -> None:
+        self.sent.value = bool(self.input.value)
+
+    def _input(self, text: str) -> Any:
+        suggested = SUGGESTED.get(self.field.name, ())
+        box = widgets.Combobox(
+            value=text, options=suggested, placeholder="left out", description=self.label, style=_LABEL
+        )
+        return look.classed(box, "bwp-grow")
+
+
+class Moment(Control):
+    """The event time: as text, which may be anything, and as a picker in UTC, which follows it and leads it."""
+
+    def __init__(self, field: Field, text: str | None, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self.picker = widgets.NaiveDatetimePicker(
+            value=_moment(text or ""), description="or pick, in UTC", style=_LABEL
+        )
+        self.picker.layout.width = "auto"
+        self.now = widgets.Button(description="Now", tooltip="Set the time to this moment")
+        super().__init__(field, text, [self.now], [self.picker])
+
+    def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
+        """Call `edited` at every edit."""
+        self.picker.observe(shown(self._picked), "value")
+        self.input.observe(shown(self._typed), "value")
+        self.now.on_click(shown(self._set_now))
+        super().watch(shown, edited)
+
+    def _picked(self) -> None:
+        picked = self.picker.value
+        if picked is not None and picked != _moment(self.input.value):
+            self.input.value = picked.isoformat(timespec="milliseconds" if picked.microsecond else "seconds") + "Z"
+
+    def _typed(self) -> None:
+        self.picker.value = _moment(self.input.value)
+
+    def _set_now(self) -> None:
+        self.picker.value = self._now().astimezone(UTC).replace(tzinfo=None, microsecond=0)
+
+
+class Property:
+    """One additional property: its name, of which any is allowed, and its value."""
+
+    def __init__(self, name: str = "", value: str = "") -> None:
+        self.name = widgets.Combobox(value=name, options=PROPERTY_NAMES, description="property", style=_LABEL)
+        self.value = widgets.Textarea(value, rows=1, description="value")
+        self.value.style.description_width = "initial"
+        self.value.layout.height = "auto"
+        self.remove = widgets.Button(description="Remove", tooltip="Remove this property")
+        self.problems = widgets.HTML()
+        parts = [look.classed(self.name, "bwp-name"), look.classed(self.value, "bwp-grow"), self.remove]
+        row = look.classed(widgets.HBox(parts), "bwp-row")
+        self.view = look.classed(widgets.VBox([row, self.problems]), "bwp-stack")
+        self.show([])
+
+    @property
+    def field(self) -> str:
+        """How a `Problem` calls it."""
+        return f"additionalProperties[{self.name.value!a:.80}]"
+
+    def focus(self) -> None:
+        """Put the cursor there."""
+        self.name.focus()
+
+    def show(self, problems: list[Problem]) -> None:
+        """Show these problems beside the property, and no others."""
+        self.problems.value = look.problems(problems)
+        look.shown(self.problems, visible=bool(problems))
+
+
+def _moment(text: str) -> datetime | None:
+    """Return the moment that a text in UTC names, without its zone, as the picker wants it."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=None) if moment.tzinfo == UTC and text.endswith("Z") else None

@@ -1,0 +1,67 @@
+"""The fields of a `UserEvent` as `schema.graphql` tells them, for forms to be built from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, cast
+
+from bwp_nb.event import TEXT_FIELDS
+
+if TYPE_CHECKING:
+    from graphql import GraphQLInputField, GraphQLInputObjectType
+
+_NAMES = {**TEXT_FIELDS, "additional_properties": "additionalProperties"}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: `sources` tells of each statement how sure it is and who says so; `choices` are an enum's values."""
+
+    name: str
+    api_name: str
+    required: bool
+    description: str
+    sources: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+    length: tuple[int, int] | None = None
+
+
+@cache
+def fields() -> tuple[Field, ...]:
+    """Return the fields of a `UserEvent`, in the order of the schema."""
+    from graphql import build_schema
+
+    schema = build_schema(_text())
+    ours = {api_name: name for name, api_name in _NAMES.items()}
+    event = cast("GraphQLInputObjectType", schema.type_map["UserEvent"])
+    return tuple(_field(ours[api_name], api_name, field) for api_name, field in event.fields.items())
+
+
+def _text() -> str:
+    return files("bwp_nb").joinpath("schema.graphql").read_text("utf-8")
+
+
+def _field(name: str, api_name: str, field: "GraphQLInputField") -> Field:
+    from graphql import GraphQLEnumType, get_named_type, is_non_null_type
+
+    kind = get_named_type(field.type)
+    limits = list(_directives(field, "length"))
+    return Field(
+        name,
+        api_name,
+        required=is_non_null_type(field.type),
+        description=" ".join((field.description or "").split()),
+        sources=tuple(f"{given['certainty'].lower()}: {given['source']}" for given in _directives(field, "provenance")),
+        choices=tuple(kind.values) if isinstance(kind, GraphQLEnumType) else (),
+        length=(limits[0]["min"], limits[0]["max"]) if limits else None,
+    )
+
+
+def _directives(field: "GraphQLInputField", name: str) -> Iterator[dict[str, Any]]:
+    """Yield the arguments of each directive of that name on a field."""
+    from graphql import value_from_ast_untyped
+
+    for directive in (field.ast_node and field.ast_node.directives) or ():
+        if directive.name.value == name:
+            yield {given.name.value: value_from_ast_untyped(given.value) for given in directive.arguments or ()}

@@ -1,0 +1,53 @@
+"""What a send came to, as HTML: the receipt, or the error explained, with the exchange that led to it."""
+
+import json
+from html import escape
+from typing import Any
+
+from bwp_nb import look
+from bwp_nb.answer import Receipt
+from bwp_nb.errors import BwpError, readable
+from bwp_nb.history import Exchange
+
+_COLUMNS = ("time", "operation", "events", "attempts", "outcome", "classification", "status_code", "elapsed")
+_MOST_ROWS = 10
+
+
+def html(outcome: Receipt | BwpError | None, exchange: Exchange | None) -> str:
+    """Return an outcome with the exchange that led to it, if there was one."""
+    said = _explained(outcome) if isinstance(outcome, BwpError) else f"<p><code>{escape(repr(outcome))}</code></p>"
+    return f"<h4>The answer</h4>{said}{_exchange(exchange) if exchange else ''}"
+
+
+def _explained(error: BwpError) -> str:
+    rows = error.rows()
+    more = f"<p>And {len(rows) - _MOST_ROWS} more.</p>" if len(rows) > _MOST_ROWS else ""
+    return "".join(map(_row, rows[:_MOST_ROWS])) + more
+
+
+def _row(row: dict[str, Any]) -> str:
+    """Return one thing that went wrong; a form counts its events from 1."""
+    place = f"event {row['event'] + 1}, {row['field']} {row['value']}" if row["field"] and row["event"] != "" else ""
+    lines = [
+        f"<p>{escape(row['what'])}</p>",
+        f"<p><b>Where:</b> {escape(place)}</p>" if place else "",
+        f"<p><b>Rule:</b> {look.sourced(row['rule'])}</p>" if row["rule"] else "",
+        f"<p><b>What to do:</b> {look.sourced(row['advice'])}</p>" if row["advice"] else "",
+    ]
+    return f'<div class="bwp-explained">{"".join(lines)}</div>'
+
+
+def _exchange(exchange: Exchange) -> str:
+    cells = {name: _cell(getattr(exchange, name)) for name in _COLUMNS}
+    lines = (f'<tr><th scope="row">{name}</th><td>{escape(readable(cell))}</td></tr>' for name, cell in cells.items())
+    row = f"<details><summary>Its row in the history</summary><table>{''.join(lines)}</table></details>"
+    if exchange.answer is None:
+        return row
+    answer = look.copyable(json.dumps(exchange.answer, indent=2), "The answer as JSON")
+    return f"{row}<details><summary>As JSON</summary>{answer}</details>"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f} s"
+    return "" if value is None else str(value)

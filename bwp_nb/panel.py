@@ -1,0 +1,108 @@
+"""A sandbox on a panel: what arrived, what was rejected, and a fault to order."""
+
+from collections.abc import Iterable
+from html import escape
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import ipywidgets as widgets
+
+from bwp_nb import look
+from bwp_nb.errors import readable
+from bwp_nb.faults import faults
+
+if TYPE_CHECKING:
+    from bwp_nb.sandbox import Sandbox
+
+_SHOWN = 10
+_COLUMNS = ("eventType", "eventId", "eventTime", "clientType", "clientVersion", "additionalProperties")
+_panels: WeakSet["SandboxPanel"] = WeakSet()
+
+
+class SandboxPanel:
+    """A panel that shows what a sandbox holds, orders faults from it, and resets it.
+
+    `fault` and `times` say what to order, `order`, `reset` and `refresh` are its buttons. After a form's send it shows
+    by itself what arrived; after a send from a cell, press refresh.
+    """
+
+    def __init__(self, sandbox: "Sandbox") -> None:
+        self.sandbox = sandbox
+        self.faults = look.Faults()
+        shown = self.faults.shown
+        options = [(f"{fault.name}: {fault.summary}", fault.name) for fault in faults()]
+        self.fault = widgets.Dropdown(options=options, description="Fault")
+        self.times = widgets.BoundedIntText(1, min=1, max=50, description="times")
+        self.order, self.reset, self.refresh = (widgets.Button(description=name) for name in _BUTTONS)
+        self.order.on_click(shown(self._order))
+        self.reset.on_click(shown(self._reset))
+        self.refresh.on_click(shown(self.show))
+        self._said, self._arrived = widgets.HTML(), widgets.HTML()
+        self.view = look.classed(widgets.VBox(self._parts()), "bwp")
+        self.show()
+        _panels.add(self)
+
+    def __repr__(self) -> str:
+        """Return the panel as text, for readers who see no widgets."""
+        return f"SandboxPanel({self.sandbox!r})"
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        bundle: dict[str, Any] = self.view._repr_mimebundle_(**options)
+        return {**bundle, "text/plain": repr(self)}
+
+    def show(self) -> None:
+        """Show what the sandbox holds now."""
+        accepted, rejected = self.sandbox.accepted, self.sandbox.rejected
+        requests = look.counted(len(self.sandbox.requests), "request")
+        counts = f"{len(accepted)} accepted, {len(rejected)} rejected, {requests}."
+        parts = [look.status(counts)]
+        if accepted:
+            parts.append(_table("Accepted", _COLUMNS, map(_cells, accepted[-_SHOWN:])))
+        if rejected:
+            rows = ([*_cells(item["event"]), str(item["reason"])] for item in rejected[-_SHOWN:])
+            parts.append(_table("Rejected", (*_COLUMNS, "reason"), rows))
+        self._arrived.value = "".join(parts)
+
+    def _parts(self) -> list[Any]:
+        self.fault.style.description_width = self.times.style.description_width = "initial"
+        self.times.layout.width = "7em"
+        ordering = look.classed(widgets.HBox([look.classed(self.fault, "bwp-grow"), self.times, self.order]), "bwp-row")
+        buttons = look.classed(widgets.HBox([self.refresh, self.reset]), "bwp-row")
+        title = widgets.HTML(
+            "<h3>The sandbox</h3><p>Order a fault, and see how a send ends. What may pass, the client tries again by "
+            "itself: order more of it, and it gives up.</p>"
+        )
+        return [widgets.HTML(look.STYLE), title, self.faults.view, ordering, self._said, self._arrived, buttons]
+
+    def _order(self) -> None:
+        self.sandbox.fail_next(self.fault.value, times=self.times.value)
+        answers = "answer" if self.times.value == 1 else f"{self.times.value} answers"
+        self._said.value = look.status(f"Ordered: the next {answers} will be: {self.fault.value}.", "warn")
+
+    def _reset(self) -> None:
+        self.sandbox.reset()
+        self._said.value = look.status("Reset: the sandbox is as new.")
+        self.show()
+
+
+_BUTTONS = ("Order it", "Reset the sandbox", "Refresh")
+
+
+def refresh(sandbox: "Sandbox") -> None:
+    """Let every panel of a sandbox show what it holds now."""
+    for panel in list(_panels):
+        if panel.sandbox is sandbox:
+            panel.show()
+
+
+def _cells(event: dict[str, Any]) -> list[str]:
+    pairs = (event.get("additionalProperties") or {}).get("additionalProperties") or []
+    properties = ", ".join(f"{pair['property']}: {pair['value']}" for pair in pairs)
+    return [*(str(event.get(name, "")) for name in _COLUMNS[:-1]), properties]
+
+
+def _table(caption: str, columns: Iterable[str], rows: Iterable[list[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    cells = ("".join(f"<td>{escape(readable(cell, 200))}</td>" for cell in row) for row in rows)
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
+    return look.scrolling(f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>", caption)

@@ -1,0 +1,275 @@
+"""The form as a hand meets it: JupyterLab and Voila in a real browser."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+import bwp_nb as bwp
+from bwp_nb import snippets
+from tests.refresh import NOTEBOOKS
+
+FORM = """\
+import bwp_nb as bwp
+from bwp_nb import forms
+client = bwp.connect()
+form = forms.EventForm(client)
+form"""
+PANEL = "forms.SandboxPanel(client.sandbox)"
+SLOW_FORM = """\
+import time
+from pathlib import Path
+import bwp_nb as bwp
+from bwp_nb import forms
+
+class Slow(bwp.Sandbox):
+    def handle_request(self, request):
+        while not Path("go").exists():
+            time.sleep(0.02)
+        return super().handle_request(request)
+
+form = forms.EventForm(bwp.connect(Slow()))
+form"""
+
+OpenNotebook = Callable[..., Page]
+
+
+def status(page: Page, text: str) -> Locator:
+    """Return the line that announces how the form stands."""
+    return page.locator(".jp-OutputArea-output [role=status], .jp-OutputArea-output [role=alert]").filter(has_text=text)
+
+
+def press(page: Page, name: str) -> None:
+    """Press the button of that name."""
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def time_of(page: Page, index: int = 0) -> Locator:
+    """Return the box of an event's time."""
+    return page.get_by_label("eventTime *").nth(index)
+
+
+def write(box: Locator, text: str) -> None:
+    """Put a text in place of what a box holds, by keys."""
+    box.press("Control+a")
+    box.press_sequentially(text)
+
+
+def violations(page: Page) -> list[str]:
+    """Return the serious faults in accessibility that axe-core finds in what cells show."""
+    found = Axe().run(page, context=".jp-OutputArea-output").response["violations"]
+    return [
+        f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in found if fault["impact"] in ("serious", "critical")
+    ]
+
+
+def test_two_events_are_made_refused_mended_and_sent_by_hand(open_in_lab: OpenNotebook) -> None:
+    """By clicks and keys alone: two events, three properties, a wrong time refused at its field, mended, sent."""
+    page = open_in_lab(FORM, PANEL)
+    page.get_by_label("eventType *").select_option("click")
+    for index, (name, value) in enumerate([("product_sku", "00123"), ("mine", "a 'b' \U0001f600")]):
+        press(page, "Add a property")
+        page.get_by_label("property", exact=True).nth(index).press_sequentially(name)
+        page.get_by_label("value", exact=True).nth(index).press_sequentially(value)
+    press(page, "Add an event")
+    expect(page.get_by_text("Event 2 of 2")).to_be_visible()
+    page.get_by_role("button", name="Add a property", exact=True).nth(1).click()
+    page.get_by_label("property", exact=True).nth(2).press_sequentially("current_url")
+    page.get_by_label("value", exact=True).nth(2).press_sequentially("https://example.com")
+    write(time_of(page, 1), "2023")
+    press(page, "Check")
+    expect(status(page, "Invalid: 1 problem.")).to_be_visible()
+    second = page.locator(".bwp-card").filter(has_text="Event 2 of 2")
+    expect(second.get_by_text("'2023' is no UTC date-time")).to_be_visible()
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+    write(time_of(page, 1), "2023-12-03T10:15:30Z")
+    expect(status(page, "Not checked.")).to_be_visible()
+    expect(second.get_by_text("is no UTC date-time")).to_have_count(0)
+    press(page, "Check")
+    expect(status(page, "Valid.")).to_be_visible()
+    press(page, "Send")
+    expect(status(page, "Sent: the API accepted all events.")).to_be_visible()
+    expect(page.get_by_text("Receipt(status='successful', events=2")).to_be_visible()
+    expect(status(page, "2 accepted, 0 rejected, 1 request.")).to_be_visible()
+    for arrived in ("product_sku: 00123, mine: a 'b' \U0001f600", "current_url: https://example.com"):
+        expect(page.get_by_role("cell", name=arrived)).to_be_visible()
+
+
+def test_the_notebook_of_forms_runs_as_people_run_it(open_in_lab: OpenNotebook) -> None:
+    """In JupyterLab its form shows what the cells below it did, and stands ready for a hand."""
+    cells = nbformat.read(NOTEBOOKS / "03_make_events.ipynb", as_version=4).cells
+    page = open_in_lab(*(cell.source for cell in cells if cell.cell_type == "code"), errors=1)
+    first = page.locator(".bwp").first
+    expect(first.get_by_role("status").filter(has_text="Sent:")).to_be_visible()
+    write(first.get_by_label("eventTime *"), "2023")
+    expect(first.get_by_text("'2023' is no UTC date-time")).to_be_visible()
+
+
+def test_a_double_click_delivers_once(open_in_lab: OpenNotebook) -> None:
+    """Two quick clicks on Send are one request."""
+    page = open_in_lab(FORM, PANEL)
+    press(page, "Check")
+    expect(status(page, "Valid.")).to_be_visible()
+    page.get_by_role("button", name="Send", exact=True).dblclick()
+    expect(status(page, "Sent:")).to_be_visible()
+    press(page, "Check")  # Its answer comes after those to both clicks.
+    expect(status(page, "Valid.")).to_be_visible()
+    expect(status(page, "1 accepted, 0 rejected, 1 request.")).to_be_visible()
+
+
+def test_a_problem_leads_to_its_field(open_in_lab: OpenNotebook) -> None:
+    """By keyboard alone the link under the check puts the cursor into the field that it names."""
+    page = open_in_lab(FORM)
+    write(time_of(page), "2023")
+    press(page, "Check")
+    page.get_by_role("button", name="Go to event 1, eventTime").press("Enter")
+    expect(time_of(page)).to_be_focused()
+
+
+def test_every_control_is_reached_by_the_tab_key(open_in_lab: OpenNotebook) -> None:
+    """Tab leads from the first field to each control in the order in which they stand, and a key presses it."""
+    page = open_in_lab(FORM)
+    page.get_by_label("eventType *").focus()
+    names: list[str] = []
+    while "Check" not in names and len(names) < 60:
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("(document.activeElement.labels?.[0] ?? document.activeElement).textContent.trim()"))
+    assert [
+        "eventId *", "New id", "eventTime *", "Now", "or pick, in UTC", "clientType *", "clientVersion *",
+        "schemaName", "send schemaName", "schemaVersion", "send schemaVersion", "Add a property", "Add an event",
+        "Check",
+    ] == [name for name in dict.fromkeys(names) if name != "?"]  # fmt: skip
+    page.keyboard.press("Enter")
+    expect(status(page, "Valid.")).to_be_visible()
+
+
+def test_a_pasted_curl_line_fills_the_form(open_in_lab: OpenNotebook) -> None:
+    """What was copied elsewhere becomes the form's events, line breaks and quotes included."""
+    page = open_in_lab(FORM)
+    event = bwp.UserEvent(
+        "widget-viewed", "x", "2024-05-31T13:15:30Z", "SERVER_CLIENT", "2", "a b", None, {"n": "'\n\""}
+    )
+    page.get_by_label("Paste a request").fill(snippets.curl(bwp.Mutation(event)))
+    press(page, "Fill the form with it")
+    expect(status(page, "The form is filled: 1 event.")).to_be_visible()
+    expect(page.get_by_label("eventType *")).to_have_value("widget-viewed")
+    expect(page.get_by_label("schemaName", exact=True)).to_have_value("a b")
+    expect(page.get_by_label("value", exact=True)).to_have_value("'\n\"")
+    page.get_by_label("The request as").select_option("JSON body")
+    shown = page.get_by_role("region", name="Request: JSON body")
+    expect(shown).to_contain_text('"query"')
+    assert bwp.Mutation(event).payload == json.loads(shown.inner_text())
+
+
+@pytest.mark.parametrize(
+    "clipboard",
+    [
+        pytest.param("", id="clipboard"),
+        pytest.param("Object.defineProperty(navigator, 'clipboard', {value: undefined})", id="no-clipboard"),
+    ],
+)
+def test_the_request_is_copied_without_a_network(
+    open_in_lab: OpenNotebook, context: BrowserContext, clipboard: str
+) -> None:
+    """Copy puts the very text on the clipboard, also where the page has no clipboard object."""
+    context.add_init_script(clipboard)
+    page = open_in_lab(FORM)
+    page.get_by_label("The request as").select_option("cURL")
+    shown = page.get_by_role("region", name="Request: cURL")
+    expect(shown).to_contain_text("curl https://sandbox.invalid/graphql")
+    press(page, "Copy")
+    expect(status(page, "Copied.")).to_be_visible()
+    box = page.get_by_label("Paste a request")
+    box.press("Control+v")
+    expect(box).to_have_value(shown.inner_text())
+
+
+def test_events_are_saved_as_files(open_in_lab: OpenNotebook) -> None:
+    """The links give the browser files to keep."""
+    page = open_in_lab(FORM)
+    with page.expect_download() as started:
+        page.get_by_role("link", name="events.csv").click()
+    assert "events.csv" == started.value.suggested_filename
+    text = (
+        "event_type,event_id,event_time,client_type,client_version,schema_name,schema_version\n"
+        "page-load,00000000-0000-4000-8000-000000000001,2024-11-22T09:00:00Z,WEBSITE_CLIENT,1.0,,\n"
+    )
+    assert text == Path(started.value.path()).read_text()
+
+
+def test_while_the_kernel_is_busy_sending_the_form_shows_it(open_in_lab: OpenNotebook, lab_folder: Path) -> None:
+    """Until the answer comes the form says that it sends, and takes no further click."""
+    page = open_in_lab(SLOW_FORM)
+    press(page, "Check")
+    press(page, "Send")
+    expect(status(page, "Sending …")).to_be_visible()
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+    (lab_folder / "go").touch()
+    expect(status(page, "Sent:")).to_be_visible()
+
+
+def test_an_error_of_the_form_itself_is_on_the_form(open_in_lab: OpenNotebook) -> None:
+    """What a callback raises is read where the click was, not in a log."""
+    page = open_in_lab(FORM, "client.new_event = None")
+    press(page, "Add an event")
+    expect(page.get_by_role("alert").filter(has_text="The form itself failed")).to_contain_text("TypeError")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_axe_finds_nothing_serious_in_any_state(open_in_lab: OpenNotebook, theme: str) -> None:
+    """Fresh, invalid, rejected and sent, in both themes; and a planted fault is found."""
+    page = open_in_lab(FORM, PANEL, theme=theme)
+    assert [] == violations(page)
+    press(page, "Add a property")
+    write(time_of(page), "2023")
+    page.locator("summary").first.click()
+    press(page, "Check")
+    expect(status(page, "Invalid: 2 problems.")).to_be_visible()
+    assert [] == violations(page)
+    page.get_by_label("Send anyway").check()
+    press(page, "Send")
+    expect(status(page, "Rejected:")).to_be_visible()
+    page.locator("summary", has_text="As JSON").click()
+    assert [] == violations(page)
+    page.get_by_title("Remove this property").click()
+    write(time_of(page), "2023-12-03T10:15:30Z")
+    press(page, "Check")
+    press(page, "Send")
+    expect(status(page, "Sent:")).to_be_visible()
+    assert [] == violations(page)
+    page.evaluate("document.querySelector('.bwp').append(document.createElement('button'))")
+    assert ["button-name"] == [found.partition(":")[0] for found in violations(page)]
+
+
+def test_nothing_is_cut_off_at_twice_the_size(open_in_lab: OpenNotebook) -> None:
+    """At 200 % zoom a window of 1280 pixels has room for 640: columns go below each other, nothing overflows."""
+    page = open_in_lab(FORM, PANEL)
+    page.set_viewport_size({"width": 640, "height": 500})
+    press(page, "Add a property")
+    write(time_of(page), "2023")
+    press(page, "Check")
+    expect(status(page, "Invalid: 2 problems.")).to_be_visible()
+    cut_off = page.evaluate(
+        """() => [...document.querySelectorAll('.bwp :is(input, textarea, select, button, p, label)')]
+        .filter(part => part.offsetParent && part.getBoundingClientRect().right > innerWidth)
+        .map(part => part.outerHTML)"""
+    )
+    assert [] == cut_off
+
+
+def test_the_form_works_under_voila(open_in_voila: OpenNotebook) -> None:
+    """Handed out as a page, without JupyterLab, it refuses, leads to the field, is mended and sends."""
+    page = open_in_voila(FORM, PANEL)
+    write(time_of(page), "2023")
+    press(page, "Check")
+    press(page, "Go to event 1, eventTime")
+    expect(time_of(page)).to_be_focused()
+    write(time_of(page), "2023-12-03T10:15:30Z")
+    press(page, "Check")
+    press(page, "Send")
+    expect(page.get_by_role("status").filter(has_text="Sent:")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="1 accepted, 0 rejected, 1 request.")).to_be_visible()

@@ -1,0 +1,91 @@
+"""`CLASSIFICATIONS`: what every error type and code that a page or a client shows means, and what to do about it."""
+
+import pytest
+
+from bwp_nb import MutationRejected
+from bwp_nb.classifications import CLASSIFICATIONS, RETRYABLE, Classification, classification
+
+#: The types that pages name (MUT, TRB, EVT, SBX, PRIV), and what graphql-java calls a request that it cannot read.
+TYPES = [
+    "ValidationError",
+    "AccessDeniedError",
+    "ResourceNotFoundError",
+    "ThrottlingError",
+    "InternalServerError",
+    "ConflictError",
+    "InvalidSyntax",
+]
+
+#: The codes that pages name beside the type ValidationError.
+CODES = [
+    "UnspecifiedError",
+    "InvalidDateFormat",
+    "InvalidDateRange",
+    "InvalidReportType",
+    "CannotCancelPersonalDataDeletionTask",
+]
+
+
+def test_the_table_holds_every_type_and_code_and_no_other() -> None:
+    """A new one is a finding, written down here."""
+    assert sorted([*TYPES, *CODES]) == sorted(CLASSIFICATIONS)
+
+
+@pytest.mark.parametrize("name", [*TYPES, *CODES])
+def test_each_has_a_meaning_an_advice_and_a_certainty(name: str) -> None:
+    """Sentences, and it is said whether they are documented or inferred."""
+    found = CLASSIFICATIONS[name]
+    assert name == found.name
+    for sentence in (found.meaning, found.advice):
+        assert sentence == sentence.strip()
+        assert sentence.endswith(".")
+        assert sentence.isprintable()
+    assert found.certainty.split()[0].rstrip(":") in ("documented", "inferred")
+
+
+@pytest.mark.parametrize("name", ["AccessDeniedError", "ThrottlingError", "InternalServerError", "ConflictError"])
+def test_what_is_documented_for_other_operations_only_is_called_so(name: str) -> None:
+    """Nobody takes it for a promise about this one."""
+    certainty = CLASSIFICATIONS[name].certainty
+    assert "documented for another operation" in certainty
+    assert "inferred" in certainty
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_a_code_is_told_to_be_one(name: str) -> None:
+    """It stands beside a type, and is none."""
+    assert "ode of ValidationError" in CLASSIFICATIONS[name].meaning
+
+
+@pytest.mark.parametrize("name", [*TYPES, "NobodyKnowsThis"])
+def test_only_throttling_and_internal_errors_are_tried_again(name: str) -> None:
+    """Anything else would be refused again."""
+    error = MutationRejected([{"message": "No.", "extensions": {"classification": {"type": name}}}])
+    assert (name in ("ThrottlingError", "InternalServerError")) == error.retryable
+    assert {"ThrottlingError", "InternalServerError"} == set(RETRYABLE)
+
+
+@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("is_object", [True, False], ids=["object", "text"])
+def test_a_known_type_is_found_in_either_form(name: str, is_object: bool) -> None:
+    """The API gives an object, its server library a text."""
+    found = {"type": name, "code": "X", "details": {}} if is_object else name
+    assert CLASSIFICATIONS[name] == classification({"extensions": {"classification": found}})
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        ({"extensions": {"classification": {"type": "NobodyKnowsThis"}}}, "NobodyKnowsThis"),
+        ({"extensions": {"classification": "ExecutionAborted"}}, "ExecutionAborted"),
+        ({"extensions": {"classification": ""}}, ""),
+        ({"extensions": {"classification": {"type": ["ValidationError"]}}}, "unclassified"),
+        ({"extensions": {"classification": ["ValidationError"]}}, "unclassified"),
+        ({"extensions": ["ValidationError"]}, "unclassified"),
+        ({}, "unclassified"),
+    ],
+)
+def test_an_unknown_one_says_that_it_is(error: dict[str, object], name: str) -> None:
+    """And gives no advice but to read."""
+    assert isinstance(found := classification(error), Classification)
+    assert (name, "unknown", "Read the message.") == (found.name, found.certainty, found.advice)

@@ -1,0 +1,506 @@
+"""The forms, driven as a hand would, without a kernel."""
+
+import base64
+import io
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import Any
+
+import ipywidgets as widgets
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+
+import bwp_nb as bwp
+from bwp_nb import look, snippets
+from bwp_nb.event import UNICODE_RULE
+from bwp_nb.forms import EventForm, SandboxPanel
+from tests.strategies import PROPERTY, any_events, nearly_valid_events
+
+WRONG_TIME = "'2023' is no UTC date-time such as '2023-12-03T10:15:30Z'"
+SERVER_HTML = "<img src=x onerror=alert(1)></script>"
+
+
+@pytest.fixture(autouse=True)
+def _no_callback_fails(caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test in which a callback raised: without a kernel, ipywidgets only logs that."""
+    yield
+    if "planted" not in request.node.name:
+        assert [] == [record.getMessage() for record in caplog.get_records("call")]
+
+
+@pytest.fixture
+def form() -> EventForm:
+    """Make a form for a new sandbox."""
+    return EventForm(bwp.connect())
+
+
+def sandbox_of(form: EventForm) -> bwp.Sandbox:
+    """Return the sandbox that a form sends to."""
+    assert form.client.sandbox is not None
+    return form.client.sandbox
+
+
+def shown_texts(view: Any) -> str:
+    """Return all HTML that a reader of a form sees, less what is hidden."""
+    if view.layout.display == "none":
+        return ""
+    if isinstance(view, widgets.HTML):
+        return str(view.value)
+    return "\n".join(shown_texts(child) for child in getattr(view, "children", ()))
+
+
+def every_widget(view: Any) -> Iterator[Any]:
+    """Yield a widget and all that stand in it."""
+    yield view
+    for child in getattr(view, "children", ()):
+        yield from every_widget(child)
+
+
+def test_a_new_form_holds_one_valid_event_and_is_not_checked(form: EventForm) -> None:
+    """The first event comes from the client's clock and ids; nothing is sendable before a check."""
+    assert ("not checked", [], True) == (form.state, form.problems, form.send.disabled)
+    assert {
+        "eventType": "page-load",
+        "eventId": "00000000-0000-4000-8000-000000000001",
+        "eventTime": "2024-11-22T09:00:00Z",
+        "clientType": "WEBSITE_CLIENT",
+        "clientVersion": "1.0",
+    } == form.mutation.events[0].input
+
+
+def test_a_checked_form_is_sent(form: EventForm) -> None:
+    """Check, then send: the sandbox holds the event, and the form its receipt and answer."""
+    form.check.click()
+    assert ("valid", False) == (form.state, form.send.disabled)
+    form.send.click()
+    assert ("sent", True) == (form.state, form.send.disabled)
+    assert isinstance(form.outcome, bwp.Receipt)
+    assert {"data": {"sendUserEvents": {"status": "successful"}}} == form.answer
+    assert [form.mutation.events[0].input] == sandbox_of(form).accepted
+
+
+def test_a_second_click_sends_nothing(form: EventForm) -> None:
+    """However often Send is pressed, there is one delivery for each check."""
+    form.check.click()
+    form.send.click()
+    form.send.click()
+    assert 1 == len(sandbox_of(form).requests)
+    form.check.click()
+    form.send.click()
+    assert 2 == len(sandbox_of(form).requests)
+
+
+def test_send_does_nothing_before_a_check(form: EventForm) -> None:
+    """Neither an unchecked nor an invalid form is sent by its button."""
+    form.send.click()
+    form.events[0].event_time.value = "2023"
+    form.check.click()
+    form.send.click()
+    assert ("invalid", []) == (form.state, sandbox_of(form).requests)
+
+
+def test_sending_anyway_shows_what_the_api_says(form: EventForm) -> None:
+    """A deliberate tick lets an invalid event through, once, and the refusal stands at its field."""
+    form.events[0].event_time.value = "2023"
+    form.check.click()
+    form.send_anyway.value = True
+    assert form.send.disabled is False
+    form.send.click()
+    form.send.click()
+    assert ("rejected", False, 1) == (form.state, form.send_anyway.value, len(sandbox_of(form).requests))
+    assert "the API refused &#x27;2023&#x27;" in form.events[0].controls["eventTime"].problems.value
+    assert "rejected" in shown_texts(form.events[0].view)
+
+
+def test_every_edit_returns_to_not_checked(form: EventForm) -> None:
+    """No control can be changed behind a check's back."""
+    form.events[0].add_property.click()
+    edits: list[tuple[Any, Any]] = [
+        *((control.input, "another") for control in form.events[0].controls.values()),
+        (form.events[0].controls["eventType"].choice, "click"),
+        (form.events[0].controls["schemaName"].sent, False),
+        (form.events[0].properties[0].name, "ubid"),
+        (form.events[0].properties[0].value, "a"),
+    ]
+    buttons = [form.events[0].new_id, form.events[0].add_property, form.events[0].duplicate, form.add]
+    for control, value in edits:
+        form.check.click()
+        control.value = value
+        assert "not checked" == form.state, control
+    for button in buttons:
+        form.check.click()
+        button.click()
+        assert "not checked" == form.state, button
+
+
+def test_a_problem_stands_beside_its_field_while_typing(form: EventForm) -> None:
+    """Before any check the rule is shown, with its source as a link, and gone once the text is mended."""
+    problems = form.events[0].controls["eventTime"].problems
+    form.events[0].event_time.value = "2023"
+    assert WRONG_TIME in unescape(problems.value)
+    assert (
+        '<a href="https://documents.buywithprime.amazon.com/bwp-api/docs/user-event-schema" target="_blank" '
+        'rel="noopener">SCH-new</a>' in problems.value
+    )
+    form.events[0].event_time.value = "2023-12-03T10:15:30Z"
+    assert ("", "none") == (problems.value, problems.layout.display)
+
+
+def test_a_check_links_to_each_problem(form: EventForm) -> None:
+    """Each place in which something is wrong has one button that leads there."""
+    form.add.click()
+    form.events[1].event_time.value = "2023"
+    form.events[0].client_type.value = "IOS"
+    form.check.click()
+    links = [link for link in every_widget(form.view) if "bwp-link" in link._dom_classes]
+    assert ["Go to event 1, clientType", "Go to event 2, eventTime"] == [link.description for link in links]
+    sent: list[Any] = []
+    form.events[1].event_time.send = sent.append
+    links[1].click()
+    assert [{"do": "focus"}] == sent
+
+
+def test_events_are_added_duplicated_removed_and_moved(form: EventForm) -> None:
+    """The list is the user's; a duplicate is the same event with a new id, right after the first."""
+    first = form.events[0]
+    first.add_property.click()
+    first.properties[0].name.value, first.properties[0].value.value = "ubid", "a"
+    first.duplicate.click()
+    form.add.click()
+    assert [
+        ("1", [("ubid", "a")]),
+        ("2", [("ubid", "a")]),
+        ("3", []),
+    ] == [(editor.event_id.value[-1], editor.pairs) for editor in form.events]
+    first.down.click()
+    form.events[2].up.click()
+    assert ["2", "3", "1"] == [editor.event_id.value[-1] for editor in form.events]
+    form.events[1].remove.click()
+    assert ["2", "1"] == [editor.event_id.value[-1] for editor in form.events]
+    assert [(True, False), (False, True)] == [(editor.up.disabled, editor.down.disabled) for editor in form.events]
+
+
+def test_a_form_without_events_is_invalid(form: EventForm) -> None:
+    """An empty request is refused, and the link leads to the button that adds an event."""
+    form.events[0].remove.click()
+    form.check.click()
+    assert ("invalid", "events: one call takes 1 to 50 events, here are 0") == (form.state, str(form.problems[0]))
+
+
+def test_the_event_type_is_a_choice_that_allows_another_text(form: EventForm) -> None:
+    """The documented types are offered; another text has a box of its own, which stays while it is typed in."""
+    editor = form.events[0]
+    control = editor.controls["eventType"]
+    assert (*bwp.EVENT_TYPES, "another text …") == control.choice.options
+    assert ("page-load", "none") == (control.choice.value, control.input.layout.display)
+    control.choice.value = "click"
+    assert "click" == editor.event_type.value
+    control.choice.value = "another text …"
+    assert control.input.layout.display is None
+    for typed in ("cl", "click", "clicks"):
+        editor.event_type.value = typed
+        assert ("another text …", None) == (control.choice.value, control.input.layout.display)
+
+
+def test_the_picker_and_the_text_of_the_event_time_follow_each_other(form: EventForm) -> None:
+    """A picked moment is written in UTC, a written one is picked, and any other text is left alone."""
+    editor = form.events[0]
+    picker = editor.controls["eventTime"].picker
+    picker.value = pd.Timestamp("2024-02-29 12:00:01").to_pydatetime()
+    assert "2024-02-29T12:00:01Z" == editor.event_time.value
+    editor.event_time.value = "2023-12-03T10:15:30.250Z"
+    assert "2023-12-03T10:15:30.250000" == picker.value.isoformat()
+    assert "2023-12-03T10:15:30.250Z" == editor.event_time.value
+    editor.event_time.value = "2023"
+    assert ("2023", None) == (editor.event_time.value, picker.value)
+    editor.controls["eventTime"].now.click()
+    assert "2024-11-22T09:00:00Z" == editor.event_time.value
+
+
+def test_an_optional_field_is_left_out_until_it_holds_a_text(form: EventForm) -> None:
+    """Typing ticks it, clearing unticks it, and a tick alone sends an empty text."""
+    editor = form.events[0]
+    sent = editor.controls["schemaName"].sent
+    assert (False, False) == (sent.value, "schemaName" in form.mutation.events[0].input)
+    editor.schema_name.value = "sfcc-schema"
+    assert (True, "sfcc-schema") == (sent.value, form.mutation.events[0].schema_name)
+    editor.schema_name.value = ""
+    assert (False, None) == (sent.value, form.mutation.events[0].schema_name)
+    sent.value = True
+    assert "" == form.mutation.events[0].schema_name
+
+
+def test_properties_are_rows_with_names_suggested_and_any_allowed(form: EventForm) -> None:
+    """A row without a name is a problem at that row; a name that stands twice blocks the request."""
+    editor = form.events[0]
+    editor.add_property.click()
+    assert (True, 1) == ("current_url" in editor.properties[0].name.options, len(form.problems))
+    assert "the property has no name" in editor.properties[0].problems.value
+    editor.properties[0].name.value = "mine"
+    editor.add_property.click()
+    editor.properties[1].name.value = "mine"
+    assert "stands twice" in editor.properties[1].problems.value
+    assert "There is no request yet" in shown_texts(form.view)
+    form.send_anyway.value = True
+    form.send.click()
+    assert ("invalid", []) == (form.state, sandbox_of(form).requests)
+    editor.properties[1].remove.click()
+    assert {"mine": ""} == form.mutation.events[0].additional_properties
+
+
+def test_the_fields_are_those_of_the_schema(form: EventForm) -> None:
+    """Each field of the schema has its control, with the schema's own words as help and who says so."""
+    helps = [child.value for child in every_widget(form.events[0].view) if "bwp-help" in child._dom_classes]
+    assert 8 == len(helps)
+    assert "When it happened, in UTC" in helps[2]
+    assert "3 to 64 characters." in helps[0]
+    assert [True] * 5 + [False] * 3 == [("Required." in text) for text in helps]
+    assert all('(documented: <a href="https://documents.buywithprime.amazon.com/' in text for text in helps)
+
+
+@pytest.mark.parametrize("name", list(snippets.FORMS))
+def test_the_request_is_shown_live_in_every_form(form: EventForm, name: str) -> None:
+    """What stands beside the form is the request, and pasting it back fills the form with the same events."""
+    form.request_as.value = name
+    form.events[0].event_type.value = "click"
+    text = unescape(re.findall("<pre[^>]*>(.*?)</pre>", shown_texts(form.view), re.DOTALL)[0])
+    before = form.mutation
+    form.fill([])
+    form.pasted.value = text
+    form.fill_in.click()
+    assert before == form.mutation
+    assert "click" == before.events[0].event_type
+
+
+@settings(PROPERTY, max_examples=40)
+@given(event=any_events | nearly_valid_events())
+def test_any_event_fills_the_form_and_comes_out_unchanged(event: bwp.UserEvent) -> None:
+    """Whatever its texts, an event passes through the controls as it is, or is refused before it reaches them."""
+    form = EventForm(bwp.connect())
+    if any(problem.rule == UNICODE_RULE for problem in event.problems()):
+        with pytest.raises(bwp.InvalidEvent, match="half a surrogate pair"):
+            form.fill(event)
+    else:
+        form.fill(event)
+        assert bwp.Mutation(event) == form.mutation
+
+
+@pytest.mark.parametrize("as_row", [dict, pd.Series, lambda row: pd.DataFrame([row])])
+def test_a_row_of_a_table_fills_the_form(form: EventForm, as_row: Any) -> None:
+    """Names are ours or the API's, other columns are properties, missing ones are left out or made."""
+    row = {"event_type": "click", "eventTime": "2023", "product_sku": "00123", "ubid": None}
+    form.fill(as_row(row))
+    assert bwp.UserEvent(
+        "click", "00000000-0000-4000-8000-000000000002", "2023", "WEBSITE_CLIENT", "1.0", None, None,
+        {"product_sku": "00123"},
+    ) == form.mutation.events[0]  # fmt: skip
+
+
+def test_exports_read_back_as_the_same_events(form: EventForm) -> None:
+    """The links hold the events themselves, as JSON that can be pasted and CSV that pandas reads."""
+    form.events[0].add_property.click()
+    form.events[0].properties[0].name.value, form.events[0].properties[0].value.value = "a b", "=1,\n\"2'"
+    before = form.mutation
+    links = dict(re.findall(r'download="events.(\w+)" href="data:[\w/]+;base64,([^"]*)"', shown_texts(form.view)))
+    form.pasted.value = base64.b64decode(links["json"]).decode()
+    form.fill_in.click()
+    assert before == form.mutation
+    form.fill(pd.read_csv(io.BytesIO(base64.b64decode(links["csv"])), dtype=str))
+    assert before == form.mutation
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("nonsense", "cannot be read as a sendUserEvents request"),
+        ("[1]", "event 1, events: 1 is no event and no row"),
+        ('{"event_type": 1}', "event 1, eventType: must be text, but is 1, of type int"),
+        ('[{"event_type": "\\ud83d"}]', "holds half a surrogate pair, which no request can carry"),
+        ('{"additional_properties": 1}', "is no mapping of names to texts"),
+    ],
+)
+def test_a_text_that_cannot_fill_the_form_says_why_and_changes_nothing(
+    form: EventForm, source: str, reason: str
+) -> None:
+    """The reason stands beside the box, the text stays there, and the events are as they were."""
+    before = form.mutation
+    form.pasted.value = source
+    form.fill_in.click()
+    assert reason in unescape(shown_texts(form.view))
+    assert (before, source) == (form.mutation, form.pasted.value)
+
+
+def test_a_planted_error_of_a_callback_appears_on_the_form_and_is_raised(
+    form: EventForm, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of the form itself is never only in a log: it is on the form, and whoever called the handler gets it."""
+
+    def fail() -> None:
+        raise ZeroDivisionError(SERVER_HTML)
+
+    with pytest.raises(ZeroDivisionError):
+        form.faults.shown(fail)(None)
+    assert isinstance(form.faults.last, ZeroDivisionError)
+    assert '<p role="alert"' in form.faults.view.value
+    assert "ZeroDivisionError: &lt;img src=x onerror=alert(1)&gt;" in shown_texts(form.view)
+    form.client.new_event = lambda *_: fail()  # type: ignore[assignment, method-assign]
+    form.add.click()
+    assert [ZeroDivisionError] == [record.exc_info[0] for record in caplog.records if record.exc_info]
+
+
+def test_every_callback_shows_its_own_errors(form: EventForm) -> None:
+    """No control of the form or the panel has a handler without that guard."""
+    panel = SandboxPanel(sandbox_of(form))
+    form.events[0].add_property.click()
+    form.events[0].event_time.value = "2023"
+    form.check.click()
+    for widget in [*every_widget(form.view), *every_widget(panel.view)]:
+        click = getattr(widget, "_click_handlers", None)
+        for handler in click.callbacks if click else ():
+            assert "Faults.shown.<locals>.callback" == handler.__qualname__, widget
+        for handler in widget._trait_notifiers.get("value", {}).get("change", ()):
+            if getattr(handler, "__module__", "").startswith("bwp_nb"):
+                assert "Faults.shown.<locals>.callback" == handler.__qualname__, widget
+
+
+def test_an_interrupted_send_ends_in_unknown(form: EventForm) -> None:
+    """No state is left that never ends: who interrupts the kernel is told that the events may have arrived."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    form.check.click()
+    form.client.send = interrupted  # type: ignore[assignment, method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        form._send()
+    assert ("unknown", True) == (form.state, "may have been accepted" in shown_texts(form.view))
+
+
+def test_while_it_sends_the_form_says_so(form: EventForm) -> None:
+    """The state and its moving line are on the form before the client is asked."""
+    seen: list[tuple[str, bool, bool]] = []
+    send = form.client.send
+
+    def watching(*given: Any, **how: Any) -> bwp.Receipt:
+        seen.append((form.state, "Sending" in shown_texts(form.view), form.send.disabled))
+        return send(*given, **how)
+
+    form.check.click()
+    form.client.send = watching  # type: ignore[method-assign]
+    form.send.click()
+    assert [("sending", True, True)] == seen
+
+
+def test_whatever_a_user_or_a_server_wrote_is_text(form: EventForm) -> None:
+    """HTML in values, in refusals and in what the sandbox holds is shown, not run."""
+    panel = SandboxPanel(sandbox_of(form))
+    editor = form.events[0]
+    for control in editor.controls.values():
+        control.input.value = SERVER_HTML
+    editor.add_property.click()
+    editor.properties[0].name.value = editor.properties[0].value.value = SERVER_HTML
+    form.check.click()
+    form.send_anyway.value = True
+    form.send.click()
+    form.pasted.value = SERVER_HTML
+    form.fill_in.click()
+    html = shown_texts(form.view) + shown_texts(panel.view)
+    assert (False, False) == ("<img" in html, "</script>" in html)
+    assert "rejected" == form.state
+
+
+def test_the_text_of_the_form_tells_its_state() -> None:
+    """Who reads the notebook without widgets reads the events, the problems and the outcome."""
+    form = EventForm(bwp.connect())
+    form.events[0].event_time.value = "2023"
+    form.check.click()
+    text = (
+        "EventForm(Client(sandbox)): invalid\n"
+        "  event 1: page-load | 00000000-0000-4000-8000-000000000001 | 2023 | WEBSITE_CLIENT | 1.0\n"
+        f"  problem: event 1, eventTime: {WRONG_TIME}"
+    )
+    assert text == repr(form)
+    bundle = form._repr_mimebundle_()
+    assert repr(form) == bundle["text/plain"]
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
+def test_a_live_form_says_so_unmistakably() -> None:
+    """Before anything is sent it stands at the top that the events are real, and where they go."""
+    import httpx
+
+    client = bwp.Client(httpx.MockTransport(lambda _: httpx.Response(500)), "https://shop.example/graphql")
+    texts = shown_texts(EventForm(client).view)
+    assert "<b>Live.</b> They go to https://shop.example/graphql and are real." in texts
+
+
+def test_a_live_form_asks_on_the_form_before_its_first_send() -> None:
+    """Nobody is asked at the keyboard, which a form could not answer; one tick is enough for all sends."""
+    import httpx
+
+    done = {"data": {"sendUserEvents": {"status": "successful"}}}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=done))
+    form = EventForm(bwp.Client(transport, "https://shop.example/graphql", confirm=lambda _: pytest.fail("asked")))
+    form.check.click()
+    assert (True, None) == (form.send.disabled, form.confirm.layout.display)
+    form.send.click()
+    assert "valid" == form.state
+    form.confirm.value = True
+    form.send.click()
+    assert ("sent", "none") == (form.state, form.confirm.layout.display)
+    form.check.click()
+    assert not form.send.disabled
+
+
+def test_every_control_has_a_label(form: EventForm) -> None:
+    """No box, list or button is without a name."""
+    form.events[0].add_property.click()
+    panel = SandboxPanel(sandbox_of(form))
+    for widget in [*every_widget(form.view), *every_widget(panel.view)]:
+        if not isinstance(widget, widgets.Box | widgets.HTML):
+            assert widget.description, widget
+
+
+def test_outcomes_are_announced(form: EventForm) -> None:
+    """Good news has the role of a status, bad news that of an alert."""
+    form.check.click()
+    assert '<p role="status" class="bwp-state bwp-good">Valid' in shown_texts(form.view)
+    form.events[0].event_time.value = "2023"
+    form.check.click()
+    assert '<p role="alert" class="bwp-state bwp-bad">Invalid: 1 problem.' in shown_texts(form.view)
+
+
+def test_the_panel_shows_what_arrived_without_being_asked(form: EventForm) -> None:
+    """After a form's send the panel of its sandbox shows the event, and only that panel."""
+    panel, other = SandboxPanel(sandbox_of(form)), SandboxPanel(bwp.Sandbox())
+    form.check.click()
+    form.send.click()
+    assert "1 accepted, 0 rejected, 1 request." in shown_texts(panel.view)
+    assert "<td>page-load</td>" in shown_texts(panel.view)
+    assert "0 accepted, 0 rejected, 0 requests." in shown_texts(other.view)
+    panel.reset.click()
+    assert (True, []) == ("0 accepted" in shown_texts(panel.view), sandbox_of(form).accepted)
+
+
+def test_a_fault_ordered_on_the_panel_is_what_the_form_meets(form: EventForm) -> None:
+    """A newcomer sees the API say no, and yes again."""
+    panel = SandboxPanel(sandbox_of(form))
+    assert [fault.name for fault in bwp.faults()] == [name for _, name in panel.fault.options]
+    panel.fault.value = "access_denied"
+    panel.times.value = 2
+    panel.order.click()
+    assert "Ordered: the next 2 answers will be: access_denied." in shown_texts(panel.view)
+    form.check.click()
+    form.send.click()
+    assert "rejected" == form.state
+    form.check.click()
+    form.send.click()
+    assert "sent" == form.state
+
+
+def test_the_style_follows_the_theme() -> None:
+    """Every colour is JupyterLab's own, with one for pages without it; none is fixed."""
+    colours = re.findall(r"#[0-9a-fA-F]{3,8}\b", look.STYLE)
+    assert len(re.findall(r"var\(--jp-[\w-]+, #[0-9a-fA-F]{6}\)", look.STYLE)) == len(colours)
