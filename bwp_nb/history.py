@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exchange:
     """One call of a client: what was asked, how it ended, and the body and the answer themselves.
 
@@ -54,6 +54,11 @@ class Exchange:
             return json.loads(self.received)
         except (ValueError, RecursionError):
             return None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Exchange) and _row(self) == _row(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         kind = f", {readable(self.classification, 40)}" if self.classification else ""
