@@ -32,4 +32,5 @@ from .mutation import Mutation as Mutation
 from .report import DryRun as DryRun
 from .report import Report as Report
 from .sandbox import Sandbox as Sandbox
+from .server import serve as serve
 from .settings import InvalidSettings as InvalidSettings

@@ -16,6 +16,7 @@ import httpx
 
 from bwp_nb.answer import Answer
 from bwp_nb.errors import RequestFailed, readable
+from bwp_nb.transport import is_certificate_error
 
 #: Seconds that a token lives where the answer does not say (AUTH: 15 minutes).
 LIFETIME = 900.0
@@ -116,7 +117,8 @@ class TokenAuth(httpx.Auth):
         except httpx.RequestError as error:
             said = readable(f"{type(error).__name__} {error}".strip(), 200)
             # Without its cause, whose frames hold the body, and so the secret, for whoever prints them.
-            raise RequestFailed(f"No token from {self._token_endpoint}: {said}.", retryable=True) from None
+            message = f"No token from {self._token_endpoint}: {said}."
+            raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
 
 
 def token(answer: Answer) -> tuple[str, float]:

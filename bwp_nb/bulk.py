@@ -50,6 +50,7 @@ def send_table(
         raise ValueError("on_unknown is 'resend' or 'hold', on_duplicates 'refuse' or 'send', workers 1 or more")
     given = table(source)
     layout = Layout.of(given, columns, properties, fields)
+    client.ask()  # here, since the workers' threads have no keyboard
     book = Ledger(ledger)
     try:
         run = _begun(book, given, layout, client, on_duplicates)
@@ -93,7 +94,11 @@ def _begun(ledger: Ledger, given: Table, layout: Layout, client: Client, on_dupl
     if ledger.run is None:
         rows = _counted(given, layout, on_duplicates)
         moment = client.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
-        ledger.begin(Run(source, shape, target, rows, client.new_id(), moment))
+        try:
+            ledger.begin(Run(source, shape, target, rows, client.new_id(), moment))
+        except OSError as error:
+            said = readable(str(error), 160)
+            raise BwpError(f"Nothing was sent, because {ledger.name} cannot be written: {said}.") from error
     run = ledger.run
     assert run is not None  # noqa: S101  # it has just begun
     advice = "Nothing was sent. Name another ledger to begin anew."

@@ -118,7 +118,8 @@ def _network(line: _Line) -> Iterator[Step]:
     if failed:
         yield from _skipped("schema", because=f"the step {failed!r} failed")
     else:
-        yield _schema(connection.client_of(line.given))
+        with connection.client_of(line.given) as client:
+            yield _schema(client)
 
 
 def _environment() -> Step:

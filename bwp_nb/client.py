@@ -202,7 +202,7 @@ class Client:
 
     def _attempt(self, call: "_Call", seconds: float) -> Answer:
         """Post a body once; once more, with a new token, if the token was refused."""
-        self._ask()
+        self.ask()
         call.attempts += 1
         call.answer = None
         ends = time.monotonic() + seconds
@@ -213,7 +213,7 @@ class Client:
             call.answer = self._post(self._request(call.body, seconds, ends))
         return call.answer
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
         """Ask once whether to send at all, and raise `RequestFailed` if not; the next send asks again."""
         with self._confirming:
             if self.confirm is not None and not self.confirm(self.endpoint):

@@ -1,6 +1,6 @@
 """Finds ids that stand twice in a table of any length, in little memory.
 
-The ids' hashes go to a temporary file; equal ones are looked for share by share. Only if there are any is the table
+The hashes of many ids go to a temporary file; equal ones are looked for share by share. Only if there are any is the table
 read again, to see whether the ids themselves are equal, and in which rows.
 """
 
@@ -23,7 +23,7 @@ def duplicates(columns: Callable[[], Iterable[list[Any]]]) -> tuple[int, list[Pr
 
     `columns` reads the ids again each time it is called, a piece at a time. What is missing or no text is no id.
     """
-    with tempfile.TemporaryFile() as file:
+    with tempfile.SpooledTemporaryFile(8 * _SHARE) as file:
         rows, ids = 0, 0
         for cells in columns():
             hashes = np.array([hash(cell) for cell in cells if isinstance(cell, str)], dtype=np.int64)

@@ -20,11 +20,12 @@ _LABEL = "inferred: an ordered fault; no page shows this answer to sendUserEvent
 
 @dataclass(frozen=True)
 class Play:
-    """One request that a fault befalls: `answer()` lets the sandbox answer it in earnest."""
+    """One request that a fault befalls: `answer()` lets the sandbox answer it in earnest, `wait()` lets time pass."""
 
     request: httpx.Request
     answer: Callable[[], httpx.Response]
     clock: Clock
+    wait: Callable[[float], None]
     expire_tokens: Callable[[bool], None]
 
     @property
@@ -85,7 +86,7 @@ def reset_after(play: Play) -> httpx.Response:
 @_fault
 def timeout_before(play: Play) -> httpx.Response:
     """No answer comes in time, and the events are not accepted."""
-    play.clock.sleep(play.patience)
+    play.wait(play.patience)
     raise httpx.ReadTimeout("The read operation timed out", request=play.request)
 
 
@@ -93,7 +94,7 @@ def timeout_before(play: Play) -> httpx.Response:
 def timeout_after(play: Play) -> httpx.Response:
     """No answer comes in time, although the events are accepted."""
     play.answer()
-    play.clock.sleep(play.patience)
+    play.wait(play.patience)
     raise httpx.ReadTimeout("The read operation timed out", request=play.request)
 
 
@@ -102,7 +103,7 @@ def slow(play: Play, seconds: float = 3.0) -> httpx.Response:
     """The answer takes some seconds; too many, and the caller has gone when it comes."""
     if seconds >= play.patience:
         return timeout_after(play)
-    play.clock.sleep(seconds)
+    play.wait(seconds)
     return play.answer()
 
 

@@ -21,7 +21,7 @@ __all__ = ["EventForm", "SandboxPanel"]
 
 _COUNT_RULE = f"1 to {MAX_EVENTS} events a call (documented, that 50 are the most: IFACE)"
 
-_ENDS = ("sent", "rejected", "failed", "unknown", "invalid")
+_ENDS = ("sent", "rejected", "failed", "unknown")
 _MOODS = {"valid": "good", "sent": "good", "sending": "busy", "unknown": "warn", "not checked": ""}
 _SAID = {
     "not checked": "Not checked. Press Check.",
@@ -239,6 +239,7 @@ class EventForm:
     # ---- What it shows ----
 
     def _edited(self) -> None:
+        self.send_anyway.value = False  # Who ticked it meant what stood there then.
         self._become("not checked")
         self._show_request()
         self._show_downloads()
@@ -269,10 +270,11 @@ class EventForm:
     def _show_problems(self, found: list[Problem]) -> None:
         """Show problems beside their fields at once, and as links to them once Check was pressed."""
         shown = found + self._blamed()
-        outcome = self.state if isinstance(self.outcome, BwpError) or self.state == "sent" else ""
+        blamed = {problem.index for problem in self._blamed()}
         for index, editor in enumerate(self.events):
             editor.show([problem for problem in shown if problem.index == index])
-            editor.number(index, len(self.events), outcome if self.state == outcome else "")
+            named = ": the answer names it" if index in blamed else ""
+            editor.number(index, len(self.events), f"{self.state}{named}" if self.state in _ENDS else "")
         links = shown if self.state not in ("not checked", "sending") else []
         # One link a place, also where our checks and the API both refuse what stands there.
         self._links.children = [self._link(problem) for problem in {_place_text(p): p for p in links}.values()]

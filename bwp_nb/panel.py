@@ -52,15 +52,16 @@ class SandboxPanel:
 
     def show(self) -> None:
         """Show what the sandbox holds now."""
-        accepted, rejected = self.sandbox.accepted, self.sandbox.rejected
+        accepted, rejected, dropped = self.sandbox.accepted, self.sandbox.rejected, len(self.sandbox.duplicates)
         requests = look.counted(len(self.sandbox.requests), "request")
-        counts = f"{len(accepted)} accepted, {len(rejected)} rejected, {requests}."
+        duplicates = f"{look.counted(dropped, 'duplicate')} dropped, " if dropped else ""
+        counts = f"{len(accepted)} accepted, {len(rejected)} rejected, {duplicates}{requests}."
         parts = [look.status(counts)]
         if accepted:
-            parts.append(_table("Accepted", _COLUMNS, map(_cells, accepted[-_SHOWN:])))
+            parts.append(_table(f"Accepted, the last {_SHOWN} at most", _COLUMNS, map(_cells, accepted[-_SHOWN:])))
         if rejected:
             rows = ([*_cells(item["event"]), str(item["reason"])] for item in rejected[-_SHOWN:])
-            parts.append(_table("Rejected", (*_COLUMNS, "reason"), rows))
+            parts.append(_table(f"Rejected, the last {_SHOWN} at most", (*_COLUMNS, "reason"), rows))
         self._arrived.value = "".join(parts)
 
     def _parts(self) -> list[Any]:

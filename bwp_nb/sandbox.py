@@ -11,13 +11,14 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, cast
 from urllib.parse import parse_qs
 
 import httpx
 from graphql import (
+    DocumentNode,
     ExecutionResult,
     GraphQLDirective,
     GraphQLError,
@@ -33,6 +34,7 @@ from graphql import (
     validate,
 )
 
+from bwp_nb.clock import Clock
 from bwp_nb.faults import FAULTS, Play
 
 #: A host that can never exist (RFC 2606), so that nothing meant for the sandbox reaches a real one.
@@ -95,7 +97,8 @@ class Sandbox(httpx.BaseTransport):
     `accepted`, `duplicates` and `rejected` list the events as they arrived, the last with the reason; `requests` lists
     every request with its answer. With `deduplicate` it keeps an event only once for each `eventId`; whether the API
     does is unknown. `latency` is the seconds that pass on its clock for each answer, or the shortest and the longest.
-    `fault_rates` maps names of `faults()` to how often each befalls a request, from 0 to 1; `seed` decides when.
+    `fault_rates` maps names of `faults()` to how often each befalls a request, from 0 to 1; `seed` decides when. Its
+    `clock` plays time, unless it is given another, such as the computer's.
     """
 
     endpoint = ENDPOINT
@@ -111,6 +114,7 @@ class Sandbox(httpx.BaseTransport):
         latency: float | tuple[float, float] = 0.1,
         fault_rates: Mapping[str, float] | None = None,
         seed: int = 0,
+        clock: Clock | None = None,
     ) -> None:
         self.deduplicate = deduplicate
         self.latency = latency if isinstance(latency, tuple) else (latency, latency)
@@ -118,7 +122,7 @@ class Sandbox(httpx.BaseTransport):
         if not 0 <= sum(self.fault_rates.values()) <= 1 or min(self.fault_rates.values(), default=0) < 0:
             raise ValueError(f"Fault rates lie between 0 and 1, also together: {self.fault_rates}")
         self.seed = seed
-        self.clock = SandboxClock()
+        self.clock = clock or SandboxClock()
         self._lock = threading.RLock()
         self.reset()
 
@@ -136,7 +140,8 @@ class Sandbox(httpx.BaseTransport):
             self._denies_by_status = False
             self._ordered: deque[tuple[str, dict[str, Any]]] = deque()
             self._refused_values: dict[str, bool] = {}
-            self.clock.reset()
+            if isinstance(self.clock, SandboxClock):
+                self.clock.reset()
             self._ids = 0
             self._accepted: list[dict[str, Any]] = []
             self._duplicates: list[dict[str, Any]] = []
@@ -199,13 +204,16 @@ class Sandbox(httpx.BaseTransport):
         request.read()
         if request.url.path == httpx.URL(self.token_endpoint).path:
             return self._token_answer(request)
+        # Whoever serves this sandbox to others waits for them in a way of its own, and not while holding the lock.
+        wait = request.extensions.get("wait", self.clock.sleep)
         with self._lock:
-            self.clock.sleep(self._random.uniform(*self.latency))
+            latency = self._random.uniform(*self.latency)
             name, how = self._next_fault()
-            if name is None:
-                return self._graphql_answer(request)
-            play = Play(request, lambda: self._graphql_answer(request), self.clock, self.expire_tokens)
-            return FAULTS[name].play(play, **how)
+        wait(latency)
+        if name is None:
+            return self._graphql_answer(request)
+        play = Play(request, lambda: self._graphql_answer(request), self.clock, wait, self.expire_tokens)
+        return FAULTS[name].play(play, **how)
 
     def _next_fault(self) -> tuple[str | None, dict[str, Any]]:
         if self._ordered:
@@ -230,9 +238,10 @@ class Sandbox(httpx.BaseTransport):
             return _json(200, {"access_token": token, "expires_in": _TOKEN_LIFETIME})
 
     def _graphql_answer(self, request: httpx.Request) -> httpx.Response:
-        status_code, answer = self._answer(request.content) if self._admits(request.headers) else self._denial()
-        body = request.content.decode("utf-8", "replace")
-        self._requests.append({"body": body, "status_code": status_code, "answer": answer})
+        with self._lock:
+            status_code, answer = self._answer(request.content) if self._admits(request.headers) else self._denial()
+            body = request.content.decode("utf-8", "replace")
+            self._requests.append({"body": body, "status_code": status_code, "answer": answer})
         return _json(status_code, answer)
 
     def _admits(self, headers: httpx.Headers) -> bool:
@@ -269,8 +278,7 @@ class Sandbox(httpx.BaseTransport):
         self, query: str, variables: dict[str, Any], operation_name: str | None, notes: list[str]
     ) -> ExecutionResult:
         try:
-            document = parse(query, max_tokens=_MAX_TOKENS)
-            errors = validate(_schema(), document)
+            document, errors = _read(query)
         except GraphQLSyntaxError as error:
             return ExecutionResult(None, [error])
         except RecursionError:
@@ -344,6 +352,13 @@ def _json(status_code: int, answer: dict[str, Any]) -> httpx.Response:
 @cache
 def _schema() -> GraphQLSchema:
     return build_schema(files("bwp_nb").joinpath("schema.graphql").read_text("utf-8"))
+
+
+@lru_cache(maxsize=8)
+def _read(query: str) -> tuple[DocumentNode, list[GraphQLError]]:
+    """Parse and validate a text; who sends events as variables sends the same one again and again."""
+    document = parse(query, max_tokens=_MAX_TOKENS)
+    return document, validate(_schema(), document)
 
 
 @cache

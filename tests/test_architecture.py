@@ -15,8 +15,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     for module, names in {
         "bwp_nb": "",
         "bwp_nb.answer": "blame errors",
-        "bwp_nb.auth": "answer errors",
         "bwp_nb.bulk": "client columns duplicates errors ledger mutation report sender table",
+        "bwp_nb.auth": "answer errors transport",
         "bwp_nb.blame": "errors event",
         "bwp_nb.check": "answer auth classifications client clock connection errors mutation settings transport",
         "bwp_nb.classifications": "",
@@ -43,12 +43,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         "bwp_nb.pasted": "",
         "bwp_nb.plots": "errors history sandbox",
         "bwp_nb.report": "columns errors ledger table",
+        "bwp_nb.protocol": "",
         "bwp_nb.retries": "clock errors",
         "bwp_nb.rows": "errors event mutation",
-        "bwp_nb.sandbox": "faults",
+        "bwp_nb.sandbox": "clock faults",
+        "bwp_nb.server": "clock documented errors sandbox site",
         "bwp_nb.snippets": "client event mutation settings",
         "bwp_nb.settings": "auth errors",
         "bwp_nb.sender": "answer classifications client errors ledger mutation",
+        "bwp_nb.site": "faults protocol sandbox",
         "bwp_nb.sources": "",
         "bwp_nb.table": "errors event",
         "bwp_nb.traffic": "bulk client connection errors event sandbox",
@@ -110,5 +113,7 @@ def test_only_the_transport_opens_connections() -> None:
     modules = _modules()
     roots = {name: {found.split(".")[0] for found in _imported(name, path)} for name, path in modules.items()}
     assert {"bwp_nb.transport"} == {name for name, found in roots.items() if "httpcore" in found}
-    knowing = {"answer", "auth", "check", "client", "faults", "sandbox", "settings", "transport"}
+    assert {"bwp_nb.server"} == {name for name, found in roots.items() if "tornado" in found}
+    knowing = {"answer", "auth", "check", "client", "faults", "protocol", "sandbox", "server", "settings", "site"}
+    knowing |= {"transport"}
     assert {f"bwp_nb.{name}" for name in knowing} == {name for name, found in roots.items() if "httpx" in found}

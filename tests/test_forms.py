@@ -114,6 +114,24 @@ def test_sending_anyway_shows_what_the_api_says(form: EventForm) -> None:
     assert "rejected" in shown_texts(form.events[0].view)
 
 
+def test_an_edit_takes_the_tick_of_send_anyway_away(form: EventForm) -> None:
+    """What is sent unchecked is what stood there when the tick was set, never something typed since."""
+    form.send_anyway.value = True
+    form.events[0].event_time.value = "2023"
+    form.send.click()
+    assert (False, []) == (form.send_anyway.value, sandbox_of(form).requests)
+
+
+def test_of_a_refused_call_each_event_is_told_whether_the_answer_names_it(form: EventForm) -> None:
+    """All share the outcome, and the one that is to blame is marked."""
+    form.add.click()
+    form.events[1].event_time.value = "2023"
+    form.send_anyway.value = True
+    form.send.click()
+    headings = re.findall('<h4>Event . of 2 <span class="bwp-rule">(.*?)</span>', shown_texts(form.view))
+    assert ["rejected", "rejected: the answer names it"] == headings
+
+
 def test_every_edit_returns_to_not_checked(form: EventForm) -> None:
     """No control can be changed behind a check's back."""
     form.events[0].add_property.click()

@@ -11,40 +11,38 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb import traffic
-from tests.serving import serving_sandbox
 
+ROOT = Path(__file__).parent.parent
 KILLS = 50
 WORKERS = 4
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, so that fifty processes start in a moment")
-@pytest.mark.parametrize("seed", [1, 2])
-def test_fifty_kills_lose_nothing(seed: int, tmp_path: Path) -> None:
+def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
     """Every row ends in one state; what was sent twice was under way at a kill, at most workers x 50 each time."""
-    day = traffic.shop_day(6_000, wrong=0.01, seed=seed)
+    day = traffic.shop_day(12_000, wrong=0.01)
     path, ledger = tmp_path / "day.csv", tmp_path / "day.ledger"
     day.to_csv(path, index=False)
-    sandbox = bwp.Sandbox()
-    with serving_sandbox(sandbox) as (_, settings):
-        command = [sys.executable, "-m", "tests.killing", str(path), str(ledger), str(KILLS), str(WORKERS), str(seed)]
+    with bwp.serve() as server:
+        command = [sys.executable, "-m", "tests.killing", str(path), str(ledger), str(KILLS), str(WORKERS), "0"]
         run = subprocess.run(
             command,
-            env=os.environ | settings,
+            env=os.environ | server.environment,
             capture_output=True,
             text=True,
             check=True,
-            cwd=Path(__file__).parent.parent,
+            cwd=ROOT,
         )
     *moments, counts = map(json.loads, run.stdout.splitlines())
     assert [True] * KILLS == [moment["killed"] for moment in moments]
-    assert {"sent": 5_940, "rejected": 0, "invalid": 60, "failed": 0, "unknown": 0} == counts
-    arrived = Counter(event["eventId"] for event in sandbox.accepted)
+    assert {"sent": 11_880, "rejected": 0, "invalid": 120, "failed": 0, "unknown": 0} == counts
+    arrived = Counter(event["eventId"] for event in server.sandbox.accepted)
     report = bwp.Report.read(ledger, path).frame()
     assert set(report[report["state"] == "sent"]["event_id"]) == set(arrived)
     under_way = [moment["trying"] for moment in moments]
     assert max(under_way) <= WORKERS * 50
     assert sum(arrived.values()) - len(arrived) <= sum(under_way)
-    assert len({moment["sent"] for moment in moments}) > KILLS / 5, "the moments must fall into the sending"
+    assert len({moment["sent"] for moment in moments}) > KILLS / 2, "the moments must fall into the sending"
 
 
 def test_a_run_that_is_killed_during_a_request_is_taken_up(tmp_path: Path) -> None:

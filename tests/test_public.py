@@ -43,6 +43,7 @@ PUBLIC = [
     "forms",
     "plots",
     "send_table",
+    "serve",
     "snippets",
     "traffic",
 ]
@@ -55,6 +56,7 @@ HEAVY = [
     "graphql",
     "httpx",
     "tenacity",
+    "tornado",
     "tqdm",
     "pyarrow",
     "filelock",

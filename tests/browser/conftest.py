@@ -118,7 +118,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Server]:  # noqa: ARG001
+def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Server]:
     """Start JupyterLab, once for all tests."""
     folder = tmp_path_factory.mktemp("lab")
     for name, text in SETTINGS.items():

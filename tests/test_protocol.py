@@ -1,0 +1,275 @@
+"""GraphQL over HTTP: which requests reach the sandbox, and in what form its answers go back."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+import bwp_nb as bwp
+from bwp_nb.protocol import GRAPHQL, JSON, MAX_DEPTH, MAX_TOKENS, Refused, got, in_form, media_type, posted
+from tests.served import ACCEPTED, DOCUMENTED, ask, headers, post
+from tests.strategies import event
+
+MUTATION = "mutation ($input: SendUserEventInput!) {sendUserEvents(input: $input) {status}}"
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (None, JSON),
+        ("", JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        ("application/json", JSON),
+        ("APPLICATION/JSON; charset=utf-8", JSON),
+        ("application/json, text/plain, */*", JSON),
+        ("text/html, application/json;q=0.1", JSON),
+        ("application/json, application/graphql-response+json;q=0.9", JSON),
+        ("application/graphql-response+json;q=0, */*", JSON),
+        ("application/graphql-response+json", GRAPHQL),
+        ("application/graphql-response+json, application/json", GRAPHQL),
+        ("application/json, application/graphql-response+json", GRAPHQL),
+        ("application/graphql-response+json, application/json;q=0.9", GRAPHQL),
+        ("application/json;q=0, application/*", GRAPHQL),
+    ],
+)
+def test_the_answer_comes_as_the_client_likes_it_best(accept: str | None, expected: str) -> None:
+    """Who does not care gets what is documented; who names the draft's type as much as JSON gets the draft's."""
+    assert expected == media_type(accept)
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "application/json;q=x", "image/*", ","])
+def test_who_takes_neither_form_is_refused(accept: str) -> None:
+    """HTTP 406."""
+    with pytest.raises(Refused) as caught:
+        media_type(accept)
+    assert 406 == caught.value.status_code
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content_encoding"),
+    [
+        ("", ""),
+        ("text/plain", ""),
+        ("application/x-www-form-urlencoded", ""),
+        ("multipart/form-data", ""),
+        ("application/graphql", ""),
+        ("application/json; charset=utf-16", ""),
+        ("application/json, application/json", ""),
+        ("application/json", "gzip"),
+    ],
+)
+def test_a_post_that_is_no_json_is_refused(content_type: str, content_encoding: str) -> None:
+    """HTTP 415: what a form of a web page can send is never JSON."""
+    with pytest.raises(Refused) as caught:
+        posted(content_type, content_encoding, b"{}")
+    assert 415 == caught.value.status_code
+
+
+@pytest.mark.parametrize("content_type", [JSON, "Application/JSON ; Charset=UTF-8", 'application/json;charset="utf-8"'])
+def test_a_post_of_json_passes_as_it_is(content_type: str) -> None:
+    """Not a byte of it is changed."""
+    body = b' {"query":\t"{nothing}"}'
+    assert body == posted(content_type, "", body)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b'{"query": 5}', b"[" * 100_000, b"\xff"])
+def test_what_is_no_request_at_all_is_left_to_the_api(body: bytes) -> None:
+    """It has an answer of its own, and keeps a record."""
+    assert body == posted(JSON, "", body)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"operationName": 5},
+        {"operationName": ["a"]},
+        {"variables": 0},
+        {"variables": False},
+        {"variables": ""},
+        {"variables": []},
+        {"variables": "{}"},
+        {"extensions": 0},
+        {"extensions": "x"},
+    ],
+)
+def test_a_parameter_of_a_wrong_type_is_refused(wrong: dict[str, Any]) -> None:
+    """HTTP 400, and its name."""
+    with pytest.raises(Refused, match=next(iter(wrong))) as caught:
+        posted(JSON, "", json.dumps({"query": "{nothing}"} | wrong).encode())
+    assert 400 == caught.value.status_code
+
+
+@pytest.mark.parametrize("name", ["operationName", "variables", "extensions"])
+def test_a_parameter_may_be_null(name: str) -> None:
+    """As if it were not there."""
+    body = json.dumps({"query": "{nothing}", name: None}).encode()
+    assert body == posted(JSON, "", body)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{a" * (MAX_DEPTH + 1),
+        "{a(b: " + "[" * MAX_DEPTH,
+        "{a(b: " + "{c: " * MAX_DEPTH,
+        "{" + "a " * MAX_TOKENS + "}",
+        "{a" * 10_000 + "}" * 10_000,
+    ],
+    ids=["fields", "lists", "objects", "long", "braces"],
+)
+def test_a_query_that_is_too_much_is_refused(query: str) -> None:
+    """HTTP 400, before anything parses it."""
+    with pytest.raises(Refused, match="tokens") as caught:
+        posted(JSON, "", json.dumps({"query": query}).encode())
+    assert 400 == caught.value.status_code
+
+
+def test_fifty_events_written_into_a_query_are_not_too_much() -> None:
+    """The documented limit, in the longest form, with twenty properties each."""
+    properties = {f"name_{number}": "value" for number in range(20)}
+    body = json.dumps({"query": bwp.Mutation([event(additional_properties=properties)] * 50).text}).encode()
+    assert body == posted(JSON, "", body)
+
+
+@pytest.mark.parametrize("query", ['{a(b: "' + "{" * 100 + '")}', "{a} # " + "{" * 100])
+def test_brackets_in_texts_and_comments_do_not_count(query: str) -> None:
+    """They nest nothing."""
+    body = json.dumps({"query": query}).encode()
+    assert body == posted(JSON, "", body)
+
+
+def test_a_get_asks_by_its_address() -> None:
+    """Variables and extensions are JSON in it."""
+    found = json.loads(got("query=query%20q%7Bnothing%7D&operationName=q&variables=%7B%22a%22%3A1%7D"))
+    assert {"query": "query q{nothing}", "operationName": "q", "variables": {"a": 1}} == found
+
+
+@pytest.mark.parametrize(
+    ("query", "status_code"),
+    [
+        ("query=mutation%7B__typename%7D", 405),
+        ("query=subscription%7B__typename%7D", 405),
+        ("query=mutation+a%7B__typename%7D+query+b%7Bnothing%7D&operationName=a", 405),
+        ("query=%7Bnothing%7D&variables=%7B", 400),
+        ("query=%7Bnothing%7D&variables=5", 400),
+        ("query=%FF", 400),
+        ("nonsense", 400),
+        ("&".join(f"a{number}=b" for number in range(100)), 400),
+    ],
+)
+def test_a_get_that_changes_something_or_cannot_be_read_is_refused(query: str, status_code: int) -> None:
+    """A mutation is never executed by GET."""
+    with pytest.raises(Refused) as caught:
+        got(query)
+    assert status_code == caught.value.status_code
+
+
+@pytest.mark.parametrize(
+    "query", ["", "query=%7B", "query=mutation+a%7B__typename%7D+query+b%7Bnothing%7D&operationName=b"]
+)
+def test_a_get_that_asks_nothing_wrong_is_left_to_the_api(query: str) -> None:
+    """Also without a query, or with one that cannot be parsed."""
+    assert isinstance(json.loads(got(query)), dict)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status_code", "expected"),
+    [
+        ({"data": {"a": None}, "errors": [{}]}, 200, (200, GRAPHQL)),
+        ({"errors": [{}]}, 200, (400, GRAPHQL)),
+        ({"errors": [{}]}, 400, (400, GRAPHQL)),
+        ({"message": "Unauthorized"}, 401, (401, JSON)),
+    ],
+)
+def test_in_the_drafts_form_the_status_says_whether_anything_was_executed(
+    answer: dict[str, Any], status_code: int, expected: tuple[int, str]
+) -> None:
+    """The content stays as it is, and what is no GraphQL answer is not called one."""
+    given = httpx.Response(status_code, content=json.dumps(answer), headers={"Content-Type": JSON})
+    found = in_form(GRAPHQL, given)
+    assert (*expected, given.content) == (found.status_code, found.headers["Content-Type"], found.content)
+
+
+@pytest.mark.parametrize("content", ['{"data', "[]", "5", ""])
+def test_an_answer_that_is_no_graphql_answer_keeps_its_form(content: str) -> None:
+    """As an ordered fault may give."""
+    given = httpx.Response(200, content=content, headers={"Content-Type": JSON})
+    assert given is in_form(GRAPHQL, given)
+
+
+@pytest.mark.parametrize(
+    "example", [bwp.documented.PAGE_LOAD, bwp.documented.INVALID_EVENT_TIME], ids=lambda one: one.name
+)
+def test_served_and_in_process_the_answer_is_the_same_bytes(example: Any) -> None:
+    """HTTP 200 with the errors, as the documentation prints them."""
+    sandbox = bwp.Sandbox(latency=0)
+    with bwp.connect(sandbox) as client, bwp.serve() as server:
+        client.execute(example.request)
+        expected = json.dumps(sandbox.requests[0]["answer"], ensure_ascii=False).encode()
+        response = post(server, {"query": example.request}, Accept=JSON)
+        assert (200, JSON, expected) == (response.status_code, response.headers["Content-Type"], response.content)
+
+
+@pytest.mark.parametrize(
+    ("given", "plain", "draft"),
+    [
+        (DOCUMENTED, 200, 200),
+        ({"query": bwp.documented.INVALID_EVENT_TIME.request}, 200, 200),
+        ({"query": "{"}, 200, 400),
+        ({"query": "{nobody}"}, 200, 400),
+        ({"query": MUTATION}, 200, 400),
+        ({"query": MUTATION, "variables": {"input": {"events": [{}]}}}, 200, 400),
+        ({"query": "query a{nothing} query b{nothing}"}, 200, 400),
+        ({"query": "query a{nothing} query b{nothing}", "operationName": "c"}, 200, 400),
+        ({"query": "query a{nothing} query b{nothing}", "operationName": "b"}, 200, 200),
+        ({"query": "{nothing}", "operationName": None, "variables": None, "extensions": None}, 200, 200),
+        ({"query": None}, 400, 400),
+        ({}, 400, 400),
+        ([], 400, 400),
+        (b"{", 400, 400),
+        (b"", 400, 400),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_the_status_follows_from_the_media_type(given: Any, plain: int, draft: int) -> None:
+    """As JSON all is 200 that the API answered; in the draft's form only what was executed."""
+    with bwp.serve() as one, bwp.serve() as other:
+        answers = [post(one, given, Accept=JSON), post(other, given, Accept=GRAPHQL)]
+    assert [(plain, JSON), (draft, GRAPHQL)] == [
+        (found.status_code, found.headers["Content-Type"]) for found in answers
+    ]
+    assert answers[0].content == answers[1].content
+    assert answers[0].json()
+
+
+def test_a_get_is_answered_and_a_head_without_a_body() -> None:
+    """Introspection by address, and what a HEAD says of it."""
+    with bwp.serve() as server:
+        asked = {"params": {"query": "{__schema{mutationType{name}}}"}, "headers": headers(server)}
+        response, head = ask("GET", server.endpoint, **asked), ask("HEAD", server.endpoint, **asked)
+        assert {"data": {"__schema": {"mutationType": {"name": "Mutation"}}}} == response.json()
+        assert (200, b"") == (head.status_code, head.content)
+        assert response.headers["Content-Length"] == head.headers["Content-Length"]
+
+
+def test_a_mutation_by_get_is_refused_and_nothing_arrives() -> None:
+    """HTTP 405, and which method to use."""
+    with bwp.serve() as server:
+        response = ask("GET", server.endpoint, params=DOCUMENTED, headers=headers(server))
+        assert (405, "POST") == (response.status_code, response.headers["Allow"])
+        assert ([], []) == (server.sandbox.accepted, server.sandbox.requests)
+
+
+def test_a_batch_of_requests_in_one_body_is_refused() -> None:
+    """The draft knows no such thing."""
+    with bwp.serve() as server:
+        assert 400 == post(server, [DOCUMENTED, DOCUMENTED]).status_code
+        assert [] == server.sandbox.accepted
+
+
+def test_a_good_request_is_accepted() -> None:
+    """All of this stands in nobody's way."""
+    with bwp.serve() as server:
+        assert ACCEPTED == post(server).json()

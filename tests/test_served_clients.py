@@ -1,0 +1,228 @@
+"""Clients against the served sandbox, over real sockets: this package's own, and other people's."""
+
+import json
+import logging
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import gql
+import pytest
+import trustme
+from gql.transport.exceptions import TransportQueryError
+from gql.transport.httpx import HTTPXTransport
+
+import bwp_nb as bwp
+from bwp_nb.server import Server
+from tests.served import headers
+from tests.strategies import event
+
+NODE = Path(__file__).parent / "node"
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Give the environment, free of proxies, for the settings of a live client."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+def _live(server: Server, settings: pytest.MonkeyPatch) -> bwp.Client:
+    """Return this package's own live client, pointed at a server as a user would."""
+    for name, text in server.environment.items():
+        settings.setenv(name, text)
+    return bwp.connect()
+
+
+def test_a_live_client_sends_to_it(settings: pytest.MonkeyPatch) -> None:
+    """By its settings alone, both documented examples."""
+    with bwp.serve() as server, _live(server, settings) as client:
+        assert f"Client(live, {server.endpoint})" == repr(client)
+        mutations = [
+            bwp.Mutation.parse(one.request) for one in (bwp.documented.PAGE_LOAD, bwp.documented.INVALID_EVENT_TIME)
+        ]
+        assert "successful" == client.send(mutations[0]).status
+        with pytest.raises(bwp.MutationRejected) as caught:
+            client.send(mutations[1], check=False)
+        assert [("eventTime", "2023")] == [(found.field, found.value) for found in caught.value.blame]
+        assert [item.input for item in mutations[0].events] == server.sandbox.accepted
+
+
+def test_a_hundred_sends_take_one_connection(settings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """And one token."""
+    caplog.set_level(logging.INFO, "bwp_nb.server")
+    with bwp.serve() as server, _live(server, settings) as client:
+        for _ in range(100):
+            client.send(client.new_event("click"))
+        assert (100, 1) == (len(server.sandbox.accepted), server.sandbox.token_requests)
+    asked = re.findall(r"port (\d+): POST /graphql -> 200", caplog.text)
+    assert (100, 1) == (len(asked), len(set(asked)))
+
+
+def test_a_connection_that_went_stale_is_replaced(settings: pytest.MonkeyPatch) -> None:
+    """The server closed it while it was idle; the send takes one attempt all the same."""
+    with bwp.serve(deadline=0.2) as server, _live(server, settings) as client:
+        client.send(event())
+        time.sleep(1)
+        assert 1 == client.send(event()).attempts
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [("refused", 1), ("reset_before", 1), ("reset_after", 2), ("cut_off", 2), ("http_503", 1), ("throttled", 1)],
+)
+def test_a_fault_of_the_socket_is_survived(settings: pytest.MonkeyPatch, name: str, accepted: int) -> None:
+    """With the same id a second time where the answer was lost; a JSON that ends too soon is not sent again."""
+    with bwp.serve() as server, _live(server, settings) as client:
+        server.sandbox.fail_next(name)
+        if name == "cut_off":
+            with pytest.raises(bwp.RequestFailed) as caught:
+                client.send(event())
+            assert "unknown" == caught.value.state
+        assert client.send(event()).attempts == (1 if name == "cut_off" else 2)
+        assert [event().input] * accepted == server.sandbox.accepted
+
+
+def test_a_server_that_does_not_answer_in_time_is_given_up(settings: pytest.MonkeyPatch) -> None:
+    """After the attempt's own time, though the server would wait longer; the next attempt is answered."""
+    with bwp.serve() as server, _live(server, settings) as client:
+        client.timeout = 0.3
+        server.sandbox.fail_next("timeout_after")
+        receipt = client.send(event())
+        assert (2, 2) == (receipt.attempts, len(server.sandbox.accepted))
+        assert 0.3 <= receipt.elapsed < 20
+
+
+def test_an_endless_answer_is_not_read_to_its_end(settings: pytest.MonkeyPatch) -> None:
+    """A mebibyte is enough."""
+    with bwp.serve() as server, _live(server, settings) as client:
+        server.sandbox.fail_next("huge")
+        with pytest.raises(bwp.RequestFailed, match="1048576"):
+            client.send(event())
+
+
+def test_an_expired_token_is_renewed_once(settings: pytest.MonkeyPatch) -> None:
+    """In the same attempt."""
+    with bwp.serve() as server, _live(server, settings) as client:
+        client.send(event())
+        server.sandbox.fail_next("expired_token")
+        assert (1, 2) == (client.send(event()).attempts, server.sandbox.token_requests)
+
+
+def test_other_credentials_get_no_token_and_are_not_repeated(settings: pytest.MonkeyPatch) -> None:
+    """Live ones, sent to the sandbox by mistake."""
+    with bwp.serve() as server:
+        _live(server, settings).close()
+        settings.setenv("BWP_CLIENT_ID", "amzn1.live-client")
+        with bwp.connect() as client, pytest.raises(bwp.RequestFailed) as caught:
+            client.send(event())
+        assert (1, 401, "failed") == (caught.value.attempts, caught.value.status_code, caught.value.state)
+        assert [] == server.sandbox.requests
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[trustme.CA, Path]:
+    """Give a certificate authority of this machine alone, and the file to trust it by."""
+    made = trustme.CA()
+    path = tmp_path / "authority.pem"
+    made.cert_pem.write_to_path(str(path))
+    return made, path
+
+
+def _secured(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
+
+def test_it_is_served_over_tls_to_who_trusts_its_authority(
+    settings: pytest.MonkeyPatch, authority: tuple[trustme.CA, Path]
+) -> None:
+    """With a certificate for its address."""
+    made, path = authority
+    settings.setenv("SSL_CERT_FILE", str(path))
+    with bwp.serve(ssl_context=_secured(made.issue_cert("127.0.0.1"))) as server, _live(server, settings) as client:
+        assert server.endpoint.startswith("https://127.0.0.1:")
+        assert "successful" == client.send(event()).status
+
+
+@pytest.mark.parametrize("wrong", ["authority", "name"])
+def test_a_wrong_certificate_is_refused_at_once(
+    settings: pytest.MonkeyPatch, authority: tuple[trustme.CA, Path], wrong: str
+) -> None:
+    """Of an authority that nobody trusts, or for another name: one attempt, nothing sent."""
+    made, path = authority
+    settings.setenv("SSL_CERT_FILE", str(path))
+    issuer, name = (trustme.CA(), "127.0.0.1") if wrong == "authority" else (made, "other.example")
+    with bwp.serve(ssl_context=_secured(issuer.issue_cert(name))) as server, _live(server, settings) as client:
+        with pytest.raises(bwp.RequestFailed, match="certificate") as caught:
+            client.send(event())
+        assert (1, False, "failed") == (caught.value.attempts, caught.value.retryable, caught.value.state)
+        assert 0 == server.sandbox.token_requests
+
+
+def test_gql_reads_its_schema_and_sends_the_documented_events() -> None:
+    """The Python client, checking each text against what introspection tells."""
+    with bwp.serve() as server:
+        transport = HTTPXTransport(url=server.endpoint, headers=headers(server))
+        with gql.Client(transport=transport, fetch_schema_from_transport=True) as session:
+            answer = session.execute(gql.gql(bwp.documented.PAGE_LOAD.request))
+            assert bwp.documented.PAGE_LOAD.response["data"] == answer
+            with pytest.raises(TransportQueryError) as caught:
+                session.execute(gql.gql(bwp.documented.INVALID_EVENT_TIME.request))
+        expected = bwp.documented.INVALID_EVENT_TIME.response["errors"][0]["message"]
+        assert [expected] == [error["message"] for error in caught.value.errors or ()]
+        assert (1, 1) == (len(server.sandbox.accepted), len(server.sandbox.rejected))
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with the programs for Node.js and what they need; in CI their absence is a failure."""
+    folder = tmp_path_factory.mktemp("node") / "programs"
+    shutil.copytree(NODE, folder)
+    npm = shutil.which("npm")
+    command = [npm or "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
+    installed = npm is not None and subprocess.run(command, cwd=folder, check=False, timeout=300).returncode == 0
+    if not installed and os.environ.get("CI") != "true":
+        pytest.skip("Node.js, or what the programs need, is not at hand")
+    assert installed, "In CI Node.js and npm's registry must be at hand"
+    return folder
+
+
+def _ran(folder: Path, program: str, server: Server, *given: str) -> Any:
+    """Return what a program for Node.js says of a server."""
+    command = ["node", program, server.endpoint, json.dumps(headers(server)), *given]
+    ran = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=120)
+    return json.loads(ran.stdout)
+
+
+def test_it_passes_every_audit_of_graphql_over_http(node: Path) -> None:
+    """Those of the npm package graphql-http: MUST, SHOULD and MAY."""
+    with bwp.serve() as server:
+        results = _ran(node, "audit.js", server)
+    failed = [result for result in results if result["status"] != "ok"]
+    print(f"graphql-http audits passed: {len(results) - len(failed)} of {len(results)}")
+    assert [] == failed
+    assert len(results) > 50
+
+
+def test_graphql_request_sends_the_documented_events(node: Path) -> None:
+    """The JavaScript client, with the answers as they are documented."""
+    with bwp.serve() as server:
+        found = [
+            _ran(node, "request.js", server, one.request)
+            for one in (bwp.documented.PAGE_LOAD, bwp.documented.INVALID_EVENT_TIME)
+        ]
+        assert bwp.documented.PAGE_LOAD.response == found[0]
+        expected = json.dumps(bwp.documented.INVALID_EVENT_TIME.response["errors"]).replace(
+            '"column": 68', '"column": 5'
+        )
+        assert (200, json.loads(expected)) == (found[1]["status"], found[1]["errors"])
+        assert (1, 1) == (len(server.sandbox.accepted), len(server.sandbox.rejected))

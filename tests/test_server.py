@@ -1,0 +1,485 @@
+"""The sandbox on a socket: how it begins and ends, what it waits for, and what it breaks off."""
+
+import asyncio
+import contextlib
+import email.utils
+import gc
+import json
+import logging
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+import bwp_nb as bwp
+from bwp_nb.server import MAX_CONNECTIONS, MAX_HEAD, Server
+from tests.served import ACCEPTED, DOCUMENTED, ask, connected, control, headers, post, request, rest, until
+from tests.strategies import event
+
+EVENT = json.dumps(DOCUMENTED).encode()
+
+#: Seconds in which whatever shall end has ended, on a slow machine too.
+SOON = 20.0
+
+
+def test_it_serves_until_its_block_ends() -> None:
+    """Then nobody answers at its address."""
+    with bwp.serve() as server:
+        assert ACCEPTED == post(server).json()
+    with pytest.raises(httpx.ConnectError):
+        ask("GET", server.address)
+
+
+def test_it_serves_until_it_is_closed() -> None:
+    """A plain call; closing twice does no harm."""
+    server = bwp.serve()
+    assert ACCEPTED == post(server).json()
+    server.close()
+    server.close()
+    with pytest.raises(httpx.ConnectError):
+        ask("GET", server.address)
+
+
+def test_it_serves_beside_a_running_event_loop() -> None:
+    """As a notebook has one."""
+
+    async def in_a_notebook() -> object:
+        with bwp.serve() as server:
+            return post(server).json()
+
+    assert ACCEPTED == asyncio.run(in_a_notebook())
+
+
+def test_a_closed_server_leaves_nothing_behind() -> None:
+    """No thread, and no open socket, which would be warned of."""
+    before = threading.active_count()
+    with bwp.serve() as server:
+        post(server)
+    del server
+    gc.collect()
+    assert before == threading.active_count()
+
+
+def test_closing_waits_for_no_slow_answer() -> None:
+    """Whoever waits for one hears of the end."""
+    with bwp.serve() as server, connected(server) as waiting:
+        server.sandbox.fail_next("timeout_after")
+        waiting.sendall(request(server, EVENT))
+        until(lambda: len(server.sandbox.accepted) == 1)
+        started = time.monotonic()
+        server.close()
+        assert b"" == rest(waiting)
+        assert time.monotonic() - started < SOON
+
+
+def test_a_script_that_forgets_to_close_it_ends_without_a_word() -> None:
+    """It does not keep the interpreter from ending."""
+    code = "import bwp_nb as bwp; server = bwp.serve(); print(server.sandbox)"
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert ("Sandbox(accepted=0, rejected=0, requests=0)\n", "") == (ended.stdout, ended.stderr)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.1", "localhost", "example.com", "127.0.0.1 "])  # noqa: S104
+def test_an_address_that_others_might_reach_is_refused(host: str) -> None:
+    """It listens on loopback, or not at all."""
+    with pytest.raises(ValueError, match=re.escape(repr(host))):
+        bwp.serve(host=host)
+
+
+def test_it_listens_on_loopback_only() -> None:
+    """The machine's other addresses refuse the connection."""
+    with bwp.serve() as server:
+        listening = re.findall(rf"^ *\d+: (\w+):{server.port:04X} 0+:0000 0A", Path("/proc/net/tcp").read_text(), re.M)
+        assert ["0100007F"] == listening  # 127.0.0.1, as Linux writes it
+
+
+def test_it_serves_on_the_other_loopback_too() -> None:
+    """Where the machine has IPv6."""
+    try:
+        server = bwp.serve(host="::1")
+    except OSError:
+        pytest.skip("This machine has no IPv6")
+    with server:
+        assert f"http://[::1]:{server.port}" == server.address
+        assert ACCEPTED == post(server).json()
+
+
+def test_a_port_may_be_chosen_and_is_not_shared() -> None:
+    """A second server on it is refused."""
+    with bwp.serve() as server:
+        port = server.port
+        with pytest.raises(OSError, match="in use"):
+            bwp.serve(port=port)
+    with bwp.serve(port=port) as server:
+        assert f"http://127.0.0.1:{port}" == server.address
+
+
+def test_a_given_sandbox_is_served_as_it_is() -> None:
+    """What arrives by the socket stands in it, and what it is told holds for the socket."""
+    sandbox = bwp.Sandbox(latency=0)
+    with bwp.serve(sandbox) as server:
+        post(server)
+        sandbox.refuse("page-load")
+        assert "errors" in post(server).json()
+    assert (1, 1) == (len(sandbox.accepted), len(sandbox.rejected))
+
+
+def test_a_new_sandbox_keeps_to_the_computers_clock() -> None:
+    """So that dates in its answers mean something to a client elsewhere."""
+    with bwp.serve() as server:
+        assert abs(server.sandbox.clock.now().timestamp() - time.time()) < SOON
+        server.sandbox.reset()
+        assert ACCEPTED == post(server).json()
+
+
+def test_two_servers_share_nothing() -> None:
+    """Neither requests nor tokens."""
+    with bwp.serve() as one, bwp.serve() as other:
+        given = headers(one)
+        assert ACCEPTED == ask("POST", one.endpoint, headers=given, json=DOCUMENTED).json()
+        assert "errors" in ask("POST", other.endpoint, headers=given, json=DOCUMENTED).json()
+        assert (1, 0) == (len(one.sandbox.accepted), len(other.sandbox.accepted))
+
+
+def test_every_request_is_one_line_in_the_log_without_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+    """Method, path and status; no query part, token or body, and nothing that breaks a line."""
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpcore").setLevel(logging.WARNING)
+    with bwp.serve() as server:
+        wanted = headers(server)
+        ask("GET", server.endpoint, params={"query": "{nothing}", "x": "a-secret"}, headers=wanted)
+        server.sandbox.fail_next("reset_before")
+        with pytest.raises(httpx.ReadError):
+            ask("POST", server.endpoint, headers=wanted, json=DOCUMENTED)
+        ask("HEAD", f"{server.address}/%1b%5b31m\u2028")
+        with connected(server) as connection:
+            connection.sendall(f"GET /\u2028\x1b[31m HTTP/1.0\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+            rest(connection)
+    lines = [record.getMessage() for record in caplog.records if record.name == "bwp_nb.server"]
+    said = [re.sub(r"port \d+: (.*), \d+ ms", r"\1", line) for line in lines]
+    assert ["POST /token -> 200", "GET /graphql -> 200", "POST /graphql -> reset"] == said[:3]
+    assert all(line.isprintable() for line in lines)
+    hidden = ("a-secret", server.sandbox.client_secret, wanted["Authorization"], server.control_token)
+    assert [] == [text for text in hidden if text in caplog.text]
+
+
+def test_several_requests_share_a_connection_and_come_back_in_order() -> None:
+    """Also where they are sent ahead of the answers."""
+    with bwp.serve() as server, connected(server) as connection:
+        ids = [str(uuid.UUID(int=number, version=4)) for number in range(5)]
+        bodies = [json.dumps(bwp.Mutation(event(event_id=item)).payload).encode() for item in ids]
+        connection.sendall(b"".join(request(server, body) for body in bodies[:4]))
+        connection.sendall(request(server, bodies[4], close=True))
+        assert 5 == rest(connection).count(b"HTTP/1.1 200 OK")
+        assert ids == [item["eventId"] for item in server.sandbox.accepted]
+
+
+def test_a_chunked_body_is_put_together() -> None:
+    """Wherever the chunks are cut."""
+    with bwp.serve() as server:
+        body = EVENT
+        pieces = (body[place : place + 7] for place in range(0, len(body), 7))
+        wanted = {**headers(server), "Content-Type": "application/json"}
+        response = ask("POST", server.endpoint, headers=wanted, content=pieces)
+        assert (ACCEPTED, "chunked") == (response.json(), response.request.headers["Transfer-Encoding"])
+
+
+def test_a_sender_that_asks_first_is_told_to_go_on_or_not() -> None:
+    """As cURL asks before a long body; the answer to one that is too long does not wait for it."""
+    with bwp.serve() as server:
+        good, long = (request(server, extra=f"Expect: 100-continue\r\nContent-Length: {n}") for n in (2, 10**12))
+        with connected(server) as connection:
+            connection.sendall(good)
+            assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+            connection.sendall(b"{}")
+            assert b"400 Bad Request" in connection.recv(1000)
+        with connected(server) as connection:
+            connection.sendall(long)
+            assert rest(connection).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_http_1_0_without_keep_alive_gets_its_answer_and_the_end(method: str) -> None:
+    """As old tools expect."""
+    with bwp.serve() as server, connected(server) as connection:
+        connection.sendall(f"{method} /nothing HTTP/1.0\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+        head, _, body = rest(connection).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 404 Not Found")
+        assert (method == "GET") == bool(body)
+
+
+GARBAGE = {
+    "nonsense": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "no host": b"GET /graphql HTTP/1.1\r\n\r\n",
+    "two hosts": b"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nHost: evil.example\r\n\r\n",
+    "two lengths": b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "no length": b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+    "asking, no length": b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: \xb2\r\n\r\n",
+    "length and chunks": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+    "bad chunk": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+    "long head": b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (MAX_HEAD + 1) + b"\r\n\r\n",
+    "endless head": b"x" * 200_000,
+    "many headers": b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 10_000 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+def test_what_is_no_http_ends_the_connection_and_nothing_else(garbage: bytes) -> None:
+    """Refused at once, and the next good request is answered."""
+    with bwp.serve() as server, connected(server) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(garbage)
+            connection.shutdown(socket.SHUT_WR)
+        assert rest(connection)[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 421")
+        assert ACCEPTED == post(server).json()
+
+
+@pytest.mark.parametrize("sized", [True, False], ids=["with its length", "in chunks"])
+def test_a_body_of_100_mebibytes_is_refused_and_the_sender_told(sized: bool) -> None:
+    """It is kept nowhere, and the next good request is answered."""
+    size = 100 * 2**20
+    pieces = (bytes(2**20) for _ in range(100))
+    with bwp.serve() as server:
+        wanted = {**headers(server), "Content-Type": "application/json"}
+        length = {"Content-Length": str(size)} if sized else {}
+        response = ask("POST", server.endpoint, headers={**wanted, **length}, content=pieces)
+        assert (413, ["errors"]) == (response.status_code, list(response.json()))
+        assert ACCEPTED == post(server).json()
+
+
+HALVES = {
+    "nothing": "",
+    "half a line": "POST /gra",
+    "half a head": "POST /graphql HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Le",
+    "half a body": "POST /graphql HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 100\r\n\r\n{{",
+    "half a chunk": "POST /graphql HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{{",
+}
+
+
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
+def test_half_a_request_then_silence_ends_at_the_deadline(half: str) -> None:
+    """Not before; and meanwhile others are answered."""
+    with bwp.serve(deadline=0.5) as server, connected(server) as connection:
+        started = time.monotonic()
+        connection.sendall(half.format(port=server.port).encode())
+        assert ACCEPTED == post(server).json()
+        assert b"" == rest(connection)
+        assert 0.3 < time.monotonic() - started < SOON
+
+
+@pytest.mark.parametrize("start", ["", "POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n"])
+def test_a_request_that_trickles_in_ends_at_the_deadline(start: str) -> None:
+    """Each byte on its own does not buy more time."""
+    with bwp.serve(deadline=0.5) as server, connected(server) as connection:
+        started = time.monotonic()
+        connection.sendall(start.encode())
+        assert not all(_can_send(connection) for _ in range(500))
+        assert time.monotonic() - started < SOON
+        assert ACCEPTED == post(server).json()
+
+
+def _can_send(connection: socket.socket) -> bool:
+    """Send a byte, a moment after the last one."""
+    time.sleep(0.02)
+    try:
+        connection.sendall(b"G")
+    except ConnectionError:
+        return False
+    return True
+
+
+def test_a_client_that_does_not_take_its_answer_is_hung_up_on() -> None:
+    """A long answer does not wait for ever."""
+    with bwp.serve(deadline=0.5) as server, connected(server) as connection:
+        server.sandbox.fail_next("huge")
+        connection.sendall(request(server))
+        until(lambda: control(server, "").json()["requests"] == 1)
+        time.sleep(1.5)
+        connection.settimeout(SOON)
+        assert len(rest(connection)) < 100 * 2**20
+        assert ACCEPTED == post(server).json()
+
+
+def test_an_idle_connection_is_closed_at_the_deadline() -> None:
+    """Between two requests, too."""
+    with bwp.serve(deadline=0.5) as server, connected(server) as connection:
+        connection.sendall(request(server))
+        assert connection.recv(10_000).startswith(b"HTTP/1.1 400")
+        assert b"" == rest(connection)
+
+
+def test_more_connections_than_the_limit_are_closed_until_others_end() -> None:
+    """Whoever holds them all shuts others out only until the deadline."""
+    with bwp.serve() as server, contextlib.ExitStack() as held:
+        wanted = {**headers(server), "Content-Type": "application/json"}
+        connections = [held.enter_context(connected(server)) for _ in range(MAX_CONNECTIONS + 5)]
+        assert [b""] * 5 == [rest(connection) for connection in connections[MAX_CONNECTIONS:]]
+        connections[0].close()
+        until(lambda: _is_accepted(server, wanted))
+
+
+def _is_accepted(server: Server, wanted: dict[str, str]) -> bool:
+    try:
+        return ACCEPTED == ask("POST", server.endpoint, headers=wanted, json=DOCUMENTED).json()
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("name", ["refused", "reset_before", "reset_after"])
+def test_an_ordered_reset_is_a_reset(name: str) -> None:
+    """Of the connection, not its end; the events are accepted or not, as ordered."""
+    with bwp.serve() as server, connected(server) as connection:
+        server.sandbox.fail_next(name)
+        connection.sendall(request(server, EVENT))
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+        assert (name == "reset_after") == bool(server.sandbox.accepted)
+
+
+@pytest.mark.parametrize(("name", "accepted"), [("timeout_before", 0), ("timeout_after", 1)])
+def test_an_ordered_timeout_is_silence(name: str, accepted: int) -> None:
+    """Until the client has had enough; the server hears of that and others are answered meanwhile."""
+    with bwp.serve() as server:
+        server.sandbox.fail_next(name)
+        with connected(server) as connection:
+            connection.sendall(request(server, EVENT))
+            connection.settimeout(0.3)
+            assert 200 == post(server).status_code
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+        assert accepted + 1 == len(server.sandbox.accepted)
+
+
+def test_an_ordered_timeout_ends_at_the_deadline() -> None:
+    """If the client is more patient than the server."""
+    with bwp.serve(deadline=0.5) as server, connected(server) as connection:
+        server.sandbox.fail_next("timeout_before")
+        started = time.monotonic()
+        connection.sendall(request(server))
+        assert b"" == rest(connection)
+        assert 0.3 < time.monotonic() - started < SOON
+
+
+@pytest.mark.parametrize("played", [False, True])
+def test_an_ordered_wait_is_waited(played: bool) -> None:
+    """Whichever clock the sandbox keeps to, and others do not wait with it."""
+    with bwp.serve(bwp.Sandbox(latency=0) if played else None) as server, connected(server) as connection:
+        server.sandbox.fail_next("slow", seconds=0.6)
+        started = time.monotonic()
+        connection.sendall(request(server, EVENT))
+        until(lambda: len(server.sandbox.accepted) == 1)
+        assert 200 == post(server).status_code
+        assert connection.recv(10_000).startswith(b"HTTP/1.1 200")
+        assert 0.5 < time.monotonic() - started < SOON
+
+
+def test_latency_is_waited() -> None:
+    """The sandbox's own, for each answer."""
+    with bwp.serve(bwp.Sandbox(latency=0.3)) as server:
+        started = time.monotonic()
+        assert ACCEPTED == post(server).json()
+        assert 0.25 < time.monotonic() - started < SOON
+
+
+def test_an_ordered_cut_is_a_cut_in_the_json() -> None:
+    """Under a status and a length that say nothing of it."""
+    with bwp.serve() as server:
+        server.sandbox.fail_next("cut_off")
+        response = post(server)
+        assert (200, b'{"data": {"sendUserEvents":') == (response.status_code, response.content)
+
+
+def test_an_ordered_flood_is_streamed() -> None:
+    """As many mebibytes as were ordered, in chunks, held nowhere at once."""
+    with bwp.serve() as server:
+        server.sandbox.fail_next("huge", mebibytes=8)
+        response = post(server)
+        assert (8 * 2**20 + 12, "chunked") == (len(response.content), response.headers["Transfer-Encoding"])
+
+
+def test_an_ordered_redirect_is_one() -> None:
+    """With its place and no body."""
+    with bwp.serve() as server:
+        server.sandbox.fail_next("redirect")
+        response = post(server)
+        assert (307, "https://example.com/graphql") == (response.status_code, response.headers["Location"])
+
+
+def test_an_ordered_answer_that_http_cannot_carry_breaks_off(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says why, and the server goes on."""
+    with bwp.serve() as server:
+        server.sandbox.fail_next("redirect", location="a\r\nb")
+        with pytest.raises(httpx.ReadError):
+            post(server)
+        assert "could not be written" in caplog.text
+        assert ACCEPTED == post(server).json()
+
+
+def test_a_date_in_an_answer_is_of_this_time() -> None:
+    """As a live client needs it for `Retry-After`."""
+    with bwp.serve() as server:
+        server.sandbox.fail_next("http_429_date", seconds=100)
+        moment = email.utils.parsedate_to_datetime(post(server).headers["Retry-After"])
+        assert 0 < moment.timestamp() - time.time() < 200
+
+
+@contextlib.contextmanager
+def _started(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Give `python -m bwp_nb.server` and what it prints when it is ready."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-m", "bwp_nb.server", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        said = ""
+        while "/control/accepted" not in said:
+            said += started.stdout.readline()
+            assert started.poll() is None, said
+        try:
+            yield started, said
+        finally:
+            started.kill()
+
+
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
+def test_as_a_command_it_stops_cleanly(signal_name: str) -> None:
+    """By Ctrl-C or by request: status 0, and no word but its requests."""
+    with _started() as (started, said):
+        address = said.split()[0]
+        with pytest.raises(httpx.HTTPStatusError):
+            ask("GET", address).raise_for_status()
+        started.send_signal(getattr(signal, signal_name))
+        _, errors = started.communicate(timeout=SOON)
+        assert 0 == started.returncode
+        assert ["GET / -> 404"] == re.findall(r"port \d+: (.*),", errors)
+        assert 1 == len(errors.splitlines())
+
+
+def test_as_a_command_it_says_what_to_paste() -> None:
+    """The lines work as they are printed: a token, the documented event, and what arrived."""
+    with _started("--port", "0") as (_, said):
+        assert all(name in said for name in ("sandbox-client", "sandbox-secret", bwp.Sandbox.target_id))
+        lines = said[said.index("export ") :].replace("\nSee what arrived", "\necho\n: ").replace("; POST", "")
+        shown = re.sub(r"^(?:Get|See|: ).*$", "", lines, flags=re.M)
+        ran = subprocess.run(["sh", "-euc", shown], capture_output=True, text=True, timeout=60, check=True)
+        first, second = ran.stdout.splitlines()
+        assert ACCEPTED == json.loads(first)
+        (accepted,) = json.loads(second)
+        assert bwp.Mutation.parse(bwp.documented.PAGE_LOAD.request).events[0].input == accepted
+
+
+@pytest.mark.parametrize("options", [["--host", "0.0.0.0"], ["--port", "x"], ["extra"]])  # noqa: S104
+def test_as_a_command_it_refuses_other_addresses(options: list[str]) -> None:
+    """With status 2 and a word on what it takes."""
+    command = [sys.executable, "-m", "bwp_nb.server", *options]
+    ended = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert (2, b"") == (ended.returncode, ended.stdout)

@@ -1,0 +1,298 @@
+"""What a served sandbox answers at each address, and whom it refuses."""
+
+import json
+import logging
+from typing import Any
+
+import httpx
+import pytest
+
+import bwp_nb as bwp
+from bwp_nb.site import MAX_BODY, MAX_TIMES
+from tests.served import ACCEPTED, ask, control, headers, post, token
+from tests.strategies import event
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "localhost", "127.0.0.1:1", "0.0.0.0:{port}", ""])
+def test_a_foreign_host_is_refused(host: str) -> None:
+    """A name that somebody else's server gave to this address does not open it (DNS rebinding)."""
+    with bwp.serve() as server:
+        wanted = headers(server)
+        response = ask("POST", server.endpoint, headers={**wanted, "Host": host.format(port=server.port)}, json={})
+        assert 400 <= response.status_code < 500
+        assert [] == server.sandbox.requests
+        assert 421 == post(server, Host="evil.example").status_code
+        assert ACCEPTED == post(server).json()
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "https://{own}", "file://"])
+def test_a_foreign_origin_is_refused_and_given_no_permission(origin: str) -> None:
+    """Neither by a request nor by the one that a browser sends ahead."""
+    with bwp.serve() as server:
+        given = origin.format(own=f"127.0.0.1:{server.port}")
+        asks = {"Origin": given, "Access-Control-Request-Method": "POST"}
+        answers = [
+            post(server, Origin=given),
+            ask("OPTIONS", server.endpoint, headers=asks),
+            ask("POST", server.token_endpoint, headers={"Origin": given}, data={"client_id": "x"}),
+            ask("GET", server.control, headers={"Origin": given, "Authorization": f"Bearer {server.control_token}"}),
+        ]
+        assert [403] * 4 == [answer.status_code for answer in answers]
+        assert [] == [name for answer in answers for name in answer.headers if name.startswith("access-control")]
+        assert [] == server.sandbox.requests
+        assert ACCEPTED == post(server).json()
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:{port}", "http://localhost:{port}", "electron://altair"])
+def test_its_own_origin_and_altairs_are_taken(origin: str) -> None:
+    """The last is what Altair's desktop program sends, and no web page can."""
+    with bwp.serve() as server:
+        assert ACCEPTED == post(server, Origin=origin.format(port=server.port)).json()
+
+
+def test_localhost_is_as_good_a_name() -> None:
+    """With its port."""
+    with bwp.serve() as server:
+        assert ACCEPTED == post(server, Host=f"LocalHost:{server.port}").json()
+
+
+def test_no_answer_permits_a_web_page_anything_or_is_kept() -> None:
+    """No header that begins with access-control, and none stored by a browser."""
+    with bwp.serve() as server:
+        answers = [
+            post(server),
+            token(server),
+            control(server),
+            ask("GET", server.address),
+            ask("OPTIONS", server.endpoint),
+        ]
+        assert [] == [name for answer in answers for name in answer.headers if name.startswith("access-control")]
+        assert {"no-store"} == {answer.headers["Cache-Control"] for answer in answers}
+        assert {"nosniff"} == {answer.headers["X-Content-Type-Options"] for answer in answers}
+
+
+@pytest.mark.parametrize("path", ["/", "/graphql/", "/../bwp_nb/server.py", "/index.html", "/controlled", "//graphql"])
+def test_there_is_nothing_at_any_other_address(path: str) -> None:
+    """It serves no files."""
+    with bwp.serve() as server:
+        assert 404 == ask("GET", httpx.URL(server.address).copy_with(raw_path=path.encode())).status_code
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/graphql", ["GET", "HEAD", "OPTIONS", "POST"]),
+        ("/token", ["OPTIONS", "POST"]),
+        ("/control", ["GET", "HEAD", "OPTIONS"]),
+        ("/control/accepted", ["GET", "HEAD", "OPTIONS"]),
+        ("/control/faults", ["GET", "HEAD", "OPTIONS", "POST"]),
+        ("/control/reset", ["OPTIONS", "POST"]),
+    ],
+)
+def test_each_address_names_its_methods_and_refuses_others(path: str, methods: list[str]) -> None:
+    """By OPTIONS, and in the refusal."""
+    with bwp.serve() as server:
+        bearer = {"Authorization": f"Bearer {server.control_token}"}
+        options, refused = (ask(method, server.address + path, headers=bearer) for method in ("OPTIONS", "PATCH"))
+        assert (204, 405) == (options.status_code, refused.status_code)
+        assert [methods] * 2 == [sorted(answer.headers["Allow"].split(", ")) for answer in (options, refused)]
+
+
+def test_the_sandboxs_credentials_get_a_token_that_opens_it() -> None:
+    """As the live API's would."""
+    with bwp.serve() as server:
+        given = token(server).json()
+        assert (900, ["access_token", "expires_in"]) == (given["expires_in"], list(given))
+        assert ACCEPTED == post(server).json()
+
+
+LIVE = {"grant_type": "client_credentials", "client_id": "amzn1.live-client", "client_secret": "live-secret-value"}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        LIVE,
+        LIVE | {"client_id": ""},
+        {"client_secret": "live-secret-value"},
+        LIVE | {"client_id": ["sandbox-client", "amzn1.live-client"]},
+    ],
+)
+def test_a_client_id_that_is_not_its_own_is_refused_and_told_so(
+    form: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Live credentials are not typed into it unnoticed, and appear nowhere."""
+    caplog.set_level(logging.DEBUG)
+    with bwp.serve() as server:
+        response = ask("POST", server.token_endpoint, data=form)
+        assert (401, "invalid_client") == (response.status_code, response.json()["error"])
+        assert "Live credentials do not belong here" in response.json()["error_description"]
+        seen = response.text + caplog.text + control(server, "/requests").text + repr(vars(server.sandbox))
+        assert [] == [text for text in ("amzn1.live-client", "live-secret-value") if text in seen]
+        assert 0 == server.sandbox.token_requests
+
+
+@pytest.mark.parametrize(
+    ("changes", "content_type", "expected"),
+    [
+        ({"client_secret": "wrong"}, "application/x-www-form-urlencoded", 401),
+        ({"grant_type": "password"}, "application/x-www-form-urlencoded", 401),
+        ({}, "application/x-www-form-urlencoded; charset=utf-8", 200),
+        ({}, "application/x-www-form-urlencoded; charset=utf-16", 415),
+        ({}, "application/json", 415),
+        ({}, "", 415),
+    ],
+)
+def test_a_token_is_given_for_the_right_form_only(changes: dict[str, str], content_type: str, expected: int) -> None:
+    """The secret, the grant and the type of the body."""
+    own = {"grant_type": "client_credentials", "client_id": "sandbox-client", "client_secret": "sandbox-secret"}
+    with bwp.serve() as server:
+        content = "&".join(f"{name}={value}" for name, value in (own | changes).items())
+        response = ask("POST", server.token_endpoint, content=content, headers={"Content-Type": content_type})
+        assert expected == response.status_code
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Authorization": ""},
+        {"Authorization": "Bearer wrong"},
+        {"x-api-target-id": ""},
+        {"x-api-target-id": "bp-11111111-1111-4111-8111-111111111111"},
+    ],
+)
+def test_without_a_token_or_the_own_target_access_is_denied(changes: dict[str, str]) -> None:
+    """As the sandbox denies it."""
+    with bwp.serve() as server:
+        (error,) = post(server, **changes).json()["errors"]
+        assert "AccessDeniedError" == error["extensions"]["classification"]["type"]
+        assert [] == server.sandbox.accepted
+
+
+def test_a_header_of_any_bytes_is_denied_like_another() -> None:
+    """Where HTTP allows them."""
+    with bwp.serve() as server:
+        given = httpx.Headers([(b"Authorization", b"Bearer \xe9\xff"), (b"Content-Type", b"application/json")])
+        assert "errors" in ask("POST", server.endpoint, headers=given, content=b"{}").json()
+        assert 401 == ask("GET", server.control, headers=given).status_code
+
+
+def test_the_older_name_of_the_target_is_taken() -> None:
+    """As in process."""
+    with bwp.serve() as server:
+        response = post(server, **{"x-api-target-id": "", "X-Omni-TargetId": server.sandbox.target_id})
+        assert ACCEPTED == response.json()
+
+
+@pytest.mark.parametrize("bearer", ["", "Bearer", "Bearer wrong", "Basic {token}", "{token}", "Bearer {token}x"])
+@pytest.mark.parametrize("path", ["", "/accepted", "/requests", "/reset", "/faults", "/nothing"])
+def test_the_control_path_opens_to_its_token_only(path: str, bearer: str) -> None:
+    """Any other is told nothing and orders nothing."""
+    with bwp.serve() as server:
+        post(server)
+        given = {"Authorization": bearer.format(token=server.control_token)}
+        for method in ("GET", "POST", "OPTIONS"):
+            assert 401 == ask(method, f"{server.control}{path}", headers=given).status_code
+        assert 1 == len(server.sandbox.accepted)
+
+
+def test_each_server_has_a_control_token_of_its_own_and_shows_it_in_no_repr() -> None:
+    """It is drawn when it starts."""
+    with bwp.serve() as one, bwp.serve() as other:
+        assert one.control_token != other.control_token
+        assert len(one.control_token) >= 32
+        assert one.control_token not in repr(one)
+        assert f"Server({one.address})" == repr(one)
+
+
+def test_the_control_path_tells_what_arrived() -> None:
+    """What was accepted, rejected and kept twice, every request, and how many of each."""
+    with bwp.serve(bwp.Sandbox(latency=0, deduplicate=True)) as server:
+        for given in (event(), event(), event(event_time="2023")):
+            post(server, bwp.Mutation(given).payload)
+        counts = {"accepted": 1, "duplicates": 1, "rejected": 1, "requests": 3}
+        assert counts == control(server).json()
+        found = {name: control(server, f"/{name}").json() for name in counts}
+        assert {name: getattr(server.sandbox, name) for name in counts} == found
+        assert [event().input] == found["accepted"]
+
+
+def test_the_control_path_resets_the_sandbox() -> None:
+    """As `reset()` does."""
+    with bwp.serve() as server:
+        post(server)
+        assert 200 == control(server, "/reset", "POST").status_code
+        assert {0} == set(control(server).json().values())
+
+
+def test_the_control_path_lists_faults_and_takes_orders() -> None:
+    """By name, for so many requests, with what the fault takes."""
+    with bwp.serve() as server:
+        assert [fault.name for fault in bwp.faults()] == [item["name"] for item in control(server, "/faults").json()]
+        order = {"name": "message", "times": 2, "options": {"text": "Not on Sundays"}}
+        assert order == control(server, "/faults", "POST", json=order).json()
+        said = [post(server).json().get("errors", [{}])[0].get("message") for _ in range(3)]
+        assert ["Not on Sundays", "Not on Sundays", None] == said
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"name": "nothing"},
+        {"name": ["slow"]},
+        {"name": "slow", "times": 0},
+        {"name": "slow", "times": MAX_TIMES + 1},
+        {"name": "slow", "times": True},
+        {"name": "slow", "options": {"minutes": 5}},
+        {"name": "slow", "options": []},
+        {"times": 5},
+        [],
+        "slow",
+    ],
+)
+def test_an_order_that_cannot_be_filled_is_refused(order: Any) -> None:
+    """HTTP 400 with the reason, and nothing befalls the next request."""
+    with bwp.serve() as server:
+        response = control(server, "/faults", "POST", json=order)
+        assert (400, True) == (response.status_code, "No such order" in response.json()["errors"][0]["message"])
+        assert ACCEPTED == post(server).json()
+
+
+def test_an_order_is_json() -> None:
+    """Nothing that a form could send."""
+    with bwp.serve() as server:
+        assert 415 == control(server, "/faults", "POST", content=b'{"name": "slow"}').status_code
+
+
+def test_an_order_that_fails_when_played_is_an_answer_in_json_and_a_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The server goes on."""
+    with bwp.serve() as server:
+        control(server, "/faults", "POST", json={"name": "slow", "options": {"seconds": "x"}})
+        assert (500, ["errors"]) == ((response := post(server)).status_code, list(response.json()))
+        assert "A request could not be answered" in caplog.text
+        assert ACCEPTED == post(server).json()
+
+
+def test_a_refusal_is_json_whatever_was_asked() -> None:
+    """With the message under `errors`, in the form that the client takes."""
+    with bwp.serve() as server:
+        answers = [
+            post(server, **{"Content-Type": "text/plain"}),
+            post(server, Accept="text/html"),
+            post(server, b"x" * (MAX_BODY + 1)),
+            ask("GET", f"{server.address}/nothing"),
+        ]
+        assert [415, 406, 413, 404] == [answer.status_code for answer in answers]
+        assert [["message"]] * 4 == [list(answer.json()["errors"][0]) for answer in answers]
+        draft = post(server, {"query": 5, "variables": 5}, Accept="application/graphql-response+json")
+        assert "application/graphql-response+json" == draft.headers["Content-Type"]
+
+
+def test_the_largest_body_passes() -> None:
+    """To the byte."""
+    body = json.dumps({"query": bwp.documented.PAGE_LOAD.request}).encode()
+    with bwp.serve() as server:
+        assert ACCEPTED == post(server, body.ljust(MAX_BODY)).json()
+        assert 413 == post(server, body.ljust(MAX_BODY + 1)).status_code
