@@ -1,7 +1,7 @@
 """Finds ids that stand twice in a table of any length, in little memory.
 
-The hashes of many ids go to a temporary file; equal ones are looked for share by share. Only if there are any is the table
-read again, to see whether the ids themselves are equal, and in which rows.
+The hashes of many ids go to a temporary file; equal ones are looked for share by share. Only if there are any is the
+table read again, to see whether the ids themselves are equal, and in which rows.
 """
 
 import tempfile

@@ -163,7 +163,7 @@ def _full_disk(size: int) -> Iterator[None]:
 def test_a_full_disk_stops_the_run_and_loses_nothing(size: int, tmp_path: Path) -> None:
     """Nothing is sent that could not be written down before; with room again, the same call sends the rest."""
     day, path, client = traffic.shop_day(1_000, wrong=0), tmp_path / "a", bwp.connect()
-    with _full_disk(size), pytest.raises(bwp.BwpError, match="the ledger a cannot be written: .+File too large"):
+    with _full_disk(size), pytest.raises(bwp.BwpError, match=r"the ledger a cannot be written: .+File too large"):
         _send(path, day, client)
     assert not path.read_bytes() or path.read_bytes().endswith(b"\n")
     report = _send(path, day, client)
