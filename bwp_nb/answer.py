@@ -42,7 +42,7 @@ class Receipt:
     def __repr__(self) -> str:
         shown: dict[str, Any] = {"status": self.status, "events": self.events, "attempts": self.attempts}
         shown |= {name: value for name in ("warnings", "notes") if (value := getattr(self, name))}
-        return f"Receipt({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+        return f"Receipt({', '.join(f'{name}={readable(repr(value), 1000)}' for name, value in shown.items())})"
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,10 @@ class Answer:
             return float(text[:9])
         try:
             moment = email.utils.parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
-        return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
+        asked = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
+        return min(max(0.0, asked), 999_999_999.0)
 
 
 def receipt(answer: Answer, events: int, inputs: Callable[[], Sequence[dict[str, Any]]]) -> Receipt:
@@ -116,7 +117,7 @@ def receipt(answer: Answer, events: int, inputs: Callable[[], Sequence[dict[str,
     """
     given = answer.json()
     errors = errors_of(given)
-    status = _status(given)
+    status = status_of(given)
     if status is not None and (not errors or status == SUCCESSFUL):
         return Receipt(status, events, warnings=_messages(errors), notes=_notes(given))
     if status is not None:
@@ -140,7 +141,8 @@ def errors_of(given: dict[str, Any]) -> list[dict[str, Any]]:
     return [item if isinstance(item, dict) else {"message": str(item)} for item in given.get("errors") or ()]
 
 
-def _status(given: dict[str, Any]) -> str | None:
+def status_of(given: dict[str, Any]) -> str | None:
+    """Return the status that an answer holds, the proof that the events were accepted; None if it holds none."""
     data = given.get("data")
     output = data.get("sendUserEvents") if isinstance(data, dict) else None
     status = output.get("status") if isinstance(output, dict) else None

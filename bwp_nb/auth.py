@@ -7,6 +7,7 @@ authenticate-to-the-buy-with-prime-api.
 """
 
 import json
+import re
 import threading
 from collections.abc import Callable, Generator, MutableMapping
 from dataclasses import dataclass
@@ -21,8 +22,13 @@ from bwp_nb.transport import is_certificate_error
 #: Seconds that a token lives where the answer does not say (AUTH: 15 minutes).
 LIFETIME = 900.0
 
+#: The most seconds that an answer is believed when it says how long a token lives.
+LONGEST = 86_400.0
+
 #: Seconds before its end at which a token is renewed.
 MARGIN = 60.0
+
+_TOKEN = re.compile("[!-~]+")
 
 
 class Secret:
@@ -131,11 +137,11 @@ def token(answer: Answer) -> tuple[str, float]:
         message = f"The token endpoint refused the credentials (HTTP {code}). Check the client's id and secret."
         raise RequestFailed(message, status_code=code)
     try:
-        given = json.loads(answer.content)
+        given = json.loads(answer.content if answer.is_whole else b"null")
         text, lifetime = given["access_token"], float(given.get("expires_in", LIFETIME))
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         text, lifetime = None, 0.0
-    if code != 200 or not isinstance(text, str) or not text.isascii() or not text.isprintable():
+    if code != 200 or not isinstance(text, str) or not _TOKEN.fullmatch(text):
         message = f"The token endpoint answered HTTP {code} with {answer.media_type} and no access token."
         raise RequestFailed(message, status_code=code, retryable=code == 429 or code >= 500)
-    return text, lifetime
+    return text, lifetime if lifetime < LONGEST else LONGEST  # which holds for no NaN

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bwp_nb.answer import Answer, Receipt, errors_of, receipt, refuse_redirect
+from bwp_nb.answer import Answer, Receipt, errors_of, receipt, refuse_redirect, status_of
 from bwp_nb.auth import TokenAuth
 from bwp_nb.classifications import ACCESS_DENIED, classification
 from bwp_nb.clock import Clock, SystemClock
@@ -136,7 +136,7 @@ class Client:
         Nothing is checked, judged or tried again. Raises `RequestFailed` if what comes back is no GraphQL answer.
         """
         payload: dict[str, Any] = {"query": query} | ({} if variables is None else {"variables": variables})
-        call = _Call("execute", self.clock, unwritten=lambda: payload)
+        call = _Call("execute", self.clock, unwritten=lambda: {"query": query})  # variables may be anything
         with self._kept(call):
             call.body = _encoded(payload)
             given = self._attempt(call, self.timeout).json()
@@ -231,6 +231,10 @@ class Client:
             message = f"No connection to {self.endpoint}: {_said(error)}."
             # Without its cause, here and below, whose frames hold the token for whoever prints them.
             raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+            # Without its text, which quotes headers, and so perhaps the token.
+            message = f"No such request can be sent to {self.endpoint}: {type(error).__name__}."
+            raise RequestFailed(message) from None
         except httpx.RequestError as error:
             message = f"The answer of {self.endpoint} was lost: {_said(error)}."
             raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
@@ -337,7 +341,11 @@ def _is_denied(answer: Answer) -> bool:
     if answer.status_code == 401:
         return True
     given = _json(answer) if b"AccessDenied" in answer.content else None
-    return given is not None and any(classification(error).name == ACCESS_DENIED for error in errors_of(given))
+    return (
+        given is not None
+        and status_of(given) is None
+        and any(classification(error).name == ACCESS_DENIED for error in errors_of(given))
+    )
 
 
 def _said(error: httpx.RequestError) -> str:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_MOST_ROWS = 100
+
+
 def quoted(value: object) -> str:
     """Return a value's repr, on one line, cut to some 80 characters."""
     shown = readable(repr(value)[:100], 100)
@@ -102,7 +105,8 @@ class BwpError(Exception):
             "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
         )
         caption = f"{type(self).__name__}: the events are {self.state}"
-        return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        table = f"<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+        return f'<table class="tex2jax_ignore mathjax_ignore">{table}</table>'
 
     def _what_became(self, otherwise: str) -> str:
         """Return why it ended and what became of the events."""
@@ -200,8 +204,10 @@ class MutationRejected(BwpError):
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each value that is blamed; one for each error if the text blames none."""
         if not self.blame:
-            found = zip(self.errors, self.classifications, strict=True)
-            return [_row(what=_said(error), advice=kind.advice, rule=kind.certainty) for error, kind in found]
+            found = zip(self.errors[:_MOST_ROWS], self.classifications, strict=False)
+            rows = [_row(what=_said(error), advice=kind.advice, rule=kind.certainty) for error, kind in found]
+            more = len(self.errors) - _MOST_ROWS
+            return rows + [_row(what=f"and {more} more, all in .errors", advice="")] * (more > 0)
         return [
             _row(
                 what=_said(self.errors[0]), advice=self.classifications[0].advice, rule=blame.rule,

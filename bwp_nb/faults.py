@@ -211,7 +211,9 @@ def wrong_content_type(play: Play) -> httpx.Response:
 @_fault
 def data_and_errors(play: Play, status: str = "successful") -> httpx.Response:
     """The events are accepted, and the answer holds a status and an error."""
-    play.answer()
+    answer = play.answer()
+    if not _accepts(answer):
+        return answer
     error = {"message": "Something beside the point failed", "extensions": {"sandbox": [_LABEL]}}
     return _json(200, {"errors": [error], "data": {"sendUserEvents": {"status": status}}})
 
@@ -219,7 +221,9 @@ def data_and_errors(play: Play, status: str = "successful") -> httpx.Response:
 @_fault
 def other_status(play: Play, status: str = "accepted") -> httpx.Response:
     """The events are accepted, with a status that is not documented."""
-    play.answer()
+    answer = play.answer()
+    if not _accepts(answer):
+        return answer
     return _json(200, {"data": {"sendUserEvents": {"status": status}}, "extensions": {"sandbox": [_LABEL]}})
 
 
@@ -247,6 +251,10 @@ def duplicate(play: Play) -> httpx.Response:
 def message(play: Play, text: str = "Not today") -> httpx.Response:
     """The API refuses with a message of your choice: `text`."""
     return _refusal(text, "ValidationError", "ValidationException", 400)
+
+
+def _accepts(answer: httpx.Response) -> bool:
+    return bool((answer.json().get("data") or {}).get("sendUserEvents"))
 
 
 class _Endless(httpx.SyncByteStream):

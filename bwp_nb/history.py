@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -105,28 +106,26 @@ class History:
         """Keep an exchange, and drop the oldest ones beyond the limits."""
         with self._lock:
             self._kept.append(exchange)
-            self._bytes += exchange.bytes_sent + exchange.bytes_received
+            self._bytes += _size(exchange)
             while len(self._kept) > self.limit or (self._bytes > self.bytes_limit and len(self._kept) > 1):
-                dropped = self._kept.popleft()
-                self._bytes -= dropped.bytes_sent + dropped.bytes_received
+                self._bytes -= _size(self._kept.popleft())
 
     def frame(self) -> "pd.DataFrame":
         """Return one row for each exchange, without bodies and answers; texts of the server are made readable."""
         import pandas as pd
 
         shown = [name for name in _COLUMNS if name not in ("request", "answer")]
-        rows = [{name: getattr(exchange, name) for name in shown} for exchange in self]
+        rows = [{name: _shown(getattr(exchange, name)) for name in shown} for exchange in self]
         frame = pd.DataFrame(rows, columns=shown)
         frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
         frame["status_code"] = frame["status_code"].astype("Int64")
-        for name in ("classification", "message"):
-            frame[name] = frame[name].map(readable)
         return frame
 
     def save(self, path: str | Path) -> None:
         """Write all exchanges to a `.jsonl` or `.csv` file for `load`; as it is for machines, cells are unchanged."""
+        is_csv = _is_csv(path)
         with Path(path).open("w", encoding="utf-8", newline="") as file:
-            if _is_csv(path):
+            if is_csv:
                 rows = csv.writer(file)
                 rows.writerow(_COLUMNS)
                 rows.writerows([json.dumps(value) for value in _row(exchange).values()] for exchange in self)
@@ -135,13 +134,28 @@ class History:
 
     @classmethod
     def load(cls, path: str | Path) -> "History":
-        """Return the history that a `.jsonl` or `.csv` file of `save` holds."""
-        with Path(path).open(encoding="utf-8", newline="") as file:
-            if _is_csv(path):
-                rows = [{name: json.loads(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
-            else:
-                rows = [json.loads(line) for line in file]
-        return cls(map(_exchange, rows))
+        """Return the history that a `.jsonl` or `.csv` file of `save` holds, all of it."""
+        is_csv = _is_csv(path)
+        usual = csv.field_size_limit(2**31 - 1)
+        try:
+            with Path(path).open(encoding="utf-8", newline="") as file:
+                if is_csv:
+                    rows = [{name: json.loads(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
+                else:
+                    rows = [json.loads(line) for line in file]
+        finally:
+            csv.field_size_limit(usual)
+        found = list(map(_exchange, rows))
+        return cls(found, limit=max(1000, len(found)), bytes_limit=sys.maxsize)
+
+
+def _size(exchange: Exchange) -> int:
+    """Return about how much an exchange holds; what was not sent was not counted yet."""
+    return (exchange.bytes_sent or len(str(exchange.request))) + exchange.bytes_received
+
+
+def _shown(value: Any) -> Any:
+    return readable(value) if isinstance(value, str) else value
 
 
 def _is_csv(path: str | Path) -> bool:

@@ -206,8 +206,9 @@ def _chart(
 
 
 def _drawable(text: str) -> str:
-    """Return a text with the characters escaped that the font may lack."""
-    return readable(text, 60).encode("ascii", "backslashreplace").decode()
+    """Return a text with the characters escaped that the font may lack, short enough to leave room for bars."""
+    shown = readable(text, 60).encode("ascii", "backslashreplace").decode()
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
 def _svg(figure: Figure, title: str, table: pd.DataFrame) -> str:

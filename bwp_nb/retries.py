@@ -23,8 +23,9 @@ class RetryQuota:
     def take(self) -> bool:
         """Take one, and tell whether there was one."""
         with self._lock:
-            self._left -= self._left > 0
-            return self._left > 0
+            had_one = self._left > 0
+            self._left -= had_one
+            return had_one
 
     def give_back(self) -> None:
         """Give one back."""

@@ -17,7 +17,7 @@ ENDPOINT = str(next(setting.default for setting in SETTINGS if setting.name == "
 
 # The lifetime is documented (AUTH).
 _NEEDS = "# Needs {}in the environment BWP_ACCESS_TOKEN (a token lasts 15 minutes) and BWP_TARGET_ID.\n"
-_UNREACHABLE = "# {} is a sandbox inside Python, which other programs cannot reach: put another address there.\n"
+_UNREACHABLE = "# {} is a sandbox inside Python: serve it with bwp.serve, and put its endpoint here.\n"
 
 
 def graphql(mutation: Mutation) -> str:

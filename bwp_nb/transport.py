@@ -146,5 +146,7 @@ def _errors_of_httpx(request: httpx.Request) -> Iterator[None]:
     """Raise httpcore's errors as the errors of httpx, which have the same names."""
     try:
         yield
-    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+    except (
+        httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpcore.UnsupportedProtocol,
+    ) as error:  # fmt: skip
         raise getattr(httpx, type(error).__name__)(str(error), request=request) from error

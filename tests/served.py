@@ -1,5 +1,7 @@
 """How tests talk to a served sandbox as a stranger would."""
 
+import os
+import shutil
 import socket
 import ssl
 import time
@@ -8,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import pytest
 
 import bwp_nb as bwp
 from bwp_nb.server import Server
@@ -67,6 +70,13 @@ def until(holds: Callable[[], bool]) -> None:
             return
         time.sleep(0.02)
     raise AssertionError("It never came true")
+
+
+def needs(program: str) -> None:
+    """Skip a test where a program is not at hand; in CI that is a failure."""
+    if shutil.which(program) is None:
+        assert os.environ.get("CI") != "true", f"In CI {program} must be at hand"
+        pytest.skip(f"There is no {program} here")
 
 
 @contextmanager

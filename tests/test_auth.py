@@ -197,7 +197,7 @@ def _status(status_code: int, text: str = "<p>No</p>", **headers: str) -> Act:
     return lambda _: httpx.Response(status_code, text=text, headers=headers)
 
 
-def _token_client(*acts: Act, clock: SandboxClock | None = None, attempts: int = 3) -> tuple[Client, list[str]]:
+def _token_client(*acts: Act, attempts: int = 3, answer: Any = SUCCESS) -> tuple[Client, list[str]]:
     """Return a client whose token endpoint does one thing after the other, and the tokens that the API then sees."""
     todo = list(acts)
     seen: list[str] = []
@@ -207,9 +207,9 @@ def _token_client(*acts: Act, clock: SandboxClock | None = None, attempts: int =
 
     def api(request: httpx.Request) -> httpx.Response:
         seen.append(request.headers["Authorization"])
-        return httpx.Response(200, json=SUCCESS)
+        return httpx.Response(200, json=answer)
 
-    clock = clock or SandboxClock()
+    clock = SandboxClock()
     credentials = Credentials("id", Secret(MARKER), "bp-1")
     auth = TokenAuth(credentials, "https://api.invalid/token", httpx.MockTransport(token), clock.monotonic)
     transport = httpx.MockTransport(api)
@@ -245,6 +245,10 @@ GOOD = _given("good", expires_in=900)
         (_given("a\r\nX-Evil: 1"), 200, 1, "no access token"),
         (_given("a\n"), 200, 1, "no access token"),
         (_given("ü"), 200, 1, "no access token"),
+        *[(_given(text), 200, 1, "no access token") for text in ("", " ", "a ", " a", "a b", "a\x7f")],
+        (_status(200, f'{{"access_token": "a", "expires_in": {"9" * 4000}}}'), 200, 1, "no access token"),
+        (_status(200, "[" * 100_000), 200, 1, "no access token"),
+        (_status(200, f'{{"access_token": "a", "a": "{"x" * 2**21}"}}'), 200, 1, "no access token"),
         (_given("a", expires_in="soon"), 200, 1, "no access token"),
         (_given("a", expires_in=None), 200, 1, "no access token"),
         (_given("a", expires_in=[900]), 200, 1, "no access token"),
@@ -292,6 +296,24 @@ def test_a_token_that_is_over_at_once_serves_one_send(expires_in: Any) -> None:
     client.send(event())
     client.send(event())
     assert ["Bearer first", "Bearer good"] == seen
+
+
+@pytest.mark.parametrize("expires_in", ["NaN", "Infinity", "1e999", "1e30"])
+def test_no_token_lives_for_ever(expires_in: str) -> None:
+    """Whatever its answer says, it is renewed within a day."""
+    client, seen = _token_client(_status(200, f'{{"access_token": "first", "expires_in": {expires_in}}}'), GOOD)
+    client.send(event())
+    client.clock.sleep(86_400)
+    client.send(event())
+    assert ["Bearer first", "Bearer good"] == seen
+
+
+def test_denied_access_beside_a_status_is_not_sent_again() -> None:
+    """The events were accepted; an error about something else is a warning."""
+    error = {"message": "Not that", "extensions": {"classification": {"type": "AccessDeniedError"}}}
+    client, seen = _token_client(GOOD, answer=SUCCESS | {"errors": [error]})
+    assert ("Not that",) == client.send(event()).warnings
+    assert 1 == len(seen)
 
 
 def test_a_token_without_a_lifetime_lives_the_documented_fifteen_minutes() -> None:

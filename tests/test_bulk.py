@@ -298,7 +298,15 @@ def test_a_dry_run_tells_what_a_send_comes_to() -> None:
 
 
 KINDS = st.sampled_from(["good", "good", "good", "invalid", "poison"])
-FAULTS = st.sampled_from([fault.name for fault in bwp.faults() if fault.name not in ("huge", "message")])
+#: Faults after which a row's state still tells what the API holds of it; the others say so of good or poisoned rows.
+TRUE_FAULTS = {fault.name for fault in bwp.faults()} - {
+    "huge",
+    "message",
+    "http_413",
+    "data_and_errors",
+    "other_status",
+}
+FAULTS = st.sampled_from(sorted(TRUE_FAULTS))
 
 
 class Replay(RuleBasedStateMachine):
@@ -371,5 +379,5 @@ class Replay(RuleBasedStateMachine):
                 assert [deserved[kind] for kind in self.kinds] == list(final.frame()["state"])
 
 
-Replay.TestCase.settings = settings(derandomize=True, deadline=None, max_examples=20, stateful_step_count=12)
+Replay.TestCase.settings = settings(derandomize=True, deadline=None, max_examples=15, stateful_step_count=10)
 TestReplay = Replay.TestCase

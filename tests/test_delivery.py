@@ -20,9 +20,6 @@ BAD = event(event_id="bad", event_time="2023")
 #: Sizes of batches: the limit, and others that do not divide 500.
 SIZES = (50, 37, 17)
 
-#: Faults that give a status to whatever is sent, and so to what is bad.
-BLIND = {"data_and_errors", "other_status"}
-
 FAULTS = [fault.name for fault in bwp.faults()]
 
 MIXES = {
@@ -132,8 +129,7 @@ def _run(rates: dict[str, float], seed: int, *, deduplicate: bool = False) -> li
     sandbox = Sandbox(fault_rates=rates, seed=seed, deduplicate=deduplicate)
     client, wire = _connected(sandbox)
     batches = [_sent(client, wire, events) for events in _batches(SIZES[seed % len(SIZES)])]
-    if not BLIND & set(rates):
-        batches.append(_sent(client, wire, [BAD, event(event_id="beside it")], check=False))
+    batches.append(_sent(client, wire, [BAD, event(event_id="beside it")], check=False))
     _check(sandbox, batches, deduplicate=deduplicate)
     kept = list(client.history)
     longest = client.retries.deadline + client.timeout
@@ -180,8 +176,7 @@ def test_without_a_lost_answer_nothing_is_doubled() -> None:
 @pytest.mark.parametrize("mix", MIXES)
 def test_nothing_is_lost_untold_by_threads_that_share_a_client(mix: str) -> None:
     """One client, eight threads, one sandbox, its faults at random."""
-    rates = {name: rate for name, rate in MIXES[mix].items() if name not in BLIND}
-    sandbox = Sandbox(fault_rates=rates, seed=5)
+    sandbox = Sandbox(fault_rates=MIXES[mix], seed=5)
     client, wire = _connected(sandbox)
     with ThreadPoolExecutor(8) as threads:
         batches = list(threads.map(lambda events: _sent(client, wire, events), _batches(20)))

@@ -187,6 +187,16 @@ def test_what_is_delivered_twice_is_kept_twice_or_once(name: str, deduplicate: b
     assert (kept, dropped) == (len(sandbox.accepted), len(sandbox.duplicates))
 
 
+@pytest.mark.parametrize("name", ["data_and_errors", "other_status"])
+def test_no_fault_calls_accepted_what_is_refused(name: str) -> None:
+    """A bad event gets the refusal that it would get without."""
+    client = bwp.connect()
+    assert client.sandbox is not None
+    client.sandbox.fail_next(name)
+    with pytest.raises(MutationRejected):
+        client.send(event(event_time="2023"), check=False)
+
+
 def test_ordered_faults_befall_the_next_requests_in_their_order() -> None:
     """Then the sandbox answers as ever."""
     client = bwp.connect()

@@ -424,9 +424,14 @@ def test_whatever_a_user_or_a_server_wrote_is_text(form: EventForm) -> None:
     form.send.click()
     form.pasted.value = SERVER_HTML
     form.fill_in.click()
-    html = shown_texts(form.view) + shown_texts(panel.view)
-    assert (False, False) == ("<img" in html, "</script>" in html)
     assert "rejected" == form.state
+    form.fill(bwp.connect().new_event("click", note=SERVER_HTML))
+    form.check.click()
+    form.send.click()
+    assert "sent" == form.state
+    html = shown_texts(form.view) + shown_texts(panel.view)
+    assert "note: &lt;img" in html
+    assert (False, False) == ("<img" in html, "</script>" in html)
 
 
 def test_the_text_of_the_form_tells_its_state() -> None:

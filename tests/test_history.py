@@ -183,6 +183,16 @@ def test_a_history_keeps_the_latest_of_so_many_bytes() -> None:
     assert [6] == [exchange.events for exchange in history]
 
 
+def test_what_was_not_sent_counts_too() -> None:
+    """A thousand large events that our own checks refuse are not all kept."""
+    client = bwp.connect()
+    client.history.bytes_limit = 2**20
+    for _ in range(20):
+        with pytest.raises(BwpError):
+            client.send(event(event_time="2023", client_version="x" * 2**18))
+    assert 3 == len(client.history)
+
+
 def test_the_history_of_a_client_is_bounded() -> None:
     """By a thousand exchanges, and by 16 MiB of large answers."""
     client = bwp.connect(Sandbox(fault_rates={"huge": 1.0}))
@@ -260,11 +270,31 @@ def test_the_csv_has_a_head_and_a_row_for_each(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["history.txt", "history", "history.json", "history.csv.gz", ".jsonl"])
 def test_another_kind_of_file_is_refused(name: str, tmp_path: Path) -> None:
-    """By a name that tells neither the one nor the other."""
+    """Before anything is written: a notebook of that name is spared."""
+    (tmp_path / name).write_text("mine")
     with pytest.raises(ValueError, match="jsonl"):
         History().save(tmp_path / name)
     with pytest.raises(ValueError, match="jsonl"):
         History.load(tmp_path / name)
+    assert "mine" == (tmp_path / name).read_text()
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_whatever_can_be_kept_can_be_saved_and_loaded(suffix: str, tmp_path: Path) -> None:
+    """Bodies longer than csv reads by itself, answers nested deeply, and more exchanges than are kept by default."""
+    deep = json.loads('{"a":' * 700 + "1" + "}" * 700)
+    kept = [_exchange(sent={"query": "x" * 200_000}), _exchange(received=deep), *[_exchange()] * 1500]
+    History(kept, limit=5000).save(tmp_path / f"history{suffix}")
+    assert kept == list(History.load(tmp_path / f"history{suffix}"))
+
+
+def test_variables_that_are_no_json_do_not_spoil_the_file(tmp_path: Path) -> None:
+    """They were not sent, so there is no body to keep."""
+    client = bwp.connect()
+    with pytest.raises(bwp.InvalidEvent):
+        client.execute("{nothing}", {"a": object()})
+    client.history.save(tmp_path / "history.jsonl")
+    assert {"query": "{nothing}"} == History.load(tmp_path / "history.jsonl")[0].request
 
 
 def test_a_run_does_not_differ_from_itself_but_from_another() -> None:

@@ -81,6 +81,7 @@ def test_double_quotes_are_read_as_the_shell_reads_them() -> None:
     [
         ("curl https://x.example -d @body.json", "its body stands in the file 'body.json', which is not read"),
         ("curl https://x.example --json @-", "its body stands in standard input, which is not read"),
+        ("curl https://x.example --data-raw @-", "it is no GraphQL at line 1, column 1"),
         ("curl https://x.example", "it is a cURL line without --data, so it posts nothing"),
         ("curl https://x.example --data", "its --data is followed by nothing"),
         ("curl https://x.example -d '{", "a quotation mark in it is not closed"),

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 import bwp_nb as bwp
+from bwp_nb.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -84,6 +85,12 @@ def test_the_table_of_faults_is_the_list_of_faults() -> None:
     """Name and summary of each, in the list's order, with the options that it takes."""
     rows = [[f"`{fault.name}`", ", ".join(fault.options), fault.summary] for fault in bwp.faults()]
     assert rows == table("Faults to order")
+
+
+def test_the_table_of_settings_is_the_list_of_settings() -> None:
+    """Name, what it must be and where it comes from, in the list's order."""
+    rows = [row for row in table("Going live") if row[0].startswith("`BWP_")]
+    assert [(f"`{item.name}`", item.must_be, item.where) for item in SETTINGS] == [(row[0], *row[2:]) for row in rows]
 
 
 def test_the_first_command_ends_with_jupyterlab_serving_the_notebooks(tmp_path: Path) -> None:

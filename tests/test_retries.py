@@ -166,6 +166,8 @@ def _date(seconds: float) -> str:
         ("٧", 0.5),
         ("Fri, 32 Nov 2024 09:00:07 GMT", 0.5),
         ("x" * 10_000, 0.5),
+        ("Mon, 01 Jan 2024 00:00:00 +9999999999999999", 0.5),
+        ("Mon, 01 Jan 99999999999999999999999 00:00:00 GMT", 0.5),
     ],
 )
 @pytest.mark.parametrize("status_code", [429, 503])
@@ -176,7 +178,11 @@ def test_retry_after_is_honoured(text: str, expected: float, status_code: int) -
     assert [expected] == _waits(client)
 
 
-@pytest.mark.parametrize("text", ["60", "3600", "999999999", "9" * 500, _date(60), _date(86_400 * 365 * 1000)])
+#: A moment after the last that a date-time can hold.
+LAST = "Fri, 31 Dec 9999 23:59:59 -2359"
+
+
+@pytest.mark.parametrize("text", ["60", "3600", "999999999", "9" * 500, _date(60), _date(86_400 * 365 * 1000), LAST])
 def test_a_retry_after_beyond_the_deadline_ends_the_call_at_once_and_names_the_moment(text: str) -> None:
     """Nobody waits for nothing; whoever reads the error knows when to come back."""
     client = _client(_answers(429, headers={"Retry-After": text}), ACCEPTED)
@@ -216,7 +222,7 @@ def test_an_outage_ends_in_one_clear_stop() -> None:
     client = _client(BUSY)
     errors = [_error(client) for _ in range(30)]
     retries = sum(error.attempts - 1 for error in errors)
-    assert RETRY_QUOTA - 1 <= retries <= RETRY_QUOTA
+    assert RETRY_QUOTA == retries
     assert {1} == {error.attempts for error in errors[-20:]}
     for error in errors[-20:]:
         assert "used up its 20 retries without success: this looks like an outage" in str(error)
@@ -240,12 +246,21 @@ def test_success_gives_retries_back() -> None:
     assert 4 == _error(client).attempts
 
 
+@pytest.mark.parametrize("size", [0, 1, 2, 20])
+def test_a_quota_is_as_much_as_it_says(size: int) -> None:
+    """Each take is one, and each that is given back."""
+    quota = RetryQuota(size)
+    assert [*[True] * size, False, False] == [quota.take() for _ in range(size + 2)]
+    quota.give_back()
+    assert [size > 0, False] == [quota.take(), quota.take()]
+
+
 def test_a_quota_is_never_more_than_its_size() -> None:
     """A thousand successes save up no thousand retries."""
     quota = RetryQuota(3)
     for _ in range(1000):
         quota.give_back()
-    assert [quota.take() for _ in range(10)].count(True) <= 3
+    assert 3 == [quota.take() for _ in range(10)].count(True)
 
 
 def test_every_attempt_sends_the_same_bytes() -> None:
@@ -316,6 +331,14 @@ def test_an_interrupt_passes_through(interrupt: type[BaseException]) -> None:
         client.send(event())
     assert 1 == len(calls)
     assert ["unknown"] == [exchange.outcome for exchange in client.history]
+
+
+@pytest.mark.parametrize("error", [httpx.LocalProtocolError("Illegal b'Bearer x '"), httpx.UnsupportedProtocol("a")])
+def test_a_request_that_cannot_be_written_was_not_sent(error: Exception) -> None:
+    """It will not get better, nothing arrived, and what it holds is not shown."""
+    found = _error(_client(_raises(error)))
+    assert ("failed", False, False, 1) == (found.state, found.retryable, found.may_have_arrived, found.attempts)
+    assert "Bearer" not in str(found)
 
 
 def test_an_interrupt_of_a_wait_passes_through() -> None:

@@ -1,6 +1,8 @@
 """`Sandbox`: the documented answers, and a label on all that is not documented."""
 
 import json
+import threading
+import time
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -12,6 +14,7 @@ from hypothesis import given
 
 import bwp_nb as bwp
 from bwp_nb import InvalidEvent, MutationRejected, Sandbox, UserEvent, connect, documented
+from bwp_nb.clock import SystemClock
 from tests.strategies import BAD_TIMES, GOOD_TIMES, PROPERTY, event, nearly_valid_events
 
 ALL = [documented.PAGE_LOAD, documented.INVALID_EVENT_TIME, documented.PRE_ORDER_PAGE_LOAD]
@@ -252,6 +255,53 @@ def test_time_passes_only_while_the_sandbox_answers() -> None:
     before = sandbox.clock.now()
     assert 2.5 == client.send(event()).elapsed
     assert timedelta(seconds=2.5) == sandbox.clock.now() - before
+
+
+def test_a_sandbox_can_keep_to_the_computers_clock() -> None:
+    """Then its answers take the time that they say, and a reset does not turn it back."""
+    sandbox = Sandbox(clock=SystemClock(), latency=0.05)
+    receipt = connect(sandbox).send(event())
+    sandbox.reset()
+    assert 0.04 < receipt.elapsed < 20
+    assert abs(sandbox.clock.now().timestamp() - time.time()) < 20
+
+
+def test_while_one_request_waits_others_are_answered() -> None:
+    """Time passes for each on its own."""
+    sandbox = Sandbox(clock=SystemClock(), latency=0)
+    sandbox.fail_next("timeout_before")
+    waiting, other = (connect(sandbox) for _ in range(2))
+    waiting.timeout = 3
+    thread = threading.Thread(target=waiting.send, args=(event(event_id="late"),))
+    thread.start()
+    while sandbox.token_requests == 0:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    started = time.monotonic()
+    other.send(event())
+    assert time.monotonic() - started < 2
+    thread.join()
+    assert [event().event_id, "late"] == [item["eventId"] for item in sandbox.accepted]
+
+
+def test_whoever_serves_a_sandbox_does_the_waiting() -> None:
+    """It is told how long, and the sandbox's clock stands still."""
+    sandbox = Sandbox(latency=2)
+    before = sandbox.clock.now()
+    sandbox.fail_next("slow", seconds=5)
+    waits: list[float] = []
+    request = httpx.Request("POST", sandbox.endpoint, content=b"{}", extensions={"wait": waits.append})
+    assert 200 == sandbox.handle_request(request).status_code
+    assert ([2, 5], before) == (waits, sandbox.clock.now())
+
+
+def test_the_same_text_is_answered_alike_however_often_it_comes() -> None:
+    """Also one that was refused, and with other variables."""
+    client = connect()
+    for query in ("{", "{nobody}", QUERY):
+        assert client.execute(query) == client.execute(query)
+    bad, good = (client.execute(QUERY, _inputs(event(event_time=text))) for text in ("2023", "2023-12-03T10:15:30Z"))
+    assert ({"sendUserEvents": None}, {"sendUserEvents": {"status": "successful"}}) == (bad["data"], good["data"])
 
 
 def test_ids_count_and_are_version_4_uuids() -> None:

@@ -19,7 +19,7 @@ from gql.transport.httpx import HTTPXTransport
 
 import bwp_nb as bwp
 from bwp_nb.server import Server
-from tests.served import headers
+from tests.served import headers, needs
 from tests.strategies import event
 
 NODE = Path(__file__).parent / "node"
@@ -185,14 +185,13 @@ def test_gql_reads_its_schema_and_sends_the_documented_events() -> None:
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with the programs for Node.js and what they need; in CI their absence is a failure."""
+    needs("npm")
     folder = tmp_path_factory.mktemp("node") / "programs"
     shutil.copytree(NODE, folder)
-    npm = shutil.which("npm")
-    command = [npm or "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
-    installed = npm is not None and subprocess.run(command, cwd=folder, check=False, timeout=300).returncode == 0
-    if not installed and os.environ.get("CI") != "true":
-        pytest.skip("Node.js, or what the programs need, is not at hand")
-    assert installed, "In CI Node.js and npm's registry must be at hand"
+    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
+    if subprocess.run(command, cwd=folder, check=False, timeout=300).returncode:
+        assert os.environ.get("CI") != "true", "In CI npm's registry must be within reach"
+        pytest.skip("npm could not install what the programs need")
     return folder
 
 

@@ -44,7 +44,8 @@ _requests = st.fixed_dictionaries(
     {"query": _spoilt | _fitting},
     optional={"variables": _json, "operationName": st.sampled_from(["sendEvents", "", None, 5]), "extensions": _json},
 )
-_bodies = (_requests | st.fixed_dictionaries({"query": _spoilt | _json}) | _json).map(json.dumps).map(str.encode)
+_shorter = st.fixed_dictionaries({"query": _spoilt | _json})
+_bodies = st.one_of(_requests, _shorter, _shorter, _json).map(json.dumps).map(str.encode)
 _accepts = st.sampled_from(["*/*", "application/json", "application/graphql-response+json"])
 _paths = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20).map(lambda text: f"/{text}")
 _usual = {
@@ -93,14 +94,17 @@ def test_no_generated_request_gets_an_error_of_the_server_or_no_answer() -> None
 def test_no_generated_request_in_an_odd_form_does_either() -> None:
     """Any method, address and headers."""
     with _watched() as fire:
-        _each(GENERATED // 4)(given(**_odd)(fire))()
+        _each(GENERATED // 8)(given(**_odd)(fire))()
+
+
+_BODY = json.dumps(bwp.Mutation(event(event_id="{id}")).payload).encode()
 
 
 async def _client(port: int, head: bytes, ids: list[str], seen: Counter[bytes]) -> None:
     """Send an event for each id on one connection, each after the answer to the one before."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for event_id in ids:
-        body = json.dumps(bwp.Mutation(event(event_id=event_id)).payload).encode()
+        body = _BODY.replace(b"{id}", event_id.encode())
         writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         answer = await reader.readuntil(b"\r\n\r\n")
         length = answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]

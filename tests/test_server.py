@@ -22,7 +22,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb.server import MAX_CONNECTIONS, MAX_HEAD, Server
-from tests.served import ACCEPTED, DOCUMENTED, ask, connected, control, headers, post, request, rest, until
+from tests.served import ACCEPTED, DOCUMENTED, ask, connected, control, headers, needs, post, request, rest, until
 from tests.strategies import event
 
 EVENT = json.dumps(DOCUMENTED).encode()
@@ -96,6 +96,7 @@ def test_an_address_that_others_might_reach_is_refused(host: str) -> None:
         bwp.serve(host=host)
 
 
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="Only Linux lists its sockets there")
 def test_it_listens_on_loopback_only() -> None:
     """The machine's other addresses refuse the connection."""
     with bwp.serve() as server:
@@ -466,6 +467,7 @@ def test_as_a_command_it_stops_cleanly(signal_name: str) -> None:
 
 def test_as_a_command_it_says_what_to_paste() -> None:
     """The lines work as they are printed: a token, the documented event, and what arrived."""
+    needs("curl")
     with _started("--port", "0") as (_, said):
         assert all(name in said for name in ("sandbox-client", "sandbox-secret", bwp.Sandbox.target_id))
         lines = said[said.index("export ") :].replace("\nSee what arrived", "\necho\n: ").replace("; POST", "")

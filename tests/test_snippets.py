@@ -4,18 +4,18 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bwp_nb as bwp
 from bwp_nb import snippets
+from bwp_nb.server import Server
+from tests.served import ACCEPTED, token
+from tests.strategies import PROPERTY
 
 NASTY = "a 'quoted' \"text\"\nwith a line break, \U0001f600, $(rm -rf), `id`, $HOME, !!, %s and a \\ backslash\\n"
 EVENT = bwp.UserEvent(
@@ -50,101 +50,65 @@ def every(mutation: bwp.Mutation) -> dict[str, str]:
     return {name: form(mutation, snippets.ENDPOINT) for name, form in snippets.FORMS.items()}
 
 
-class Served:
-    """A sandbox behind a socket, for programs that are no Python: it also keeps the headers that came."""
-
-    def __init__(self) -> None:
-        self.sandbox = bwp.Sandbox(latency=0)
-        self.headers: list[dict[str, str]] = []
-        served = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                content = self.rfile.read(int(self.headers["Content-Length"]))
-                served.headers.append({name.lower(): value for name, value in self.headers.items()})
-                request = httpx.Request("POST", served.sandbox.endpoint, content=content, headers=self.headers.items())
-                response = served.sandbox.handle_request(request)
-                self.send_response(response.status_code)
-                self.send_header("Content-Length", str(len(response.content)))
-                self.end_headers()
-                self.wfile.write(response.content)
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        credentials = {"client_id": self.sandbox.client_id, "client_secret": self.sandbox.client_secret}
-        form = {"grant_type": "client_credentials", **credentials}
-        with httpx.Client(transport=self.sandbox) as client:
-            self.token = client.post(self.sandbox.token_endpoint, data=form).json()["access_token"]
-        self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}/graphql"
-
-
 @pytest.fixture
-def served() -> Iterator[Served]:
+def server() -> Iterator[Server]:
     """Serve a sandbox that any program reaches."""
-    served = Served()
-    thread = threading.Thread(target=served.server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield served
-    served.server.shutdown()
-    served.server.server_close()
-    thread.join()
+    with bwp.serve() as server:
+        yield server
 
 
-def run(*command: str, served: Served | None = None) -> str:
-    """Run a program as somebody would who has a token in the environment, and return what it prints."""
-    settings = {"BWP_ACCESS_TOKEN": served.token, "BWP_TARGET_ID": served.sandbox.target_id} if served else {}
+def run(server: Server, *command: str) -> str:
+    """Run a program as somebody would who has settings and a token in the environment, and return what it prints."""
+    settings = {**server.environment, "BWP_ACCESS_TOKEN": token(server).json()["access_token"]}
     environment = {**os.environ, **settings, "no_proxy": "127.0.0.1"}
     result = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
     assert (0, "") == (result.returncode, result.stderr)
     return result.stdout
 
 
-def arrived(sandbox: bwp.Sandbox) -> Any:
-    """Return the variables of the one request that arrived."""
-    (request,) = sandbox.requests
-    return json.loads(request["body"])["variables"]
+def run_curl(server: Server, mutation: bwp.Mutation) -> str:
+    """Run the cURL line in a shell, less its progress meter, and return what it prints."""
+    return run(server, "bash", "-c", snippets.curl(mutation, server.endpoint).replace("curl", "curl --silent", 1))
 
 
-def test_curl_itself_delivers_any_text_unchanged(served: Served) -> None:
+def arrived(server: Server) -> Any:
+    """Return the newest body that arrived."""
+    return json.loads(server.sandbox.requests[-1]["body"])
+
+
+def test_curl_itself_delivers_any_text_unchanged(server: Server) -> None:
     """The cURL line, run by a shell, sends the very payload, with token and target from the environment."""
-    answer = run(
-        "bash", "-c", snippets.curl(MUTATION, served.endpoint).replace("curl", "curl --silent", 1), served=served
-    )
-    assert {"data": {"sendUserEvents": {"status": "successful"}}} == json.loads(answer)
-    assert MUTATION.payload == json.loads(served.sandbox.requests[0]["body"])
-    assert {
-        "authorization": f"Bearer {served.token}",
-        "content-type": "application/json",
-        "x-api-target-id": served.sandbox.target_id,
-        "x-api-version": "2024-11-01",
-    } == {
-        name: served.headers[0][name] for name in ("authorization", "content-type", "x-api-target-id", "x-api-version")
-    }
+    assert ACCEPTED == json.loads(run_curl(server, MUTATION))
+    assert MUTATION.payload == arrived(server)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(PROPERTY, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(mutation=MUTATIONS)
-def test_no_text_makes_a_shell_run_or_change_anything(served: Served, mutation: bwp.Mutation) -> None:
+def test_no_text_makes_a_shell_run_or_change_anything(server: Server, mutation: bwp.Mutation) -> None:
     """Whatever the values, the shell hands the payload to curl as it is."""
-    run("bash", "-c", snippets.curl(mutation, served.endpoint).replace("curl", "curl --silent", 1), served=served)
-    assert mutation.payload == json.loads(served.sandbox.requests[-1]["body"])
+    run_curl(server, mutation)
+    assert mutation.payload == arrived(server)
 
 
-def test_a_fresh_python_with_httpx_delivers_any_text_unchanged(served: Served) -> None:
+def test_a_fresh_python_with_httpx_delivers_any_text_unchanged(server: Server) -> None:
     """The httpx program sends the very payload, with token and target from the environment."""
-    printed = run(sys.executable, "-c", snippets.python_httpx(MUTATION, served.endpoint), served=served)
-    assert "{'data': {'sendUserEvents': {'status': 'successful'}}}\n" == printed
-    assert MUTATION.payload == json.loads(served.sandbox.requests[0]["body"])
+    printed = run(server, sys.executable, "-c", snippets.python_httpx(MUTATION, server.endpoint))
+    assert f"{ACCEPTED}\n" == printed
+    assert MUTATION.payload == arrived(server)
 
 
-def test_a_fresh_python_with_bwp_nb_delivers_any_text_unchanged() -> None:
-    """The bwp_nb program sends the very payload to its sandbox."""
-    tell = "import json\nprint(json.dumps(client.sandbox.requests[0]['body']))\n"
-    receipt, body = run(sys.executable, "-c", snippets.python_bwp_nb(MUTATION) + tell).splitlines()
-    assert receipt.startswith("Receipt(status='successful', events=2")
-    assert MUTATION.payload == json.loads(json.loads(body))
+def test_a_fresh_python_with_bwp_nb_delivers_any_text_unchanged(server: Server) -> None:
+    """The bwp_nb program sends the very payload to where its settings point."""
+    printed = run(server, sys.executable, "-c", snippets.python_bwp_nb(MUTATION))
+    assert "Receipt(status='successful', events=2, attempts=1)\n" == printed
+    assert MUTATION.payload == arrived(server)
+
+
+def test_every_form_says_which_version_of_the_api_it_means() -> None:
+    """The header that picks the API's version stands in each form that has headers."""
+    texts = every(MUTATION)
+    assert "--header 'x-api-version: 2024-11-01'" in texts["cURL"]
+    assert "\"x-api-version\": '2024-11-01'" in texts["Python with httpx"]
 
 
 def test_what_our_checks_refuse_is_sent_by_the_bwp_nb_program_all_the_same() -> None:
@@ -168,7 +132,7 @@ def test_the_graphql_forms_deliver_any_text_unchanged(form: str) -> None:
     assert [event.input for event in MUTATION.events] == client.sandbox.accepted
 
 
-@settings(deadline=None)
+@PROPERTY
 @given(mutation=MUTATIONS)
 def test_every_form_reads_back_as_the_same_request(mutation: bwp.Mutation) -> None:
     """Pasting any form of a request gives that request, whatever its texts."""

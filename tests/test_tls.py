@@ -7,6 +7,8 @@ import pytest
 import trustme
 
 from bwp_nb import Client, RequestFailed
+from bwp_nb.auth import Credentials, Secret, TokenAuth
+from bwp_nb.clock import SystemClock
 from bwp_nb.retries import Retries
 from bwp_nb.transport import DeadlineTransport
 from tests.servers import Connection, Server, serving, succeed_always
@@ -92,3 +94,20 @@ def test_a_handshake_that_never_ends_is_given_up_on() -> None:
                 client.send(event())
             assert client.history[0].elapsed < 0.5 + 1
     assert ("failed", True) == (caught.value.state, caught.value.retryable)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_certificate_of_the_token_endpoint_is_never_tried_again_either(name: str) -> None:
+    """The credentials were not sent."""
+    with serving(succeed_always, _server_context(WRONG[name]())) as server:
+        transport = _transport()
+        auth = TokenAuth(Credentials("id", Secret("a"), "bp-1"), server.endpoint, transport, SystemClock().monotonic)
+        retries = Retries(attempts=3, first_wait=0.01)
+        with (
+            Client(transport, server.endpoint, auth=auth, retries=retries) as client,
+            pytest.raises(RequestFailed, match="certificate") as caught,
+        ):
+            client.send(event())
+    error = caught.value
+    assert ("failed", False, False, 1) == (error.state, error.retryable, error.may_have_arrived, error.attempts)
+    assert (1, []) == (server.connections, server.requests)

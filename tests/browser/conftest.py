@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import nbformat
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, WebSocket, expect, sync_playwright
@@ -155,8 +156,8 @@ OpenNotebook = Callable[..., Page]
 
 
 @pytest.fixture
-def open_in_lab(lab: Server, context: BrowserContext, request: pytest.FixtureRequest) -> OpenNotebook:
-    """Return a function that opens cells as a notebook in JupyterLab, runs them all, and returns the page."""
+def open_in_lab(lab: Server, context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[OpenNotebook]:
+    """Give a function that opens cells as a notebook in JupyterLab, runs them all, and returns the page."""
 
     def open_cells(*cells: str, theme: str = "JupyterLab Light", errors: int = 0) -> Page:
         settings = lab.folder / "settings" / THEME
@@ -175,7 +176,10 @@ def open_in_lab(lab: Server, context: BrowserContext, request: pytest.FixtureReq
         expect(page.locator(ERROR)).to_have_count(errors)
         return page
 
-    return open_cells
+    yield open_cells
+    with httpx.Client(base_url=lab.url, params={"token": TOKEN}, timeout=60) as server:
+        for session in server.get("/api/sessions").json():
+            server.delete(f"/api/sessions/{session['id']}")
 
 
 @pytest.fixture
@@ -186,7 +190,7 @@ def lab_folder(lab: Server) -> Path:
 
 @pytest.fixture
 def open_in_voila(tmp_path: Path, context: BrowserContext) -> Iterator[OpenNotebook]:
-    """Return a function that opens cells as a page of Voila."""
+    """Give a function that opens cells as a page of Voila."""
     server = Server(tmp_path, "voila", "--no-browser", "--Voila.ip=127.0.0.1")
 
     def open_cells(*cells: str) -> Page:

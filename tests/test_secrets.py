@@ -1,0 +1,142 @@
+"""A planted secret is looked for wherever text is left behind: whole, and by its first and last six characters."""
+
+import json
+import logging
+import pickle
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from ipywidgets import Widget
+from nbclient import NotebookClient
+
+import bwp_nb as bwp
+from bwp_nb import settings
+from bwp_nb.auth import Credentials, Secret
+from bwp_nb.server import Server
+
+MARKER = "Zq7vX2-planted-for-this-test-K9pL4w"
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+
+
+def traces(text: str) -> list[str]:
+    """Return which parts of the secret a text holds, also where JSON or Python would escape them."""
+    return [part for part in (MARKER, MARKER[:6], MARKER[-6:]) if part in text]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+    """A served sandbox whose client secret is the planted one, and this process its live client."""
+    with bwp.serve() as server:
+        server.sandbox.client_secret = MARKER
+        monkeypatch.chdir(tmp_path)
+        for name, text in server.environment.items():
+            monkeypatch.setenv(name, text)
+        yield server
+
+
+def _dead_endpoint() -> str:
+    """Return an address of this machine at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def _executed(*sources: str) -> str:
+    """Run cells in a real kernel, errors and all, and return the saved notebook with its widgets, as decoded text."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    NotebookClient(notebook, timeout=120, kernel_name="python3", allow_errors=True).execute()
+    return _decoded(json.loads(nbformat.writes(notebook)))
+
+
+def _decoded(value: object) -> str:
+    """Return all texts of a JSON value, as they are meant."""
+    if isinstance(value, dict):
+        return "\n".join(_decoded(part) for pair in value.items() for part in pair)
+    return "\n".join(map(_decoded, value)) if isinstance(value, list) else str(value)
+
+
+def test_the_search_finds_a_planted_print(server: Server) -> None:
+    """A guard that finds nothing ever proves nothing: one print of the secret, and of a part of it, is found."""
+    assert [MARKER, MARKER[:6], MARKER[-6:]] == traces(_executed("import os; print(os.environ['BWP_CLIENT_SECRET'])"))
+    assert [MARKER[:6]] == traces(_executed("import os; print(os.environ['BWP_CLIENT_SECRET'][:6])"))
+
+
+def test_nothing_that_holds_the_secret_shows_it(server: Server) -> None:
+    """Neither repr nor str nor format, nor the message of what is raised."""
+    given = settings.live()
+    with bwp.connect() as client:
+        client.send(client.new_event("click"))
+        shown = [given, given.credentials, given.credentials.client_secret, client, client.history, client._auth]
+        assert [] == traces(" ".join(f"{item!r} {item!s}" for item in shown))
+        assert [] == traces(f"{given.credentials.client_secret}")
+
+
+@pytest.mark.parametrize(
+    "held", [Secret(MARKER), Credentials("an-id", Secret(MARKER), "a-target")], ids=["secret", "both"]
+)
+def test_a_secret_is_not_pickled(held: object) -> None:
+    """Not to disk, not to another process."""
+    with pytest.raises(TypeError, match="not written"):
+        pickle.dumps(held)
+
+
+def test_no_log_shows_the_secret(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """Not even with every logger at its most talkative, those of httpx and httpcore included."""
+    caplog.set_level(logging.DEBUG)
+    for name in ("httpx", "httpcore", "bwp_nb"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    with bwp.connect() as client:
+        client.send(client.new_event("click"))
+    assert {"httpx", "httpcore.http11"} <= {record.name for record in caplog.records}
+    assert [] == traces(caplog.text)
+
+
+def test_a_saved_history_does_not_hold_the_secret(server: Server, tmp_path: Path) -> None:
+    """In neither of its forms."""
+    with bwp.connect() as client:
+        client.send(client.new_event("click"))
+        for name in ("history.jsonl", "history.csv"):
+            client.history.save(tmp_path / name)
+            assert [] == traces((tmp_path / name).read_text("utf-8"))
+
+
+def test_no_widget_holds_the_secret(server: Server) -> None:
+    """What a form would leave in a notebook that somebody saves with its widgets."""
+    with bwp.connect() as client:
+        form = bwp.forms.EventForm(client)
+        form.check.click()
+        form.confirm.value = True
+        form.send.click()
+        assert "sent" == form.state
+        assert [] == traces(_decoded(json.loads(json.dumps(Widget.get_manager_state(), default=str))))
+
+
+@pytest.mark.parametrize("mode", ["Verbose", "Context"])
+@pytest.mark.parametrize("broken", ["BWP_TOKEN_ENDPOINT", "BWP_ENDPOINT", "BWP_CLIENT_SECRET"])
+def test_no_traceback_shows_the_secret(server: Server, monkeypatch: pytest.MonkeyPatch, mode: str, broken: str) -> None:
+    """Not even one that prints the variables of every frame, wherever the call breaks."""
+    if broken == "BWP_CLIENT_SECRET":
+        server.sandbox.client_secret = "another"  # noqa: S105  # so that the planted one is refused
+    monkeypatch.setenv("BWP_CLIENT_SECRET", MARKER)
+    if broken != "BWP_CLIENT_SECRET":
+        monkeypatch.setenv(broken, _dead_endpoint())
+    retries = "import dataclasses; client.retries = dataclasses.replace(client.retries, attempts=1)"
+    saved = _executed(
+        f"%xmode {mode}",
+        f"import bwp_nb as bwp; client = bwp.connect(); {retries}",
+        "client.send(client.new_event('click'))",
+        "client.last_error, bwp.check()",
+    )
+    assert "RequestFailed" in saved
+    assert [] == traces(saved)
+
+
+@pytest.mark.parametrize("name", ["01_first_event", "07_going_live"])
+def test_no_notebook_that_ran_live_holds_the_secret(server: Server, name: str) -> None:
+    """Saved with all its outputs and its widgets' state."""
+    cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    saved = _executed(*(cell.source for cell in cells if cell.cell_type == "code"))
+    assert server.sandbox.accepted
+    assert [] == traces(saved)
