@@ -4,6 +4,8 @@ from . import plots as plots
 from . import snippets as snippets
 from . import traffic as traffic
 from .answer import Receipt as Receipt
+from .bulk import dry_run as dry_run
+from .bulk import send_table as send_table
 from .check import Checkup as Checkup
 from .check import check as check
 from .classifications import CLASSIFICATIONS as CLASSIFICATIONS
@@ -27,6 +29,8 @@ from .history import Exchange as Exchange
 from .history import History as History
 from .history import compare as compare
 from .mutation import Mutation as Mutation
+from .report import DryRun as DryRun
+from .report import Report as Report
 from .sandbox import Sandbox as Sandbox
 from .server import serve as serve
 from .settings import InvalidSettings as InvalidSettings

@@ -5,7 +5,7 @@ A table in the README gives the decisions in words.
 
 import email.utils
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,6 @@ import httpx
 
 from bwp_nb.blame import blame
 from bwp_nb.errors import MutationRejected, RequestFailed, quoted, readable
-from bwp_nb.mutation import Mutation
 
 #: The most bytes that are read of an answer.
 MAX_BYTES = 1_048_576
@@ -111,19 +110,21 @@ class Answer:
         return min(max(0.0, asked), 999_999_999.0)
 
 
-def receipt(answer: Answer, mutation: Mutation) -> Receipt:
-    """Return the receipt that an answer is, or raise what it is instead."""
+def receipt(answer: Answer, events: int, inputs: Callable[[], Sequence[dict[str, Any]]]) -> Receipt:
+    """Return the receipt that an answer to so many events is, or raise what it is instead.
+
+    `inputs` gives the events as they were sent; it is called only for a refusal.
+    """
     given = answer.json()
     errors = errors_of(given)
     status = status_of(given)
     if status is not None and (not errors or status == SUCCESSFUL):
-        return Receipt(status, len(mutation.events), warnings=_messages(errors), notes=_notes(given))
+        return Receipt(status, events, warnings=_messages(errors), notes=_notes(given))
     if status is not None:
         message = f"The answer holds the status {quoted(status)} and errors: {readable('; '.join(_messages(errors)))}."
         raise RequestFailed(message, status_code=answer.status_code, may_have_arrived=True)
     if errors:
-        inputs = [event.input for event in mutation.events]
-        raise MutationRejected(errors, blame(_messages(errors), inputs), status_code=answer.status_code)
+        raise MutationRejected(errors, blame(_messages(errors), inputs()), status_code=answer.status_code)
     raise answer.failure("but with JSON that holds neither data.sendUserEvents.status nor errors")
 
 

@@ -4,7 +4,8 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from bwp_nb.clock import Clock, SystemClock
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem, RequestFailed, readable
 from bwp_nb.event import UNICODE_RULE, UserEvent
 from bwp_nb.history import Exchange, History
-from bwp_nb.mutation import MAX_EVENTS, Mutation
+from bwp_nb.mutation import MAX_EVENTS, Mutation, body, written
 from bwp_nb.retries import Retries, RetryQuota
 from bwp_nb.transport import is_certificate_error
 
@@ -135,40 +136,61 @@ class Client:
         Nothing is checked, judged or tried again. Raises `RequestFailed` if what comes back is no GraphQL answer.
         """
         payload: dict[str, Any] = {"query": query} | ({} if variables is None else {"variables": variables})
-        call = _Call("execute", payload, self.clock)
-        try:
+        call = _Call("execute", self.clock, unwritten=lambda: {"query": query})  # variables may be anything
+        with self._kept(call):
+            call.body = _encoded(payload)
             given = self._attempt(call, self.timeout).json()
             call.outcome = "answered"
-            return given
-        except BwpError as error:
-            call.error = self.last_error = error
-            if isinstance(error, InvalidEvent):  # what cannot be written as JSON cannot be kept either
-                call.payload = {"query": query}
-            raise
-        finally:
-            self.history.add(call.exchange())
+        return given
+
+    def deliver(
+        self,
+        content: bytes,
+        events: int,
+        *,
+        operation: str = "deliver",
+        before_wait: Callable[[BwpError, float], None] | None = None,
+    ) -> Receipt:
+        """Post a ready body that holds so many events, as `send` does: for one who has checked and written them.
+
+        `before_wait` is told of an error that the body will be sent again for, and of the seconds until then.
+        """
+        call = _Call(operation, self.clock, events, content)
+        with self._kept(call):
+            return self._deliver(call, before_wait)
 
     def _send(self, mutation: Mutation, operation: str, check: bool) -> Receipt:
-        call = _Call(operation, mutation.payload, self.clock, events=len(mutation.events))
-        try:
+        call = _Call(operation, self.clock, len(mutation.events), unwritten=lambda: mutation.payload)
+        with self._kept(call):
             _refuse(mutation, check)
-            for attempt in self.retries.each(self.clock, self._quota):
-                with attempt:
-                    found = self._judged(call, mutation)
-            self._quota.give_back()
-            call.outcome = found.state
-            return replace(found, attempts=call.attempts, elapsed=call.elapsed)
+            call.body = body(map(written, mutation.events))
+            return self._deliver(call)
+
+    @contextmanager
+    def _kept(self, call: "_Call") -> Iterator[None]:
+        """Keep a call in the history however it ends, and the error that it ends with."""
+        try:
+            yield
         except BwpError as error:
             call.error = self.last_error = error
             raise
         finally:
             self.history.add(call.exchange())
 
-    def _judged(self, call: "_Call", mutation: Mutation) -> Receipt:
+    def _deliver(self, call: "_Call", before_wait: Callable[[BwpError, float], None] | None = None) -> Receipt:
+        """Make the attempts that the policy allows, and return the receipt or raise the last error."""
+        for attempt in self.retries.each(self.clock, self._quota, before_wait):
+            with attempt:
+                found = self._judged(call)
+        self._quota.give_back()
+        call.outcome = found.state
+        return replace(found, attempts=call.attempts, elapsed=call.elapsed)
+
+    def _judged(self, call: "_Call") -> Receipt:
         """Make one attempt, and return its receipt or raise what it came to, with what is known of earlier attempts."""
         try:
             left = self.retries.deadline - call.elapsed
-            return receipt(self._attempt(call, max(0.1, min(self.timeout, left))), mutation)
+            return receipt(self._attempt(call, max(0.1, min(self.timeout, left))), call.events, call.inputs)
         except BwpError as error:
             answered = isinstance(error, MutationRejected) and error.classifications[0].name == _VALIDATION
             call.may_have_arrived = not answered and (call.may_have_arrived or error.may_have_arrived)
@@ -180,20 +202,18 @@ class Client:
 
     def _attempt(self, call: "_Call", seconds: float) -> Answer:
         """Post a body once; once more, with a new token, if the token was refused."""
-        self._ask()
+        self.ask()
         call.attempts += 1
         call.answer = None
-        body = _encoded(call.payload)
-        call.bytes_sent = len(body)
         ends = time.monotonic() + seconds
-        request = self._request(body, seconds, ends)
+        request = self._request(call.body, seconds, ends)
         call.answer = self._post(request)
         if self._auth is not None and _is_denied(call.answer):
             self._auth.forget(request)
-            call.answer = self._post(self._request(body, seconds, ends))
+            call.answer = self._post(self._request(call.body, seconds, ends))
         return call.answer
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
         """Ask once whether to send at all, and raise `RequestFailed` if not; the next send asks again."""
         with self._confirming:
             if self.confirm is not None and not self.confirm(self.endpoint):
@@ -225,11 +245,11 @@ class _Call:
     """What is known of a call while it is under way."""
 
     operation: str
-    payload: dict[str, Any]
     clock: Clock
     events: int = 0
+    body: bytes = b""
+    unwritten: Callable[[], dict[str, Any]] = dict
     attempts: int = 0
-    bytes_sent: int = 0
     outcome: str = "unknown"
     may_have_arrived: bool = False
     answer: Answer | None = None
@@ -246,6 +266,11 @@ class _Call:
         """Seconds since the call began."""
         return self.clock.monotonic() - self.started
 
+    def inputs(self) -> list[dict[str, Any]]:
+        """Return the events in the body; only a refusal asks for them."""
+        events: list[dict[str, Any]] = json.loads(self.body)["variables"]["input"]["events"]
+        return events
+
     def exchange(self) -> Exchange:
         """Return the call as a row of the history."""
         error = self.error
@@ -260,11 +285,11 @@ class _Call:
             fields=_fields(error),
             status_code=self.answer.status_code if self.answer else getattr(error, "status_code", None),
             elapsed=self.elapsed,
-            bytes_sent=self.bytes_sent,
+            bytes_sent=len(self.body) if self.attempts else 0,
             bytes_received=len(self.answer.content) if self.answer else 0,
             message=str(error) if error else "",
-            request=self.payload,
-            answer=_json(self.answer),
+            sent=self.body or self.unwritten(),
+            received=self.answer.content if self.answer else None,
         )
 
 

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exchange:
     """One call of a client: what was asked, how it ended, and the body and the answer themselves.
 
     `time` is when it began (UTC, ISO 8601), `outcome` one of the five states, or `answered` for `execute`; `fields`
-    are the API's names of what a refusal blames; `elapsed` is in seconds and counts all attempts; `answer` is the
-    JSON of the last answer, None where there was none.
+    are the API's names of what a refusal blames; `elapsed` is in seconds and counts all attempts; `sent` is the body,
+    as an object where it was not written; `received` is the content of the last answer, None where none came.
     """
 
     time: str
@@ -37,12 +37,45 @@ class Exchange:
     bytes_sent: int
     bytes_received: int
     message: str
-    request: dict[str, Any]
-    answer: Any
+    sent: dict[str, Any] | bytes
+    received: dict[str, Any] | bytes | None
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The body that was asked for: a query and, as a rule, variables."""
+        request: dict[str, Any] = json.loads(self.sent) if isinstance(self.sent, bytes) else self.sent
+        return request
+
+    @property
+    def answer(self) -> Any:
+        """The JSON of the last answer, None where there was none."""
+        if not isinstance(self.received, bytes):
+            return self.received
+        try:
+            return json.loads(self.received)
+        except (ValueError, RecursionError):
+            return None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Exchange) and _row(self) == _row(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         kind = f", {readable(self.classification, 40)}" if self.classification else ""
         return f"Exchange({self.time}, {self.operation}, {self.events} events, {self.outcome}{kind})"
+
+
+_COLUMNS = [{"sent": "request", "received": "answer"}.get(column.name, column.name) for column in fields(Exchange)]
+
+
+def _row(exchange: Exchange) -> dict[str, Any]:
+    return {name: getattr(exchange, name) for name in _COLUMNS}
+
+
+def _exchange(row: dict[str, Any]) -> Exchange:
+    sent, received, named = row.pop("request"), row.pop("answer"), tuple(row.pop("fields"))
+    return Exchange(**row, fields=named, sent=sent, received=received)
 
 
 class History:
@@ -81,7 +114,7 @@ class History:
         """Return one row for each exchange, without bodies and answers; texts of the server are made readable."""
         import pandas as pd
 
-        shown = [column.name for column in fields(Exchange) if column.name not in ("request", "answer")]
+        shown = [name for name in _COLUMNS if name not in ("request", "answer")]
         rows = [{name: _shown(getattr(exchange, name)) for name in shown} for exchange in self]
         frame = pd.DataFrame(rows, columns=shown)
         frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
@@ -94,10 +127,10 @@ class History:
         with Path(path).open("w", encoding="utf-8", newline="") as file:
             if is_csv:
                 rows = csv.writer(file)
-                rows.writerow(column.name for column in fields(Exchange))
-                rows.writerows([json.dumps(value) for value in vars(exchange).values()] for exchange in self)
+                rows.writerow(_COLUMNS)
+                rows.writerows([json.dumps(value) for value in _row(exchange).values()] for exchange in self)
             else:
-                file.writelines(json.dumps(vars(exchange)) + "\n" for exchange in self)
+                file.writelines(json.dumps(_row(exchange)) + "\n" for exchange in self)
 
     @classmethod
     def load(cls, path: str | Path) -> "History":
@@ -112,7 +145,7 @@ class History:
                     rows = [json.loads(line) for line in file]
         finally:
             csv.field_size_limit(usual)
-        found = [Exchange(**{**row, "fields": tuple(row["fields"])}) for row in rows]
+        found = list(map(_exchange, rows))
         return cls(found, limit=max(1000, len(found)), bytes_limit=sys.maxsize)
 
 

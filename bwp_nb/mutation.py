@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb import pasted
@@ -24,6 +25,7 @@ mutation sendEvents($input: SendUserEventInput!) {
 }
 """
 
+_BODY = '{"query":' + json.dumps(QUERY) + ',"variables":{"input":{"events":[%s]}}}'
 _NAME = re.compile("[_A-Za-z][_0-9A-Za-z]*")
 _NO_ENUM_VALUE = ("true", "false", "null")
 _PARSE_RULE = "a sendUserEvents request: GraphQL, a JSON body with query and variables, a cURL line or Python code"
@@ -85,6 +87,27 @@ class Mutation:
         document = _document(query)
         operation = _operation(document, operation_name)
         return cls(_events(_input(_send_user_events(operation), operation, variables)))
+
+
+def body(events: Iterable[str]) -> bytes:
+    """Return the body for events that are written as JSON: what `payload` holds, without making it."""
+    return (_BODY % ",".join(events)).encode()
+
+
+def written(event: UserEvent) -> str:
+    """Return an event's `input` as JSON, without making it: this is what a send spends its time on."""
+    fields = [
+        f'"{api_name}":{encode_basestring(value)}'
+        for name, api_name in TEXT_FIELDS.items()
+        if (value := getattr(event, name)) is not None
+    ]
+    if event.additional_properties:
+        pairs = ",".join(
+            f'{{"property":{encode_basestring(name)},"value":{encode_basestring(value)}}}'
+            for name, value in event.additional_properties.items()
+        )
+        fields.append(f'"additionalProperties":{{"additionalProperties":[{pairs}]}}')
+    return f"{{{','.join(fields)}}}"
 
 
 def _event_text(event: UserEvent) -> str:

@@ -47,8 +47,13 @@ class Retries:
     longest_wait: float = 20.0
     uniform: Callable[[float, float], float] = random.uniform
 
-    def each(self, clock: Clock, quota: RetryQuota) -> Iterator[tenacity.AttemptManager]:
-        """Yield the attempts of one call, waiting in between; the last error is raised."""
+    def each(
+        self, clock: Clock, quota: RetryQuota, before_wait: Callable[[BwpError, float], None] | None = None
+    ) -> Iterator[tenacity.AttemptManager]:
+        """Yield the attempts of one call, waiting in between; the last error is raised.
+
+        `before_wait` is told each error that is tried again, and the seconds until then.
+        """
         ends = clock.monotonic() + self.deadline
 
         def gives_up(state: tenacity.RetryCallState) -> bool:
@@ -57,11 +62,17 @@ class Retries:
             error.gave_up = self._reason(error, state, ends - clock.monotonic(), clock, quota)
             return bool(error.gave_up)
 
+        def waits(state: tenacity.RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            if before_wait is not None and isinstance(error, BwpError):
+                before_wait(error, state.upcoming_sleep)
+
         return iter(
             tenacity.Retrying(
                 retry=tenacity.retry_if_exception(lambda error: isinstance(error, BwpError) and error.retryable),
                 wait=self._wait,
                 stop=gives_up,
+                before_sleep=waits,
                 sleep=clock.sleep,
                 reraise=True,
             )

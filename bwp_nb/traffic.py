@@ -1,13 +1,21 @@
 """A made-up day of a shop's events, and its replay: something to look at before there is real traffic."""
 
+import os
 import random
+import signal
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from bwp_nb.bulk import send_table
 from bwp_nb.client import Client
+from bwp_nb.connection import connect
 from bwp_nb.errors import BwpError
 from bwp_nb.event import EVENT_TYPES, UserEvent
+from bwp_nb.sandbox import Sandbox
 
 #: When the day begins: the sandbox's own first instant.
 START = datetime(2024, 11, 22, 9, tzinfo=UTC)
@@ -47,6 +55,36 @@ def replay(client: Client, day: pd.DataFrame, *, check: bool = True) -> "pd.Seri
         except BwpError as error:
             states.append(error.state)
     return pd.Series(states, index=day.index, name="state")
+
+
+def killed_run(source: str | Path, ledger: str | Path, *, requests: int = 6) -> int | None:
+    """Begin to send a table to a sandbox, in a process that signal 9 kills during a request; return its exit code.
+
+    The sandbox has accepted the events of that request, and the answer never comes.
+    """
+    process = get_context("spawn").Process(target=_send_until_killed, args=(str(source), str(ledger), requests))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+class _Deadly(Sandbox):
+    """A sandbox that kills its own process instead of giving an answer."""
+
+    def __init__(self, requests: int) -> None:
+        super().__init__()
+        self._left = requests
+
+    def _graphql_answer(self, request: Any) -> Any:
+        answer = super()._graphql_answer(request)
+        self._left -= 1
+        if not self._left:
+            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))  # which Windows has under another name
+        return answer
+
+
+def _send_until_killed(source: str, ledger: str, requests: int) -> None:
+    send_table(connect(_Deadly(requests)), source, ledger=ledger, workers=1, progress=False)
 
 
 def user_event(row: dict[str, str]) -> UserEvent:

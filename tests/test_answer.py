@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bwp_nb import BwpError, Mutation, MutationRejected, Receipt, RequestFailed
+from bwp_nb import BwpError, MutationRejected, Receipt, RequestFailed
 from bwp_nb.answer import MAX_BYTES, Answer, receipt
 from tests.servers import SUCCESS
 from tests.strategies import event
@@ -41,7 +41,7 @@ def _read(content: bytes | Stream, status_code: int = 200, **headers: str) -> An
 
 
 def _told(given: Any, status_code: int = 200) -> Receipt:
-    return receipt(_read(json.dumps(given).encode(), status_code), Mutation([event(), event()]))
+    return receipt(_read(json.dumps(given).encode(), status_code), 2, lambda: [event().input] * 2)
 
 
 @pytest.mark.parametrize(

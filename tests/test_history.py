@@ -84,8 +84,8 @@ def _exchange(**changes: Any) -> Exchange:
         "bytes_sent": 400,
         "bytes_received": 300,
         "message": "No.",
-        "request": {"query": "{nothing}"},
-        "answer": {"errors": [{"message": "No."}]},
+        "sent": {"query": "{nothing}"},
+        "received": {"errors": [{"message": "No."}]},
     }
     return Exchange(**values | changes)
 
@@ -244,7 +244,7 @@ def test_a_history_that_is_saved_and_loaded_is_the_same(suffix: str, tmp_path: P
 def test_hostile_texts_are_saved_and_loaded_unchanged(suffix: str, name: str, tmp_path: Path) -> None:
     """A file for machines holds what came, and no more lines than exchanges."""
     text = HOSTILE[name][0]
-    history = History([_exchange(message=text, classification=text, fields=(text,), request={text: text}, answer=text)])
+    history = History([_exchange(message=text, classification=text, fields=(text,), sent={text: text}, received=text)])
     path = tmp_path / f"history{suffix}"
     history.save(str(path))
     assert list(history) == list(History.load(str(path)))
@@ -283,7 +283,7 @@ def test_another_kind_of_file_is_refused(name: str, tmp_path: Path) -> None:
 def test_whatever_can_be_kept_can_be_saved_and_loaded(suffix: str, tmp_path: Path) -> None:
     """Bodies longer than csv reads by itself, answers nested deeply, and more exchanges than are kept by default."""
     deep = json.loads('{"a":' * 700 + "1" + "}" * 700)
-    kept = [_exchange(request={"query": "x" * 200_000}), _exchange(answer=deep), *[_exchange()] * 1500]
+    kept = [_exchange(sent={"query": "x" * 200_000}), _exchange(received=deep), *[_exchange()] * 1500]
     History(kept, limit=5000).save(tmp_path / f"history{suffix}")
     assert kept == list(History.load(tmp_path / f"history{suffix}"))
 
@@ -308,8 +308,8 @@ def test_a_run_does_not_differ_from_itself_but_from_another() -> None:
 
 def test_two_exchanges_are_compared_by_their_answers() -> None:
     """What was sent, and when, is no difference between answers."""
-    before = _exchange(answer={"data": {"a": 1}}, time="2024-11-22T09:00:00+00:00")
-    after = _exchange(answer={"data": {"a": 2}}, time="2024-11-22T10:00:00+00:00")
+    before = _exchange(received={"data": {"a": 1}}, time="2024-11-22T09:00:00+00:00")
+    after = _exchange(received={"data": {"a": 2}}, time="2024-11-22T10:00:00+00:00")
     assert [Difference("$.data.a", 1, 2)] == compare(before, after)
     assert [] == compare(before, before.answer)
 

@@ -17,6 +17,7 @@ PUBLIC = [
     "Client",
     "Difference",
     "Drift",
+    "DryRun",
     "EVENT_TYPES",
     "Exchange",
     "Fault",
@@ -27,6 +28,7 @@ PUBLIC = [
     "MutationRejected",
     "Problem",
     "Receipt",
+    "Report",
     "RequestFailed",
     "Sandbox",
     "UserEvent",
@@ -35,15 +37,30 @@ PUBLIC = [
     "connect",
     "documented",
     "drift",
+    "dry_run",
     "explain",
     "faults",
     "forms",
     "plots",
+    "send_table",
     "serve",
     "snippets",
     "traffic",
 ]
-HEAVY = ["pandas", "numpy", "matplotlib", "ipywidgets", "IPython", "graphql", "httpx", "tenacity", "tornado"]
+HEAVY = [
+    "pandas",
+    "numpy",
+    "matplotlib",
+    "ipywidgets",
+    "IPython",
+    "graphql",
+    "httpx",
+    "tenacity",
+    "tornado",
+    "tqdm",
+    "pyarrow",
+    "filelock",
+]
 
 
 def _printed(code: str) -> str:

@@ -1,0 +1,156 @@
+"""Many events: a table in, a report out, nothing lost."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+from bwp_nb.client import Client
+from bwp_nb.columns import Layout, Made, given_ids, written
+from bwp_nb.duplicates import duplicates
+from bwp_nb.errors import BwpError, InvalidEvent, Problem, readable
+from bwp_nb.ledger import STATES, Ledger, Line, Run
+from bwp_nb.mutation import MAX_EVENTS, body
+from bwp_nb.report import DryRun, Report
+from bwp_nb.sender import Batch, Sender
+from bwp_nb.table import Table, table
+
+_TO_SEND = {"resend": ("untried", "failed", "trying", "unknown"), "hold": ("untried", "failed")}
+_NOBODY = Made("00000000-0000-4000-8000-000000000000", "2024-11-22T09:00:00Z")
+
+
+def send_table(
+    client: Client,
+    source: Any,
+    *,
+    columns: Mapping[str, str] | None = None,
+    properties: Iterable[str] | Mapping[str, str] | None = None,
+    fields: Mapping[str, str] | None = None,
+    workers: int = 8,
+    ledger: str | Path | None = None,
+    on_unknown: str = "resend",
+    on_duplicates: str = "refuse",
+    progress: bool = True,
+) -> Report:
+    """Send a table of events, 50 a request, and report of each row what became of it.
+
+    `source` is a DataFrame, an iterable of `UserEvent`, or the path of a CSV, JSONL or Parquet file of any length.
+    Columns are fields by their name, ours or the API's; `columns` maps the names of others to fields, `fields` gives
+    all rows one value. The other columns become additional properties: all of them, or those in `properties`, which
+    may map them to other names. A missing value leaves a property out; a missing `event_id` or `event_time` is made
+    once for the run and the row. In CSV all cells are text as it stands, and an empty one is a missing value.
+
+    `ledger` names a file that keeps what became of each row: the same call again sends what is left, with the same ids.
+    `on_unknown` says whether that includes what may have been accepted (`resend`) or not (`hold`). `on_duplicates`
+    is `refuse`, or `send` if rows may share an id. Up to `workers` requests are under way at once. Raises `BwpError`,
+    before anything is sent, where source, columns or ledger do not fit.
+    """
+    if on_unknown not in _TO_SEND or on_duplicates not in ("refuse", "send") or workers < 1:
+        raise ValueError("on_unknown is 'resend' or 'hold', on_duplicates 'refuse' or 'send', workers 1 or more")
+    given = table(source)
+    layout = Layout.of(given, columns, properties, fields)
+    client.ask()  # here, since the workers' threads have no keyboard
+    book = Ledger(ledger)
+    try:
+        run = _begun(book, given, layout, client, on_duplicates)
+        done = {code for code, state in enumerate(STATES) if state not in _TO_SEND[on_unknown]}
+        sender = Sender(client, book, workers, progress)
+        sender.send(_batches(given, layout, Made(run.run, run.time), book, done))
+        return Report(book, given, layout, sender.stopped)
+    finally:
+        book.close()
+
+
+def dry_run(
+    source: Any,
+    *,
+    columns: Mapping[str, str] | None = None,
+    properties: Iterable[str] | Mapping[str, str] | None = None,
+    fields: Mapping[str, str] | None = None,
+    on_duplicates: str = "refuse",
+) -> DryRun:
+    """Return what `send_table` would come to: all but the sending is done. Arguments are as there."""
+    given = table(source)
+    layout = Layout.of(given, columns, properties, fields)
+    rows = _counted(given, layout, on_duplicates)
+    valid = length = 0
+    problems: dict[int, list[Problem]] = {}
+    for chunk in given.chunks():
+        part = written(chunk, layout, _NOBODY)
+        problems |= part.problems
+        valid += sum(text is not None for text in part.texts)
+        length += sum(len(text.encode()) for text in part.texts if text is not None)
+    requests = -(-valid // MAX_EVENTS)
+    return DryRun(rows, valid, requests, length + valid - requests + requests * len(body([])), problems)
+
+
+def _begun(ledger: Ledger, given: Table, layout: Layout, client: Client, on_duplicates: str) -> Run:
+    """Begin the run, or take it up where it stopped; raise `BwpError` if the ledger is another run's."""
+    kept = ledger.path is not None
+    source = given.digest() if kept else ""
+    target = "sandbox" if client.sandbox is not None else client.endpoint
+    shape = hashlib.sha256(repr(layout).encode("utf-8", "backslashreplace")).hexdigest()
+    if ledger.run is None:
+        rows = _counted(given, layout, on_duplicates)
+        moment = client.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+        try:
+            ledger.begin(Run(source, shape, target, rows, client.new_id(), moment))
+        except OSError as error:
+            said = readable(str(error), 160)
+            raise BwpError(f"Nothing was sent, because {ledger.name} cannot be written: {said}.") from error
+    run = ledger.run
+    assert run is not None  # noqa: S101  # it has just begun
+    advice = "Nothing was sent. Name another ledger to begin anew."
+    if run.source != source:
+        raise BwpError(f"{ledger.name} is of another source: what {given.name} holds is not what was sent. {advice}")
+    if run.layout != shape:
+        raise BwpError(f"{ledger.name} is of a run with other columns, properties or fields. {advice}")
+    if run.target != target:
+        here = readable(run.target, 200)
+        raise BwpError(f"{ledger.name} is of a run that sent to {here}, and this client sends to {target}. {advice}")
+    return run
+
+
+def _counted(given: Table, layout: Layout, on_duplicates: str) -> int:
+    """Return the number of rows, or raise `InvalidEvent` naming those whose id is taken."""
+    names = layout.columns_of("event_id", given)
+    if on_duplicates == "send":
+        return sum(chunk.length for chunk in given.chunks(names))
+    rows, problems = duplicates(lambda: (given_ids(chunk, layout) for chunk in given.chunks(names)))
+    if problems:
+        raise InvalidEvent(problems)
+    return rows
+
+
+def _batches(given: Table, layout: Layout, made: Made, ledger: Ledger, done: set[int]) -> Iterator[Batch]:
+    """Yield what is to be sent, 50 rows at a time; what is found invalid on the way goes to the ledger."""
+    rows: list[int] = []
+    texts: list[Any] = []
+    for chunk in given.chunks():
+        states = bytes(ledger.states[chunk.first : chunk.first + chunk.length])
+        if set(states) <= done:
+            continue
+        part = written(chunk, layout, made)
+        ledger.write(*_invalid(part.problems, ledger))
+        here = range(chunk.first, chunk.first + chunk.length)
+        if part.problems or set(states) & done:
+            wanted = [text is not None and state not in done for text, state in zip(part.texts, states, strict=True)]
+            rows += compress(here, wanted)
+            texts += compress(part.texts, wanted)
+        else:
+            rows += here
+            texts += part.texts
+        whole = len(rows) - len(rows) % MAX_EVENTS
+        for start in range(0, whole, MAX_EVENTS):
+            yield Batch(rows[start : start + MAX_EVENTS], texts[start : start + MAX_EVENTS])
+        rows, texts = rows[whole:], texts[whole:]
+    if rows:
+        yield Batch(rows, texts)
+
+
+def _invalid(problems: dict[int, list[Problem]], ledger: Ledger) -> Iterator[Line]:
+    known = STATES.index("invalid")
+    for row, found in problems.items():
+        if ledger.states[row] != known:
+            yield Line([[row, row + 1]], "invalid", reason="; ".join(map(str, found)))

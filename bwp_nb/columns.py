@@ -1,0 +1,287 @@
+"""Checks and writes events by the column: the same verdicts as `UserEvent.problems()`, without a `UserEvent` a row.
+
+Each column is asked whether all of it is surely right, which costs little. Only for the rows where it is not, an event
+is made and asked for its problems, so that there is one verdict and one text.
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import compress, filterfalse, repeat
+from json.encoder import encode_basestring
+from typing import Any
+
+from bwp_nb import mutation
+from bwp_nb.errors import BwpError, InvalidEvent, Problem, quoted
+from bwp_nb.event import CLIENT_TYPES, LENGTHS, TEXT_FIELDS, UserEvent
+from bwp_nb.table import Chunk, Table
+
+_OUR_NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()}
+_REQUIRED = ("event_type", "client_type", "client_version")
+_MAY_LACK = ("schema_name", "schema_version")
+_ROW_RULE = "a row that can be read"
+
+# A time that is surely right; those of other days are looked at one by one.
+_SURE_TIME = re.compile(
+    r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}(?:\.[0-9]{1,9})?Z"
+)
+_OPENING = ',"additionalProperties":{"additionalProperties":['
+
+
+@dataclass(frozen=True)
+class Made:
+    """Where the ids and times come from that a table lacks: always the same for one run and row, so none is kept.
+
+    An id has the form of a UUID version 4; its bits are a digest of the run's own id and the row's number.
+    """
+
+    run: str
+    time: str
+
+    def event_id(self, row: int) -> str:
+        """Return the id of a row."""
+        digest = blake2b(f"{self.run} {row}".encode(), digest_size=16).digest()
+        return str(uuid.UUID(bytes=digest, version=4))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns hold the fields of an event, and which its properties.
+
+    `columns` maps names of columns to names of fields where they differ. `properties` are the columns that become
+    additional properties, or map them to the properties' names; without it all that are no field do. `fields` gives
+    all rows one value.
+    """
+
+    columns: Mapping[str, str]
+    properties: Mapping[str, str] | None
+    fields: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        table: Table,
+        columns: Mapping[str, str] | None,
+        properties: Iterable[str] | Mapping[str, str] | None,
+        fields: Mapping[str, str] | None,
+    ) -> "Layout":
+        """Return the layout that a caller asked for, or raise `BwpError` where it does not fit the table."""
+        named = (
+            properties if isinstance(properties, Mapping) or properties is None else {name: name for name in properties}
+        )
+        layout = cls(dict(columns or {}), named, dict(fields or {}))
+        layout._refuse_unknown(table)
+        return layout
+
+    def _refuse_unknown(self, table: Table) -> None:
+        known = ", ".join(TEXT_FIELDS)
+        for name in (*self.columns.values(), *self.fields):
+            if name not in TEXT_FIELDS:
+                raise BwpError(f"An event has no field {quoted(name)}. It has {known}.")
+        if table.names is None:
+            return
+        has = f"The columns of {table.name} are {', '.join(map(quoted, table.names[:30]))}."
+        for name in (*self.columns, *(self.properties or ())):
+            if name not in table.names:
+                raise BwpError(f"There is no column {quoted(name)}. {has}")
+        found = [field for name in table.names if (field := self.field(name))] + list(self.fields)
+        for field in _REQUIRED:
+            if field not in found:
+                raise BwpError(
+                    f"No column holds {field}, which every event needs. {has} Name the one that does, "
+                    f"columns={{'its name': '{field}'}}, or give all rows one value, fields={{'{field}': '…'}}."
+                )
+        for field in found:
+            if found.count(field) > 1:
+                raise BwpError(f"Two columns hold {field}, or one does and fields= as well. {has}")
+
+    def field(self, column: str) -> str | None:
+        """Return the field that a column holds, if it holds one."""
+        if column in self.columns:
+            return self.columns[column]
+        return _OUR_NAMES.get(column, column if column in TEXT_FIELDS else None)
+
+    def columns_of(self, field: str, table: Table) -> list[str] | None:
+        """Return the columns that a field may stand in, None if each row has its own."""
+        return None if table.names is None else [name for name in table.names if self.field(name) == field]
+
+    def fields_of(self, chunk: Chunk, made: Made) -> dict[str, list[Any]]:
+        """Return the column of each field, ids and times that are missing put in."""
+        given = {field: cells for name, cells in chunk.columns.items() if (field := self.field(name))}
+        given |= {field: [value] * chunk.length for field, value in self.fields.items()}
+        fields = {field: given.get(field) or [None] * chunk.length for field in TEXT_FIELDS}
+        if None in fields["event_id"]:
+            ids = enumerate(fields["event_id"], chunk.first)
+            fields["event_id"] = [made.event_id(row) if event_id is None else event_id for row, event_id in ids]
+        if None in fields["event_time"]:
+            fields["event_time"] = [made.time if moment is None else moment for moment in fields["event_time"]]
+        return fields
+
+    def properties_of(self, chunk: Chunk) -> dict[str, list[Any]]:
+        """Return the column of each additional property."""
+        columns = {name: cells for name, cells in chunk.columns.items() if not self.field(name)}
+        if self.properties is not None:
+            columns = {self.properties[name]: cells for name, cells in columns.items() if name in self.properties}
+        return columns | chunk.properties
+
+
+@dataclass(frozen=True)
+class Written:
+    """Some rows, checked and written: the text of each event, None where it is invalid, and the problems of those."""
+
+    first: int
+    texts: list[str | None]
+    problems: dict[int, list[Problem]]
+
+
+def written(chunk: Chunk, layout: Layout, made: Made) -> Written:
+    """Check the rows of a chunk and write those that can be sent as JSON; rows are told by their number."""
+    if chunk.events is not None:
+        return _one_by_one(chunk.first, dict(enumerate(chunk.events)), [None] * chunk.length, {})
+    fields, properties = layout.fields_of(chunk, made), layout.properties_of(chunk)
+    doubtful = set(chunk.broken)
+    for name, cells in fields.items():
+        doubtful |= _doubtful(cells, _SURE.get(name, _is_text), may_lack=name in _MAY_LACK)
+    for name, cells in properties.items():
+        doubtful |= set(range(chunk.length)) if not _is_text(name) else _doubtful(cells, _is_text, may_lack=True)
+    if not doubtful:
+        return Written(chunk.first, list(_texts(fields, properties)), {})
+    return _with_doubtful(chunk, fields, properties, doubtful)
+
+
+def _with_doubtful(
+    chunk: Chunk, fields: dict[str, list[Any]], properties: dict[str, list[Any]], doubtful: set[int]
+) -> Written:
+    sure = [place not in doubtful for place in range(chunk.length)]
+    kept = [{name: list(compress(cells, sure)) for name, cells in columns.items()} for columns in (fields, properties)]
+    rest = iter(_texts(*kept))
+    texts = [next(rest) if is_sure else None for is_sure in sure]
+    events: dict[int, UserEvent | list[Problem]] = {}
+    for place in sorted(doubtful):
+        if place in chunk.broken:
+            events[place] = [Problem("row", None, _ROW_RULE, chunk.broken[place])]
+        else:
+            events[place] = event_or_problems(fields, properties, place)
+    return _one_by_one(chunk.first, events, texts, {})
+
+
+def event_or_problems(
+    fields: dict[str, list[Any]], properties: dict[str, list[Any]], place: int
+) -> UserEvent | list[Problem]:
+    """Return the event in one row, or the problems for which none can be made of it."""
+    values = {name: cells[place] for name, cells in fields.items()}
+    pairs = {name: cells[place] for name, cells in properties.items() if cells[place] is not None}
+    try:
+        return UserEvent(**values, additional_properties=pairs)
+    except InvalidEvent as error:
+        return error.problems
+
+
+def record(chunk: Chunk, layout: Layout, made: Made, place: int) -> dict[str, Any]:
+    """Return one row as the keywords of a `UserEvent`, its values as they are; what is missing is left out."""
+    if chunk.events is not None:
+        event = chunk.events[place]
+        values = {name: getattr(event, name) for name in TEXT_FIELDS}
+        pairs = dict(event.additional_properties)
+    else:
+        values = {name: cells[place] for name, cells in layout.fields_of(chunk, made).items()}
+        pairs = {name: cells[place] for name, cells in layout.properties_of(chunk).items() if cells[place] is not None}
+    given = {name: value for name, value in values.items() if value is not None}
+    return given | ({"additional_properties": pairs} if pairs else {})
+
+
+def given_ids(chunk: Chunk, layout: Layout) -> list[Any]:
+    """Return the ids that the source gives, None where it gives none."""
+    if chunk.events is not None:
+        return [event.event_id for event in chunk.events]
+    cells = (cells for name, cells in chunk.columns.items() if layout.field(name) == "event_id")
+    return next(cells, [layout.fields.get("event_id")] * chunk.length)
+
+
+def _one_by_one(
+    first: int,
+    events: Mapping[int, UserEvent | list[Problem]],
+    texts: list[str | None],
+    problems: dict[int, list[Problem]],
+) -> Written:
+    for place, event in events.items():
+        found = event.problems() if isinstance(event, UserEvent) else event
+        if found:
+            problems[first + place] = found
+        elif isinstance(event, UserEvent):
+            texts[place] = mutation.written(event)
+    return Written(first, texts, problems)
+
+
+def _doubtful(cells: Sequence[Any], is_sure: Callable[[Any], Any], *, may_lack: bool) -> set[int]:
+    """Return the places of values that are not surely right."""
+    try:
+        distinct = set(cells)
+    except TypeError:  # a list or a dict in a cell
+        return set(range(len(cells)))
+    if may_lack:
+        distinct.discard(None)
+    if set(map(type, distinct)) <= {str}:
+        wrong = set(filterfalse(is_sure, distinct))
+    else:
+        wrong = {value for value in distinct if type(value) is not str or not is_sure(value)}
+    return {place for place, value in enumerate(cells) if value in wrong} if wrong else set()
+
+
+def _is_text(value: str) -> bool:
+    """Tell whether UTF-8 can write a text, which is all that is asked of most."""
+    try:
+        return value.isascii() or bool(value.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_as_long(api_name: str) -> Callable[[str], bool]:
+    shortest, longest = LENGTHS[api_name]
+    return lambda value: value.isascii() and shortest <= len(value) <= longest
+
+
+#: What makes a field's value surely right; what fails it may be right all the same.
+_SURE: dict[str, Callable[[str], Any]] = {
+    "event_type": _is_as_long("eventType"),
+    "event_time": _SURE_TIME.fullmatch,
+    "client_type": CLIENT_TYPES.__contains__,
+    "schema_name": _is_as_long("schemaName"),
+}
+
+
+def _texts(fields: dict[str, list[Any]], properties: dict[str, list[Any]]) -> Iterable[str]:
+    """Return each row's event as JSON, put together from its columns' parts."""
+    opening = "{"
+    parts: list[Iterable[str]] = []
+    for name, cells in fields.items():
+        parts.append(_parts(cells, f'{opening}"{TEXT_FIELDS[name]}":', ""))
+        opening = ","
+    if not properties:
+        return map("".join, zip(*parts, repeat("}"), strict=False))
+    first, *others = ((f'{{"property":{encode_basestring(name)},"value":', cells) for name, cells in properties.items())
+    some_lack_it = None in first[1]
+    if some_lack_it:
+        parts += [repeat(_OPENING), _parts(first[1], f",{first[0]}", "}")]
+    else:
+        parts.append(_parts(first[1], f"{_OPENING}{first[0]}", "}"))
+    parts += [_parts(cells, f",{before}", "}") for before, cells in others]
+    texts = map("".join, zip(*parts, repeat("]}}"), strict=False))
+    return map(_tidied, texts) if some_lack_it else texts
+
+
+def _tidied(text: str) -> str:
+    """Return an event's text without the comma before its first property, or without an empty list of them.
+
+    No value can hold either pattern: a quotation mark within a text is written with a backslash.
+    """
+    return text.replace('[,{"property"', '[{"property"', 1).replace(f"{_OPENING}]}}", "", 1)
+
+
+def _parts(cells: Sequence[Any], before: str, after: str) -> Iterable[str]:
+    """Return each value as JSON with its surroundings, nothing for a missing one; equal values are written once."""
+    distinct = set(cells)
+    known = {value: "" if value is None else f"{before}{encode_basestring(value)}{after}" for value in distinct}
+    return map(known.__getitem__, cells)

@@ -1,0 +1,296 @@
+"""Sends batches with several workers over one client, until each row has an outcome or the run must stop."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bwp_nb.answer import Receipt
+from bwp_nb.classifications import ACCESS_DENIED, THROTTLING
+from bwp_nb.client import Client
+from bwp_nb.errors import BwpError, MutationRejected, RequestFailed, readable
+from bwp_nb.ledger import STATES, Ledger, Line, stretches
+from bwp_nb.mutation import MAX_EVENTS, body
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+#: So many batches in a row that got no answer, and the run stops.
+PATIENCE = 5
+
+#: So many requests after a pause, and one more worker takes part again.
+RECOVERY = 50
+
+_TOGETHER = "refused together with other rows, and the run ended before it was sent without them"
+_INTERRUPTED = "it was interrupted"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows by their number, and their events as JSON."""
+
+    rows: list[int]
+    texts: list[str]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __add__(self, other: "Batch") -> "Batch":
+        return Batch(self.rows + other.rows, self.texts + other.texts)
+
+    def take(self, places: Iterable[int]) -> "Batch":
+        """Return the part of it that stands at some places."""
+        chosen = list(places)
+        return Batch([self.rows[place] for place in chosen], [self.texts[place] for place in chosen])
+
+    def halves(self) -> "tuple[Batch, Batch]":
+        """Return its first half and its second."""
+        middle = len(self) // 2
+        return self.take(range(middle)), self.take(range(middle, len(self)))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one request: its number, its events, and the receipt or the error."""
+
+    number: int
+    events: int
+    found: Receipt | BwpError
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the API holds something against the events, not against the caller."""
+        return isinstance(self.found, MutationRejected) and self.found.state == "rejected" and not self.is_denied
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the caller has no access, so that all other events fare alike."""
+        refused = isinstance(self.found, MutationRejected)
+        return self.found_status in (401, 403) or (refused and ACCESS_DENIED in _kinds(self.found))
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether fewer events may fare better."""
+        return self.found_status == 413
+
+    @property
+    def found_status(self) -> int | None:
+        """The HTTP status of an error."""
+        return self.found.status_code if isinstance(self.found, RequestFailed) else None
+
+    @property
+    def state(self) -> str:
+        """The state that the rows are in now; of what is sent again in parts, nothing was accepted."""
+        if self.is_refusal or self.is_too_large:
+            return "rejected" if self.events == 1 else "failed"
+        return "failed" if self.is_denied else self.found.state
+
+    @property
+    def reason(self) -> str:
+        """Why they are."""
+        if isinstance(self.found, Receipt):
+            return "; ".join(map(readable, self.found.warnings))
+        if self.events > 1 and (self.is_refusal or self.is_too_large):
+            return _TOGETHER
+        return self.what
+
+    @property
+    def what(self) -> str:
+        """What came back instead of a receipt."""
+        return str(self.found.rows()[0]["what"]) if isinstance(self.found, BwpError) else ""
+
+
+class Sender:
+    """Workers that each take the next batch when they are free; `stopped` says why they ended early, if they did."""
+
+    def __init__(self, client: Client, ledger: Ledger, workers: int, progress: bool) -> None:
+        self.stopped = ""
+        self._client = client
+        self._ledger = ledger
+        self._workers = workers
+        self._progress = progress
+        self._taking = threading.Lock()
+        self._turn = threading.Condition()
+        self._busy = 0
+        self._allowed = workers
+        self._resume_at = client.clock.monotonic()
+        self._most = MAX_EVENTS
+        self._lost_in_a_row = 0
+        self._well = 0
+        self._show_at = 0.0
+        self._error: Exception | None = None
+
+    def send(self, batches: Iterator[Batch]) -> None:
+        """Send all, or raise what kept it from going on; in any case only when nothing is under way any more."""
+        threads = [threading.Thread(target=self._work, args=(batches,), daemon=True) for _ in range(self._workers)]
+        with self._bar() as self._shown:
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                try:
+                    for thread in threads:
+                        thread.join()
+                except KeyboardInterrupt:
+                    self._stop(_INTERRUPTED)
+            self._show_at = 0.0
+            self._show()
+        if isinstance(self._error, OSError):
+            said = f"Stopped, because {self._ledger.name} cannot be written: {readable(str(self._error), 160)}."
+            raise BwpError(f"{said} {self._how_to_go_on()}") from self._error
+        if self._error is not None:
+            raise self._error
+        if self.stopped == _INTERRUPTED:
+            raise KeyboardInterrupt(f"Stopped. {self._how_to_go_on()}")
+
+    def _how_to_go_on(self) -> str:
+        states = self._ledger.states
+        sent = f"{states.count(STATES.index('sent'))} of {len(states)} rows are sent"
+        if self._ledger.path is None:
+            return f"{sent}. No ledger was named that could tell which: name one, ledger='…', and a run can be resumed."
+        return f"{sent}; {self._ledger.name} knows which. Make the same call again to send the others."
+
+    def _stop(self, reason: str, error: Exception | None = None) -> None:
+        with self._turn:
+            self.stopped = self.stopped or reason
+            self._error = self._error or error
+
+    def _work(self, batches: Iterator[Batch]) -> None:
+        try:
+            while (batch := self._next(batches)) is not None:
+                self._settle(batch)
+        except Exception as error:
+            self._stop("a worker failed", error)
+
+    def _next(self, batches: Iterator[Batch]) -> Batch | None:
+        """Return what is to be sent next; whoever asks for the first of a chunk reads and checks all of the chunk."""
+        with self._taking:
+            return None if self.stopped else next(batches, None)
+
+    def _settle(self, batch: Batch) -> None:
+        """Send a batch, and parts of it again, until each row has an outcome."""
+        parts = [batch]
+        while parts and not self.stopped:
+            part = parts.pop()
+            if len(part) > self._most:
+                parts += reversed(part.halves())
+                continue
+            outcome = self._sent(part)
+            if outcome is None or len(part) == 1:
+                continue
+            if outcome.is_too_large:
+                self._most = min(self._most, len(part) // 2)
+                parts += [part]
+            elif outcome.is_refusal:
+                blamed = _blamed(outcome)
+                rest = part.take(place for place in range(len(part)) if place not in blamed)
+                self._reject(part.take(sorted(blamed)), outcome)
+                parts += self._searched(part) if not blamed else [rest] if len(rest) else []
+
+    def _searched(self, batch: Batch) -> list[Batch]:
+        """Look for the event for which a batch is refused by sending halves; return it, and what is not sent yet.
+
+        What stood beside a refused half waits for the end, so that it takes one request and not one each time.
+        """
+        suspect, others = batch, Batch([], [])
+        while len(suspect) > 1:
+            half, other = suspect.halves()
+            outcome = self._sent(half)
+            if outcome is not None and outcome.is_refusal:
+                suspect, others = half, others + other
+            elif outcome is not None and outcome.state == "sent":
+                suspect = other
+            else:
+                suspect, others = Batch([], []), others + other
+        return [part for part in (others, suspect) if len(part)]
+
+    def _reject(self, part: Batch, outcome: Outcome) -> None:
+        if len(part):
+            self._ledger.write(Line(stretches(part.rows), "rejected", outcome.number, reason=outcome.what))
+
+    def _sent(self, part: Batch) -> Outcome | None:
+        """Send some rows in one request and write down what became of them; None if the run has stopped before."""
+        with self._a_turn() as may_send:
+            if not may_send:
+                return None
+            number, rows = self._ledger.next_batch(), stretches(part.rows)
+            self._ledger.write(Line(rows, "trying", number))
+            outcome = Outcome(number, len(part), self._delivered(part))
+            self._ledger.write(Line(rows, outcome.state, number, outcome.found.attempts, outcome.reason))
+        self._judge(outcome)
+        self._show()
+        return outcome
+
+    def _delivered(self, part: Batch) -> Receipt | BwpError:
+        try:
+            return self._client.deliver(
+                body(part.texts), len(part), operation="send_table", before_wait=self._slow_down
+            )
+        except BwpError as error:
+            return error
+
+    def _judge(self, outcome: Outcome) -> None:
+        """Stop the run where going on would only fail more rows; let workers come back while all is well."""
+        if outcome.is_denied:
+            self._stop(f"the API denies access. {outcome.what}")
+        is_answered = outcome.state == "sent" or outcome.is_refusal or outcome.is_too_large
+        with self._turn:
+            self._lost_in_a_row = 0 if is_answered else self._lost_in_a_row + 1
+            self._well += 1
+            if self._well % RECOVERY == 0:
+                self._allowed = min(self._workers, self._allowed + 1)
+        if self._lost_in_a_row >= PATIENCE:
+            self._stop(f"{PATIENCE} requests in a row came to nothing, the last one so: {outcome.what}")
+
+    def _slow_down(self, error: BwpError, seconds: float) -> None:
+        """Let all workers wait while one is told to, and go on with half of them."""
+        if error.status_code != 429 and THROTTLING not in _kinds(error):
+            return
+        with self._turn:
+            now = self._client.clock.monotonic()
+            if now >= self._resume_at:
+                self._allowed, self._well = max(1, self._allowed // 2), 0
+            self._resume_at = max(self._resume_at, now + seconds)
+
+    @contextmanager
+    def _a_turn(self) -> Iterator[bool]:
+        """Wait until a worker may send, and tell whether there is still anything to send."""
+        with self._turn:
+            self._turn.wait_for(lambda: self._busy < self._allowed)
+            self._busy += 1
+        clock = self._client.clock
+        while not self.stopped and (left := self._resume_at - clock.monotonic()) > 0:
+            clock.sleep(min(left, 1.0))  # so that a stop is noticed
+        try:
+            yield not self.stopped
+        finally:
+            with self._turn:
+                self._busy -= 1
+                self._turn.notify()
+
+    def _bar(self) -> "tqdm[Any]":
+        from tqdm.auto import tqdm
+
+        done = len(self._ledger.states) - self._ledger.states.count(0)
+        return tqdm(total=len(self._ledger.states), initial=done, unit=" rows", disable=not self._progress)
+
+    def _show(self) -> None:
+        """Bring the progress bar up to date, a few times a second."""
+        if not self._progress or time.monotonic() < self._show_at:
+            return
+        self._show_at = time.monotonic() + 0.2
+        count = {state: self._ledger.states.count(code) for code, state in enumerate(STATES)}
+        with self._turn:
+            refused = count["rejected"] + count["invalid"]
+            self._shown.set_postfix(sent=count["sent"], refused=refused, unknown=count["unknown"], refresh=False)
+            self._shown.n = len(self._ledger.states) - count["untried"] - count["trying"]
+            self._shown.refresh()
+
+
+def _blamed(outcome: Outcome) -> set[int]:
+    return {blame.index for blame in outcome.found.blame} if isinstance(outcome.found, MutationRejected) else set()
+
+
+def _kinds(error: Receipt | BwpError) -> list[str]:
+    return [kind.name for kind in error.classifications] if isinstance(error, MutationRejected) else []

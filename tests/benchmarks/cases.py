@@ -1,0 +1,197 @@
+"""What is measured, and against which target."""
+
+import gc
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from os import cpu_count
+from pathlib import Path
+
+import httpx
+import pandas as pd
+
+import bwp_nb as bwp
+from bwp_nb import traffic
+from bwp_nb.auth import Credentials, Secret, TokenAuth
+from bwp_nb.transport import DeadlineTransport
+
+ROOT = Path(__file__).parent.parent.parent
+ROUNDS = 5
+MIB = 2**20
+
+_MEMORY = """
+import re, sys
+import bwp_nb as bwp, numpy, pandas, tqdm.auto, tenacity
+from tests.benchmarks.cases import client_of
+def now(name):
+    return int(re.search(name + r":\\s+(\\d+)", open("/proc/self/status").read())[1])
+client = client_of(sys.argv[1])
+client.send(client.new_event("click"))
+before = now("VmRSS")
+bwp.send_table(client, sys.argv[2], progress=False)
+print(before, now("VmHWM"))
+"""
+
+
+def client_of(address: str) -> bwp.Client:
+    """Return a client as `connect` makes it for a server, of the sink."""
+    transport = DeadlineTransport()
+    credentials = Credentials("benchmark", Secret("benchmark"), "benchmark")
+    auth = TokenAuth(credentials, f"{address}/token", transport, time.monotonic)
+    return bwp.Client(transport, f"{address}/graphql", auth=auth)
+
+
+@contextmanager
+def sink(delay: float = 0.0) -> Iterator[str]:
+    """Run a sink, and give its address."""
+    command = [sys.executable, "-m", "tests.benchmarks.sink", str(delay)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.terminate()
+
+
+def measure(rows: int, *, quick: bool = False) -> Iterator[str]:
+    """Yield the lines of a Markdown table: what, how much, the target, and whether it is met."""
+    yield f"{platform.system()}, {cpu_count()} cores, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}"
+    yield f"{rows} events a case\n"
+    yield "| what | measured | target | met |\n| --- | --- | --- | --- |"
+    with tempfile.TemporaryDirectory() as folder:
+        day = traffic.shop_day(rows, wrong=0)
+        path = Path(folder) / "day.csv"
+        day.to_csv(path, index=False)
+        yield from _processor_time(day, path)
+        yield from _throughput(day, [0, 0.02] if quick else [0, 0.02, 0.1])
+        yield from _memory(day, Path(folder), [rows] if quick else [100_000, 1_000_000])
+    yield from _imports()
+    yield from _sandbox(rows)
+    if not quick:
+        yield from _notebooks()
+
+
+def _line(what: str, measured: float, unit: str, target: float | None = None, *, at_least: bool = False) -> str:
+    if target is None:
+        return f"| {what} | {measured:.2f}{unit} | | |"
+    met = measured >= target if at_least else measured <= target
+    return f"| {what} | {measured:.2f}{unit} | {'≥' if at_least else '≤'} {target:g}{unit} | {'yes' if met else 'no'} |"
+
+
+def _processor_time(day: pd.DataFrame, path: Path) -> Iterator[str]:
+    events = [traffic.user_event(row) for row in day.to_dict("records")]
+    batches = [events[start : start + 50] for start in range(0, len(events), 50)]
+    with (
+        sink() as address,
+        httpx.Client(headers={"Content-Type": "application/json"}) as floor,
+        client_of(address) as ours,
+    ):
+        for batch in batches:
+            ours.send(batch)
+        bodies = [exchange.sent for exchange in ours.history]
+        cases: dict[str, Callable[[], object]] = {
+            "floor": lambda: [floor.post(f"{address}/graphql", content=body) for body in bodies],
+            "Client.send of 50 events": lambda: [ours.send(batch) for batch in batches[: len(bodies)]],
+            "send_table of a DataFrame": lambda: bwp.send_table(ours, day, workers=1, progress=False),
+            "send_table of a CSV file": lambda: bwp.send_table(ours, path, workers=1, progress=False),
+            "send_table of a CSV file with a ledger": lambda: _with_ledger(ours, path),
+        }
+        shares = {name: 50 * (len(bodies) if "send_table" not in name else len(batches)) for name in cases}
+        costs: dict[str, list[float]] = {name: [] for name in cases}
+        gc.collect()
+        gc.freeze()  # what the cases are given is not theirs to walk through
+        for _ in range(ROUNDS):
+            for name, case in cases.items():
+                began = time.process_time()
+                case()
+                costs[name].append((time.process_time() - began) / shares[name])
+    floors = costs.pop("floor")
+    yield _line("floor: httpx.Client.post of 50 ready events, µs an event", statistics.median(floors) * 1e6, "")
+    for name, target in zip(costs, (2.6, 1.9, 2.7, None), strict=True):
+        ratio = statistics.median(cost / floor for cost, floor in zip(costs[name], floors, strict=True))
+        yield _line(f"{name}, processor time to the floor's", ratio, "×", target)
+
+
+def _with_ledger(client: bwp.Client, path: Path) -> None:
+    ledger = path.with_suffix(".ledger")
+    bwp.send_table(client, path, workers=1, progress=False, ledger=ledger)
+    ledger.unlink()
+
+
+def _throughput(day: pd.DataFrame, delays: list[float]) -> Iterator[str]:
+    with ExitStack() as stack:
+        clients = {delay: client_of(stack.enter_context(sink(delay))) for delay in delays}
+        for client in clients.values():
+            stack.enter_context(client)
+            bwp.send_table(client, day[:800], workers=16, progress=False)
+        times: dict[tuple[float, int], list[float]] = {(delay, workers): [] for delay in delays for workers in (1, 16)}
+        for _ in range(ROUNDS):
+            for (delay, workers), found in times.items():
+                part = day if workers == 16 or not delay else day[: 50 * 20]
+                began = time.perf_counter()
+                bwp.send_table(clients[delay], part, workers=workers, progress=False)
+                found.append((time.perf_counter() - began) / len(part))
+    for (delay, workers), found in times.items():
+        rate = 1 / statistics.median(found)
+        what = f"{workers} worker{'s' if workers > 1 else ''}, server's delay {delay * 1000:g} ms"
+        yield _line(f"{what}, events a second", rate, "")
+        if delay:
+            share = 100 * rate * delay / workers / 50
+            target = 80.0 if workers == 16 else None
+            yield _line(f"{what}, share of what the delay allows", share, " %", target, at_least=True)
+
+
+def _memory(day: pd.DataFrame, folder: Path, sizes: list[int]) -> Iterator[str]:
+    peaks = []
+    with sink() as address:
+        for size in sizes:
+            path = folder / f"{size}.csv"
+            _write(path, day, size)
+            command = [sys.executable, "-c", _MEMORY, address, str(path)]
+            said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+            before, peak = (1024 * int(number) for number in said.split())
+            peaks.append(peak)
+            yield _line(f"CSV of {size} rows, peak memory above imports", (peak - before) / MIB, " MiB", 80)
+    if len(peaks) > 1:
+        yield _line("peak memory for the longer file to that for the shorter", peaks[-1] / peaks[0], "×", 1.1)
+
+
+def _write(path: Path, day: pd.DataFrame, size: int) -> None:
+    """Write a long file, a day after another, every row with an id of its own."""
+    for start in range(0, size, len(day)):
+        part = day[: size - start].copy()
+        part["event_id"] = [f"{start + place:08x}-0000-4000-8000-000000000000" for place in range(len(part))]
+        part.to_csv(path, mode="a", header=not start, index=False)
+
+
+def _imports() -> Iterator[str]:
+    costs: dict[str, list[float]] = {"bwp_nb": [], "httpx": []}
+    for _ in range(ROUNDS):
+        for name, found in costs.items():
+            code = f"import time; began = time.process_time(); import {name}; print(time.process_time() - began)"
+            said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+            found.append(float(said.stdout))
+    ours, theirs = (statistics.median(found) for found in costs.values())
+    yield _line("import bwp_nb, to import httpx", ours / theirs, "×", 1.4)
+
+
+def _sandbox(rows: int) -> Iterator[str]:
+    events = [traffic.user_event(row) for row in traffic.shop_day(min(rows, 2_000), wrong=0).to_dict("records")]
+    client, began = bwp.connect(bwp.Sandbox()), time.process_time()
+    for start in range(0, len(events), 50):
+        client.send(events[start : start + 50])
+    yield _line("the sandbox in this process, events a second", len(events) / (time.process_time() - began), "")
+
+
+def _notebooks() -> Iterator[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "notebooks"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    seconds = float(re.findall(r" in ([\d.]+)s", said)[-1])
+    yield _line("notebook suite, seconds a notebook", seconds / len(list((ROOT / "notebooks").glob("*.ipynb"))), "", 2)

@@ -1,0 +1,206 @@
+"""The ledger: what it keeps through kills, full disks and strangers."""
+
+import itertools
+import json
+import multiprocessing
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bwp_nb as bwp
+from bwp_nb import traffic
+from bwp_nb.ledger import STATES, Ledger, Line, Run, stretches
+from tests.strategies import PROPERTY
+
+RUN = Run(source="s", layout="l", target="sandbox", rows=100, run="r", time="2024-11-22T09:00:00Z")
+
+
+def _send(path: Path, source: Any, client: bwp.Client | None = None, **options: Any) -> bwp.Report:
+    return bwp.send_table(client or bwp.connect(), source, ledger=path, workers=1, progress=False, **options)
+
+
+@given(st.sets(st.integers(0, 300)))
+@PROPERTY
+def test_stretches_are_the_rows(rows: set[int]) -> None:
+    """And as few as can be."""
+    found = stretches(sorted(rows))
+    assert sorted(rows) == [row for first, end in found for row in range(first, end)]
+    assert all(before[1] < after[0] for before, after in itertools.pairwise(found))
+
+
+def test_what_is_written_is_known_to_the_next_who_opens(tmp_path: Path) -> None:
+    """The last word on each row counts."""
+    first = Ledger(tmp_path / "a")
+    first.begin(RUN)
+    first.write(Line([[0, 50]], "trying", 1), Line([[60, 61]], "invalid", reason="why"))
+    first.write(Line([[0, 10], [20, 50]], "sent", 1, 2))
+    first.close()
+    second = Ledger(tmp_path / "a")
+    second.close()
+    expected = ["sent"] * 10 + ["trying"] * 10 + ["sent"] * 30 + ["untried"] * 10 + ["invalid"] + ["untried"] * 39
+    assert (RUN, 1, expected) == (second.run, second.batches, [STATES[code] for code in second.states])
+    assert Line([[60, 61]], "invalid", reason="why") in second.lines()
+
+
+@pytest.mark.parametrize("kept", range(1, 40, 3))
+def test_a_torn_last_line_is_as_if_it_had_not_been_written(kept: int, tmp_path: Path) -> None:
+    """Wherever it was torn; the next line begins on a line of its own."""
+    path = tmp_path / "a"
+    ledger = Ledger(path)
+    ledger.begin(RUN)
+    whole = path.read_bytes()
+    ledger.write(Line([[0, 50]], "trying", 1))
+    ledger.close()
+    path.write_bytes((whole + path.read_bytes()[len(whole) :])[: len(whole) + kept])
+    again = Ledger(path)
+    assert [] == list(again.lines())
+    again.write(Line([[1, 2]], "trying", 1))
+    again.close()
+    assert [Line([[1, 2]], "trying", 1)] == list(again.lines())
+
+
+@pytest.mark.parametrize("kept", [0, 1, 10, 60])
+def test_a_torn_first_line_is_a_ledger_that_has_not_begun(kept: int, tmp_path: Path) -> None:
+    """Nothing can have been sent yet."""
+    ledger = Ledger(tmp_path / "a")
+    ledger.begin(RUN)
+    ledger.close()
+    (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes()[:kept])
+    again = Ledger(tmp_path / "a")
+    again.close()
+    assert again.run is None
+
+
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", "no ledger", '{"bwp_ledger":2}\n', '{"bwp_ledger":1}\n'])
+def test_a_file_that_is_no_ledger_is_left_alone(content: str, tmp_path: Path) -> None:
+    """Somebody's data, perhaps."""
+    (tmp_path / "a").write_text(content)
+    with pytest.raises(bwp.BwpError, match="Name another file"):
+        Ledger(tmp_path / "a")
+    assert content == (tmp_path / "a").read_text()
+
+
+def test_a_line_that_cannot_be_read_is_told_by_its_number(tmp_path: Path) -> None:
+    """Guessing would send twice, or not at all."""
+    ledger = Ledger(tmp_path / "a")
+    ledger.begin(RUN)
+    ledger.close()
+    with (tmp_path / "a").open("a") as file:
+        file.write("\x00\x00\nrubbish\n")
+    with pytest.raises(bwp.BwpError, match=r"Line 2 of the ledger a cannot be read: '.+x00"):
+        Ledger(tmp_path / "a")
+
+
+def test_another_source_is_refused(tmp_path: Path) -> None:
+    """So is the same one, laid out in another way, and the ledger stays as it is."""
+    day = traffic.shop_day(60, wrong=0)
+    _send(tmp_path / "a", day)
+    before = (tmp_path / "a").read_bytes()
+    client = bwp.connect()
+    with pytest.raises(bwp.BwpError, match="another source: what the DataFrame holds is not what was sent"):
+        _send(tmp_path / "a", day[:50], client)
+    with pytest.raises(bwp.BwpError, match="other columns, properties or fields"):
+        _send(tmp_path / "a", day, client, properties=["product_sku"])
+    assert (before, []) == ((tmp_path / "a").read_bytes(), client.sandbox.requests)  # type: ignore[union-attr]
+
+
+def test_another_target_is_refused(tmp_path: Path) -> None:
+    """A rehearsal in the sandbox is not taken for the send itself."""
+    day = traffic.shop_day(60, wrong=0)
+    _send(tmp_path / "a", day)
+    live = bwp.Client(bwp.Sandbox(), "https://api.invalid/graphql")
+    with pytest.raises(bwp.BwpError, match=r"sent to sandbox, and this client sends to https://api\.invalid/graphql"):
+        _send(tmp_path / "a", day, live)
+
+
+def _run_for_long(path: str, begun: Any, end: Any) -> None:
+    ledger = Ledger(path)
+    begun.set()
+    end.wait(60)
+    ledger.close()
+
+
+def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path) -> None:
+    """In another process as in this one; not once the first has ended, however it did."""
+    context = multiprocessing.get_context("spawn")
+    begun, end = context.Event(), context.Event()
+    process = context.Process(target=_run_for_long, args=(str(tmp_path / "a"), begun, end))
+    process.start()
+    assert begun.wait(60)
+    with pytest.raises(bwp.BwpError, match="Another run is writing the ledger a"):
+        _send(tmp_path / "a", traffic.shop_day(60, wrong=0))
+    process.kill()
+    process.join()
+    held = Ledger(tmp_path / "a")
+    with pytest.raises(bwp.BwpError, match="in this process or another"):
+        _send(tmp_path / "a", traffic.shop_day(60, wrong=0))
+    held.close()
+    assert 60 == _send(tmp_path / "a", traffic.shop_day(60, wrong=0)).counts["sent"]
+
+
+@contextmanager
+def _full_disk(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+@pytest.mark.parametrize("size", range(150, 900, 75))
+def test_a_full_disk_stops_the_run_and_loses_nothing(size: int, tmp_path: Path) -> None:
+    """Nothing is sent that could not be written down before; with room again, the same call sends the rest."""
+    day, path, client = traffic.shop_day(1_000, wrong=0), tmp_path / "a", bwp.connect()
+    with _full_disk(size), pytest.raises(bwp.BwpError, match=r"the ledger a cannot be written: .+File too large"):
+        _send(path, day, client)
+    assert not path.read_bytes() or path.read_bytes().endswith(b"\n")
+    report = _send(path, day, client)
+    assert 1_000 == report.counts["sent"]
+    arrived = [event["eventId"] for event in client.sandbox.accepted]  # type: ignore[union-attr]
+    assert set(day["event_id"]) == set(arrived)
+    assert len(arrived) <= 1_050
+
+
+def test_without_a_path_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The temporary file goes with the report."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    report = bwp.send_table(bwp.connect(), traffic.shop_day(60, wrong=0), progress=False)
+    assert 60 == len(report.frame())
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_made_ids_are_the_same_after_a_resume(tmp_path: Path) -> None:
+    """Never new ones: the ledger keeps what they are made from."""
+    day = traffic.shop_day(120, wrong=0).drop(columns=["event_id", "event_time"])
+    sandbox = bwp.Sandbox()
+    sandbox.fail_next("timeout_after", times=12)
+    first = _send(tmp_path / "a", day, bwp.connect(sandbox))
+    assert {"sent": 0, "rejected": 0, "invalid": 0, "failed": 0, "unknown": 120} == first.counts
+    second = _send(tmp_path / "a", day, bwp.connect(sandbox))
+    assert 120 == second.counts["sent"]
+    assert 120 == len({(event["eventId"], event["eventTime"]) for event in sandbox.accepted})
+    pd.testing.assert_series_equal(first.frame()["event_id"], second.frame()["event_id"])
+
+
+def test_a_ledger_is_jsonl_of_one_line_a_batch_before_and_after(tmp_path: Path) -> None:
+    """So that anybody can read it."""
+    _send(tmp_path / "a", traffic.shop_day(100, wrong=0))
+    _, *lines = map(json.loads, (tmp_path / "a").read_text().splitlines())
+    assert [
+        {"rows": [[0, 50]], "state": "trying", "batch": 1},
+        {"rows": [[0, 50]], "state": "sent", "batch": 1, "attempts": 1},
+        {"rows": [[50, 100]], "state": "trying", "batch": 2},
+        {"rows": [[50, 100]], "state": "sent", "batch": 2, "attempts": 1},
+    ] == lines

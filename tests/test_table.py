@@ -1,0 +1,202 @@
+"""Tables: what each kind of source holds, a piece at a time, and what is said of one that cannot be read."""
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import bwp_nb as bwp
+from bwp_nb.table import CHUNK, cells, table
+from tests.strategies import event
+
+
+def _columns(source: Any) -> dict[str, list[Any]]:
+    """Return all columns of a source, its pieces joined."""
+    found: dict[str, list[Any]] = {}
+    for chunk in table(source).chunks():
+        for name, values in (chunk.columns | chunk.properties).items():
+            found.setdefault(name, []).extend(values)
+    return found
+
+
+def _written(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_csv_text_stays_text(tmp_path: Path) -> None:
+    """Nothing is taken for a number, a date or a missing value but an empty cell."""
+    path = _written(tmp_path / "a.csv", 'a,b\n00123,NA\nnull,nan\n1e3,"x,\ny"\nTrue,\n')
+    assert {"a": ["00123", "null", "1e3", "True"], "b": ["NA", "nan", "x,\ny", None]} == _columns(path)
+
+
+def test_a_byte_order_mark_and_blank_lines_are_passed_over(tmp_path: Path) -> None:
+    """As spreadsheets write them; pandas counts rows alike."""
+    path = _written(tmp_path / "a.csv", "a,b\r\n1,2\r\n\r\n3,4\r\n", "utf-8-sig")
+    assert {"a": ["1", "3"], "b": ["2", "4"]} == _columns(path)
+    assert 2 == len(pd.read_csv(path))
+
+
+def test_a_row_of_another_width_is_broken_and_the_others_are_not(tmp_path: Path) -> None:
+    """It is told by its number."""
+    (chunk,) = table(_written(tmp_path / "a.csv", "a,b\n1,2\n3\n4,5,6\n7,8\n")).chunks()
+    expected = {1: "this row has 1 cells, and the header 2", 2: "this row has 3 cells, and the header 2"}
+    assert expected == chunk.broken
+    assert ["1", "3", "4", "7"] == chunk.columns["a"]
+
+
+def test_jsonl_rows_may_each_have_other_names(tmp_path: Path) -> None:
+    """What a row does not have is missing; what is null as well; an empty text is a text."""
+    path = _written(tmp_path / "a.jsonl", '{"a": "1", "b": ""}\n\n{"c": null, "a": "2"}\n')
+    assert {"a": ["1", "2"], "b": ["", None], "c": [None, None]} == _columns(path)
+
+
+def test_a_line_that_is_no_object_is_a_broken_row(tmp_path: Path) -> None:
+    """The rest of the file is read."""
+    (chunk,) = table(_written(tmp_path / "a.jsonl", '{"a": "1"}\n{"a":\n[1]\n{"a": "4"}\n')).chunks()
+    assert {1: "'{\"a\":' is no JSON object", 2: "'[1]' is no JSON object"} == chunk.broken
+    assert ["1", None, None, "4"] == chunk.columns["a"]
+
+
+@pytest.mark.parametrize("name", ["additional_properties", "additionalProperties"])
+def test_properties_may_stand_in_a_column_of_mappings(name: str, tmp_path: Path) -> None:
+    """As a form exports them; what is none is a broken row."""
+    lines = [{"a": "1", name: {"x": "y"}}, {"a": "2", name: {"z": None, "x": "w"}}, {"a": "3", name: ["x"]}, {"a": "4"}]
+    for source in (
+        _written(tmp_path / "a.jsonl", "".join(json.dumps(line) + "\n" for line in lines)),
+        pd.DataFrame(lines),
+    ):
+        (chunk,) = table(source).chunks()
+        assert {"a": ["1", "2", "3", "4"]} == chunk.columns
+        assert {"x": ["y", "w", None, None], "z": [None] * 4} == chunk.properties
+        assert {2: f"{name}: ['x'] is no mapping of names to texts"} == chunk.broken
+
+
+def test_a_frame_gives_missing_values_as_none() -> None:
+    """Whatever pandas calls them."""
+    frame = pd.DataFrame({"a": ["x", None], "b": [math.nan, "y"], "c": pd.array([pd.NA, "z"], dtype="string")})
+    assert {"a": ["x", None], "b": [None, "y"], "c": [None, "z"]} == _columns(frame)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_aware_times_go_out_as_an_event_writes_them(unit: str, zone: str) -> None:
+    """By the column as one by one, before 1970 as well, cut to milliseconds."""
+    texts = ["2023-12-03T10:15:30.123456Z", "1969-12-31T23:59:59.999999Z", "1900-01-01T00:00:00.0004Z", "NaT"]
+    moments = pd.to_datetime(pd.Series(texts), utc=True, format="ISO8601").dt.tz_convert(zone).dt.as_unit(unit)
+    expected = [event(event_time=moment).event_time for moment in moments[:3]]
+    assert [*expected, None] == cells(moments)
+
+
+def test_naive_times_are_left_for_the_checks_to_refuse() -> None:
+    """They name no instant."""
+    (moment,) = cells(pd.Series(pd.to_datetime(["2023-12-03T10:15:30"])))
+    assert isinstance(moment, datetime)
+    assert moment.tzinfo is None
+
+
+def test_parquet_holds_what_the_frame_held(tmp_path: Path) -> None:
+    """Texts, times and what is missing."""
+    frame = pd.DataFrame({"a": ["x", None], "t": [datetime(2024, 1, 1, tzinfo=UTC), pd.NaT], "n": [1, 2]})
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert {"a": ["x", None], "t": ["2024-01-01T00:00:00Z", None], "n": [1, 2]} == _columns(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "frame", "events"])
+def test_a_long_table_is_read_in_pieces_that_follow_each_other(suffix: str, tmp_path: Path) -> None:
+    """Every row once, in order, whatever the source."""
+    count = 2 * CHUNK + 1
+    frame = pd.DataFrame({"a": [str(row) for row in range(count)]})
+    path = tmp_path / f"a.{suffix}"
+    writers: dict[str, Callable[[], Any]] = {
+        "csv": lambda: frame.to_csv(path, index=False),
+        "jsonl": lambda: frame.to_json(path, orient="records", lines=True),
+        "parquet": lambda: frame.to_parquet(path),
+    }
+    writers.get(suffix, lambda: None)()
+    source = {"frame": frame, "events": [event(event_id=text) for text in frame["a"]]}.get(suffix, path)
+    chunks = list(table(source).chunks())
+    assert [(0, CHUNK), (CHUNK, CHUNK), (2 * CHUNK, 1)] == [(chunk.first, chunk.length) for chunk in chunks]
+    found = [[e.event_id for e in chunk.events] if chunk.events else chunk.columns["a"] for chunk in chunks]
+    assert list(frame["a"]) == [text for part in found for text in part]
+
+
+def test_an_iterable_is_read_once() -> None:
+    """A generator is a table as well as a list is."""
+    given = table(event(event_id=str(number)) for number in range(3))
+    assert [3, 3] == [sum(chunk.length for chunk in given.chunks()) for _ in range(2)]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        (pd.DataFrame({"a": ["1", "2"]}), pd.DataFrame({"a": ["1", "3"]})),
+        (pd.DataFrame({"a": ["1"], "b": ["1"]}), pd.DataFrame({"b": ["1"], "a": ["1"]})),
+        (pd.DataFrame({"a": ["1"]}), pd.DataFrame({"a": [1]})),
+        ([event()], [event(), event()]),
+        ([event()], [event(event_id="b")]),
+    ],
+)
+def test_a_digest_tells_one_content_from_another(sources: tuple[Any, Any]) -> None:
+    """The same content has the same."""
+    first, second = (table(source).digest() for source in sources)
+    assert first == table(sources[0]).digest()
+    assert first != second
+
+
+def test_the_digest_of_a_file_is_of_its_bytes(tmp_path: Path) -> None:
+    """Wherever the file lies."""
+    one = table(_written(tmp_path / "a.csv", "a\n1\n")).digest()
+    assert one == table(_written(tmp_path / "b.csv", "a\n1\n")).digest()
+    assert one != table(_written(tmp_path / "a.csv", "a\n2\n")).digest()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "a.csv has no columns"),
+        (b"a,a\n1,2\n", "two columns called 'a'"),
+        (b",a\n1,2\n", "index=False"),
+        (b"a\n\xff\n", "not UTF-8"),
+        (b'a\n"1\n', "cannot be read as CSV"),
+        (b"row,state,reason,a\n1,2,3,4\n", "list for people"),
+    ],
+)
+def test_a_csv_file_that_cannot_be_read_is_refused_in_a_sentence(content: bytes, words: str, tmp_path: Path) -> None:
+    """What is wrong with it, and no path of this machine."""
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(bwp.BwpError, match=words) as caught:
+        list(table(tmp_path / "a.csv").chunks())
+    assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (None, "None is no table"),
+        ({"a": "b"}, "is no table"),
+        (["page-load"], "Row 0 is 'page-load', not a UserEvent"),
+        ("nowhere.csv", "no file nowhere.csv"),
+        ("day.xlsx", "a file ends in .csv, .jsonl, .parquet"),
+        (pd.DataFrame({0: ["a"]}), "no name that is text: 0"),
+        (pd.DataFrame([["a", "b"]], columns=["a", "a"]), "two columns"),
+        (pd.DataFrame(), "no columns"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_a_sentence(source: Any, words: str) -> None:
+    """With what could be given instead."""
+    with pytest.raises(bwp.BwpError, match=words):
+        table(source)
+
+
+def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library is large, so it is not installed unasked."""
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(bwp.BwpError, match=r"bwp-nb\[parquet\]"):
+        table(_written(tmp_path / "a.parquet", ""))
