@@ -124,6 +124,11 @@ class Layout:
         columns = {name: cells for name, cells in chunk.columns.items() if not self.field(name)}
         if self.properties is not None:
             columns = {self.properties[name]: cells for name, cells in columns.items() if name in self.properties}
+        for name in chunk.properties:
+            if name in columns:
+                raise BwpError(
+                    f"The property {quoted(name)} has a column and stands among the additional properties too."
+                )
         return columns | chunk.properties
 
 

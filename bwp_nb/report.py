@@ -88,8 +88,9 @@ class Report:
         import pandas as pd
 
         found = dict(self._records(states))
-        flat = [{**row, **row.pop("additional_properties", {})} if _can_be_flat(row) else row for row in found.values()]
-        return pd.DataFrame(flat, index=pd.Index(list(found), name="row", dtype="int64"), dtype=object)
+        return pd.DataFrame(
+            list(map(_flat, found.values())), index=pd.Index(list(found), name="row", dtype="int64"), dtype=object
+        )
 
     def quarantine(self) -> "pd.DataFrame":
         """Return the rows that must be mended, `invalid` and `rejected`: mend them and give them to `send_table`."""
@@ -233,8 +234,11 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none"
 
 
-def _can_be_flat(row: dict[str, Any]) -> bool:
-    return not set(row) & set(row.get("additional_properties", ()))
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with a column for each property, unless one is called like a field."""
+    properties = row.get("additional_properties", {})
+    fields = {name: value for name, value in row.items() if name != "additional_properties"}
+    return row if set(fields) & set(properties) else fields | properties
 
 
 def _harmless(cell: Any) -> str:

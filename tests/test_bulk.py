@@ -379,5 +379,5 @@ class Replay(RuleBasedStateMachine):
                 assert [deserved[kind] for kind in self.kinds] == list(final.frame()["state"])
 
 
-Replay.TestCase.settings = settings(derandomize=True, deadline=None, max_examples=15, stateful_step_count=10)
+Replay.TestCase.settings = settings(derandomize=True, deadline=None, max_examples=50, stateful_step_count=10)
 TestReplay = Replay.TestCase

@@ -1,0 +1,161 @@
+"""The report: what became of each row, and the rows to mend in forms that can be sent again."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import bwp_nb as bwp
+from bwp_nb import traffic
+from tests.strategies import VALID, event
+
+
+def _send(source: Any, sandbox: bwp.Sandbox | None = None, **options: Any) -> bwp.Report:
+    return bwp.send_table(bwp.connect(sandbox), source, workers=1, progress=False, **options)
+
+
+def _mixed(tmp_path: Path) -> tuple[bwp.Report, pd.DataFrame]:
+    """Return a report with every state in it, and its table."""
+    sandbox = bwp.Sandbox()
+    day = traffic.shop_day(250, wrong=0)
+    day.loc[3, "event_time"] = "2023"
+    sandbox.refuse(day["event_id"][60])
+    sandbox.fail_next("slow", times=3, seconds=0)
+    sandbox.fail_next("timeout_after", times=4)
+    sandbox.fail_next("html")
+    sandbox.fail_next("refused", times=4)
+    return _send(day, sandbox, ledger=tmp_path / "a"), day
+
+
+def test_every_state_is_counted_and_every_row_is_in_one(tmp_path: Path) -> None:
+    """The counts are those of the frame, and their sum is the number of rows."""
+    report, day = _mixed(tmp_path)
+    frame = report.frame()
+    assert report.counts == frame["state"].value_counts().reindex(list(report.counts), fill_value=0).to_dict()
+    assert 250 == report.rows == sum(report.counts.values()) == len(frame)
+    assert [] == [state for state, count in report.counts.items() if not count]
+    assert list(day["event_id"]) == list(frame["event_id"])
+
+
+def test_a_report_is_the_same_text_each_time(tmp_path: Path) -> None:
+    """Counts, reasons with their first rows, and what to do next."""
+    (tmp_path / "b").mkdir()
+    report = _mixed(tmp_path)[0]
+    assert repr(report) == repr(_mixed(tmp_path / "b")[0])
+    first, *reasons, resume, mend = repr(report).splitlines()
+    assert "250 rows: " in first
+    assert "  row 3: invalid, eventTime: '2023' is no UTC date-time such as '2023-12-03T10:15:30Z'" == reasons[0]
+    assert "make the same call again" in resume
+    assert "report.quarantine()" in mend
+
+
+def test_many_reasons_are_cut_and_the_rest_is_told() -> None:
+    """All of them are in the frame."""
+    rows = [event(event_id=str(number), event_time=str(number)) for number in range(30)]
+    text = repr(_send(rows))
+    assert 12 == len(text.splitlines()) - 1
+    assert "20 more reasons, all in report.frame()" in text
+
+
+def test_what_others_wrote_is_text_in_html() -> None:
+    """Whatever stands in a value."""
+    page = _send([event(event_time="<script>alert(1)</script>")])._repr_html_()
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page
+
+
+@pytest.mark.parametrize("source", ["frame", "events", "jsonl"])
+def test_the_quarantine_can_be_mended_and_sent(source: str, tmp_path: Path) -> None:
+    """As a frame, whatever the source was: with the same ids and times, and nothing more than the source has."""
+    day = traffic.shop_day(100, wrong=0.05).drop(columns="event_id")
+    if source == "events":
+        given: Any = [traffic.user_event({"event_id": str(n), **row}) for n, row in enumerate(day.to_dict("records"))]
+    elif source == "jsonl":
+        given = tmp_path / "a.jsonl"
+        day.to_json(given, orient="records", lines=True)
+    else:
+        given = day
+    report, sandbox = _send(given), bwp.Sandbox()
+    mended = report.quarantine()
+    mended["event_time"] = mended["event_time"].str.removesuffix("Z") + "Z"
+    mended["event_type"] = mended["event_type"].replace("pl", "click")
+    assert 5 == _send(mended, sandbox).counts["sent"]
+    ids = report.frame()["event_id"]
+    assert list(ids[mended.index]) == [arrived["eventId"] for arrived in sandbox.accepted]
+    names = {pair["property"] for pair in sandbox.accepted[0]["additionalProperties"]["additionalProperties"]}
+    assert {"product_sku", "page_type", "current_url"} == names
+
+
+def test_the_file_for_machines_holds_rows_as_they_are(tmp_path: Path) -> None:
+    """Each line makes the event again, opens in a form, and can be sent."""
+    properties = {"event_type": "called like a field", "formula": "=1+1", "empty": ""}
+    bad = event(event_time="2023", additional_properties=properties)
+    report = _send([event(event_id="fine"), bad])
+    report.save_quarantine(tmp_path / "mend.jsonl")
+    (line,) = (tmp_path / "mend.jsonl").read_text("utf-8").splitlines()
+    assert bad == bwp.UserEvent(**json.loads(line))
+    again = _send(tmp_path / "mend.jsonl")
+    assert bad.event_id == again.frame()["event_id"][0]
+    again.save_quarantine(tmp_path / "b.jsonl")
+    assert (tmp_path / "mend.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+    assert [properties] == list(report.quarantine()["additional_properties"])
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"]
+
+
+def test_the_file_for_people_holds_no_formula(tmp_path: Path) -> None:
+    """Neither in a cell nor in the name of a column, and it says why each row is in it."""
+    rows = [VALID | {"event_id": text, "=name": text, "event_time": "2023"} for text in FORMULAS]
+    report = _send(pd.DataFrame(rows))
+    report.save_for_people(tmp_path / "refused.csv")
+    with (tmp_path / "refused.csv").open(encoding="utf-8-sig", newline="") as file:
+        head, *found = csv.reader(file)
+    assert ["row", "state", "reason"] == head[:3]
+    assert [] == [
+        cell for row in [head, *found] for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    ]
+    assert [f"'{text}" for text in FORMULAS] == [row[head.index("event_id")] for row in found]
+    assert {"invalid"} == {row[1] for row in found}
+    with pytest.raises(bwp.BwpError, match="a list for people"):
+        _send(tmp_path / "refused.csv")
+
+
+def test_each_file_has_its_own_ending(tmp_path: Path) -> None:
+    """So that neither is taken for the other."""
+    report = _send([event(event_time="2023")])
+    with pytest.raises(ValueError, match=r"\.jsonl"):
+        report.save_quarantine(tmp_path / "a.csv")
+    with pytest.raises(ValueError, match=r"\.csv"):
+        report.save_for_people(tmp_path / "a.jsonl")
+
+
+def test_rows_of_any_state_are_a_table_to_send(tmp_path: Path) -> None:
+    """Without a ledger this is how to go on."""
+    report, _ = _mixed(tmp_path)
+    sandbox = bwp.Sandbox()
+    left = report.events("failed", "unknown")
+    assert report.counts["failed"] + report.counts["unknown"] == _send(left, sandbox).counts["sent"]
+    ended = report.frame()["state"]
+    expected = list(report.frame()["event_id"][ended.isin(["failed", "unknown"])])
+    assert expected == [arrived["eventId"] for arrived in sandbox.accepted]
+
+
+def test_a_report_is_read_from_ledger_and_source(tmp_path: Path) -> None:
+    """The same as the run itself gave; not from another source, nor from nothing."""
+    report, day = _mixed(tmp_path)
+    pd.testing.assert_frame_equal(report.frame(), bwp.Report.read(tmp_path / "a", day).frame())
+    with pytest.raises(bwp.BwpError, match="no account of the DataFrame"):
+        bwp.Report.read(tmp_path / "a", day[:5])
+    with pytest.raises(bwp.BwpError, match="There is no ledger b"):
+        bwp.Report.read(tmp_path / "b", day)
+
+
+def test_problems_of_a_dry_run_are_rows() -> None:
+    """All problems of each row, with their rules."""
+    frame = bwp.dry_run([event(event_type="a", event_time="2023"), event(event_id="b")]).frame()
+    assert [(0, "eventType"), (0, "eventTime")] == list(frame[["row", "field"]].itertuples(index=False, name=None))
+    assert ["row", "field", "value", "what", "rule"] == list(frame.columns)
