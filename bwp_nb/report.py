@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.columns import Layout, Made, record
-from bwp_nb.errors import BwpError, Problem
+from bwp_nb.errors import BwpError, Problem, readable
 from bwp_nb.ledger import STATES, Ledger
 from bwp_nb.table import FOR_PEOPLE, Chunk, Table, table
 
@@ -60,7 +60,7 @@ class Report:
         return cls(book, given, Layout.of(given, columns, properties, fields))
 
     def __repr__(self) -> str:
-        lines = [f"{self.rows} rows: {_listed(self.counts)}"]
+        lines = [f"{self.rows} rows{self._where()}: {_listed(self.counts)}"]
         lines += [f"  {rows}: {state}, {reason}" for rows, state, reason in self._reasons()]
         return "\n".join([*lines, *self._next_steps()])
 
@@ -69,7 +69,7 @@ class Report:
         counts = _table([state, str(count)] for state, count in self.counts.items() if count)
         reasons = _table(self._reasons())
         steps = "".join(f"<p>{html.escape(step)}</p>" for step in self._next_steps())
-        return f"<p>{self.rows} rows</p>{counts}{reasons}{steps}"
+        return f"<p>{self.rows} rows{html.escape(self._where())}</p>{counts}{reasons}{steps}"
 
     def frame(self) -> "pd.DataFrame":
         """Return one row for each row of the source: `event_id`, `state`, `reason`, `batch` and `attempts`.
@@ -168,6 +168,11 @@ class Report:
         ]
         left = len(kinds) - len(shown)
         return lines + ([["others", "", f"{left} more reasons, all in report.frame()"]] if left else [])
+
+    def _where(self) -> str:
+        """Return where the rows went, if that is the live API."""
+        target = self._ledger.run.target if self._ledger.run else ""
+        return "" if target == "sandbox" else f" to the live API, {readable(target, 200)}"
 
     def _next_steps(self) -> Iterator[str]:
         if self.stopped:

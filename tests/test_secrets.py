@@ -102,6 +102,16 @@ def test_a_saved_history_does_not_hold_the_secret(server: Server, tmp_path: Path
             assert [] == traces((tmp_path / name).read_text("utf-8"))
 
 
+def test_neither_a_ledger_nor_a_report_holds_the_secret(server: Server, tmp_path: Path) -> None:
+    """And the report of a live run says where it went."""
+    with bwp.connect() as client:
+        report = bwp.send_table(client, bwp.traffic.shop_day(60), ledger=tmp_path / "a.ledger", progress=False)
+    left = [(tmp_path / "a.ledger").read_text("utf-8"), repr(report), report._repr_html_(), report.frame().to_string()]
+    assert [] == traces("".join(left))
+    assert f"60 rows to the live API, {server.endpoint}:" in repr(report)
+    assert f"60 rows to the live API, {server.endpoint}</p>" in report._repr_html_()
+
+
 def test_no_widget_holds_the_secret(server: Server) -> None:
     """What a form would leave in a notebook that somebody saves with its widgets."""
     with bwp.connect() as client:
