@@ -143,13 +143,11 @@ class EventEditor:
         self.properties.append(self._property())
         self._lay_out_properties()
         self._edited()
-        self.properties[-1].focus()
 
     def _remove_property(self, row: Property) -> None:
         self.properties.remove(row)
         self._lay_out_properties()
         self._edited()
-        self.add_property.focus()
 
     def _lay_out_properties(self) -> None:
         self._property_rows.children = [row.view for row in self.properties]

@@ -188,7 +188,6 @@ class EventForm:
         self.events.remove(editor)
         self._lay_out_events()
         self._edited()
-        self.add.focus()
 
     def _move(self, editor: EventEditor, by: int) -> None:
         index = self.events.index(editor)

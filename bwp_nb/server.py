@@ -5,7 +5,6 @@ It listens on loopback only, and limits what a connection may send and how long 
 
 import argparse
 import asyncio
-import atexit
 import contextlib
 import json
 import logging
@@ -96,7 +95,6 @@ class Server:
         self._thread = threading.Thread(target=asyncio.run, args=(serving,), name=repr(self), daemon=True)
         self._thread.start()
         self._running.wait()
-        atexit.register(self.close)
 
     def __repr__(self) -> str:
         return f"Server({self.address})"
@@ -122,7 +120,6 @@ class Server:
 
     def close(self) -> None:
         """Stop listening, and close every connection."""
-        atexit.unregister(self.close)
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._closed.set)
             self._thread.join()

@@ -246,6 +246,14 @@ def test_what_is_no_http_ends_the_connection_and_nothing_else(garbage: bytes) ->
         assert ACCEPTED == post(server).json()
 
 
+def test_a_head_that_is_too_long_is_not_read() -> None:
+    """One header of so many bytes passes, and of twice as many ends the connection."""
+    with bwp.serve() as server:
+        assert ACCEPTED == post(server, **{"X-Long": "x" * (MAX_HEAD // 2)}).json()
+        with pytest.raises(httpx.TransportError):
+            post(server, **{"X-Long": "x" * (MAX_HEAD * 2)})
+
+
 @pytest.mark.parametrize("sized", [True, False], ids=["with its length", "in chunks"])
 def test_a_body_of_100_mebibytes_is_refused_and_the_sender_told(sized: bool) -> None:
     """It is kept nowhere, and the next good request is answered."""

@@ -1,9 +1,8 @@
-"""The same request as text for other tools, each run by its real tool, and read back from what people paste."""
+"""The same request as text for other tools; test_served_snippets.py runs each form by its own tool."""
 
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 import bwp_nb as bwp
 from bwp_nb import snippets
 from bwp_nb.server import Server
-from tests.served import ACCEPTED, token
+from tests.served import needs, token
 from tests.strategies import PROPERTY
 
 NASTY = "a 'quoted' \"text\"\nwith a line break, \U0001f600, $(rm -rf), `id`, $HOME, !!, %s and a \\ backslash\\n"
@@ -57,51 +56,15 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def run(server: Server, *command: str) -> str:
-    """Run a program as somebody would who has settings and a token in the environment, and return what it prints."""
-    settings = {**server.environment, "BWP_ACCESS_TOKEN": token(server).json()["access_token"]}
-    environment = {**os.environ, **settings, "no_proxy": "127.0.0.1"}
-    result = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
-    assert (0, "") == (result.returncode, result.stderr)
-    return result.stdout
-
-
-def run_curl(server: Server, mutation: bwp.Mutation) -> str:
-    """Run the cURL line in a shell, less its progress meter, and return what it prints."""
-    return run(server, "bash", "-c", snippets.curl(mutation, server.endpoint).replace("curl", "curl --silent", 1))
-
-
-def arrived(server: Server) -> Any:
-    """Return the newest body that arrived."""
-    return json.loads(server.sandbox.requests[-1]["body"])
-
-
-def test_curl_itself_delivers_any_text_unchanged(server: Server) -> None:
-    """The cURL line, run by a shell, sends the very payload, with token and target from the environment."""
-    assert ACCEPTED == json.loads(run_curl(server, MUTATION))
-    assert MUTATION.payload == arrived(server)
-
-
 @settings(PROPERTY, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(mutation=MUTATIONS)
 def test_no_text_makes_a_shell_run_or_change_anything(server: Server, mutation: bwp.Mutation) -> None:
     """Whatever the values, the shell hands the payload to curl as it is."""
-    run_curl(server, mutation)
-    assert mutation.payload == arrived(server)
-
-
-def test_a_fresh_python_with_httpx_delivers_any_text_unchanged(server: Server) -> None:
-    """The httpx program sends the very payload, with token and target from the environment."""
-    printed = run(server, sys.executable, "-c", snippets.python_httpx(MUTATION, server.endpoint))
-    assert f"{ACCEPTED}\n" == printed
-    assert MUTATION.payload == arrived(server)
-
-
-def test_a_fresh_python_with_bwp_nb_delivers_any_text_unchanged(server: Server) -> None:
-    """The bwp_nb program sends the very payload to where its settings point."""
-    printed = run(server, sys.executable, "-c", snippets.python_bwp_nb(MUTATION))
-    assert "Receipt(status='successful', events=2, attempts=1)\n" == printed
-    assert MUTATION.payload == arrived(server)
+    needs("curl")
+    line = snippets.curl(mutation, server.endpoint).replace("curl", "curl --silent --fail", 1)
+    given = {"BWP_ACCESS_TOKEN": token(server).json()["access_token"], "BWP_TARGET_ID": server.sandbox.target_id}
+    subprocess.run(["bash", "-c", line], env={**os.environ, **given}, capture_output=True, check=True)
+    assert mutation.payload == json.loads(server.sandbox.requests[-1]["body"])
 
 
 def test_every_form_says_which_version_of_the_api_it_means() -> None:
@@ -119,17 +82,6 @@ def test_what_our_checks_refuse_is_sent_by_the_bwp_nb_program_all_the_same() -> 
     with pytest.raises(bwp.MutationRejected):
         exec(code, scope)  # noqa: S102
     assert [mutation.events[0].input] == [rejected["event"] for rejected in scope["client"].sandbox.rejected]
-
-
-@pytest.mark.parametrize("form", ["GraphQL", "JSON body"])
-def test_the_graphql_forms_deliver_any_text_unchanged(form: str) -> None:
-    """Sent as they stand, the inline text and the body's two parts put the same events into the sandbox."""
-    text = snippets.FORMS[form](MUTATION, snippets.ENDPOINT)
-    parts = json.loads(text) if form == "JSON body" else {"query": text}
-    client = bwp.connect()
-    client.execute(**parts)
-    assert client.sandbox is not None
-    assert [event.input for event in MUTATION.events] == client.sandbox.accepted
 
 
 @PROPERTY
