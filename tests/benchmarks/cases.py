@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from os import cpu_count
@@ -132,12 +133,15 @@ def _throughput(day: pd.DataFrame, delays: list[float]) -> Iterator[str]:
             stack.enter_context(client)
             bwp.send_table(client, day[:800], workers=16, progress=False)
         times: dict[tuple[float, int], list[float]] = {(delay, workers): [] for delay in delays for workers in (1, 16)}
+        floors: dict[float, list[float]] = {delay: [] for delay in delays[1:]}
         for _ in range(ROUNDS):
             for (delay, workers), found in times.items():
                 part = day if workers == 16 or not delay else day[: 50 * 20]
                 began = time.perf_counter()
                 bwp.send_table(clients[delay], part, workers=workers, progress=False)
                 found.append((time.perf_counter() - began) / len(part))
+            for delay, rates in floors.items():
+                rates.append(_threads(clients[delay]))
     for (delay, workers), found in times.items():
         rate = 1 / statistics.median(found)
         what = f"{workers} worker{'s' if workers > 1 else ''}, server's delay {delay * 1000:g} ms"
@@ -146,6 +150,18 @@ def _throughput(day: pd.DataFrame, delays: list[float]) -> Iterator[str]:
             share = 100 * rate * delay / workers / 50
             target = 80.0 if workers == 16 else None
             yield _line(f"{what}, share of what the delay allows", share, " %", target, at_least=True)
+    for delay in delays[1:]:
+        share = 100 * statistics.median(floors[delay]) * delay / 16 / 50
+        yield _line(f"for comparison: the floor in 16 threads, {delay * 1000:g} ms, share", share, " %")
+
+
+def _threads(client: bwp.Client) -> float:
+    """Return how many events a second 16 threads post that do nothing else, with bodies that are ready."""
+    bodies = [exchange.sent for exchange in client.history][-160:]
+    with httpx.Client(headers={"Content-Type": "application/json"}) as floor, ThreadPoolExecutor(16) as threads:
+        began = time.perf_counter()
+        list(threads.map(lambda body: floor.post(client.endpoint, content=body), bodies))
+        return 50 * len(bodies) / (time.perf_counter() - began)
 
 
 def _memory(day: pd.DataFrame, folder: Path, sizes: list[int]) -> Iterator[str]:
