@@ -1,5 +1,6 @@
 """Sends batches with several workers over one client, until each row has an outcome or the run must stop."""
 
+import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -125,15 +126,11 @@ class Sender:
     def send(self, batches: Iterator[Batch]) -> None:
         """Send all, or raise what kept it from going on; in any case only when nothing is under way any more."""
         threads = [threading.Thread(target=self._work, args=(batches,), daemon=True) for _ in range(self._workers)]
-        with self._bar() as self._shown:
+        with self._bar() as self._shown, self._interruptible():
             for thread in threads:
                 thread.start()
-            while any(thread.is_alive() for thread in threads):
-                try:
-                    for thread in threads:
-                        thread.join()
-                except KeyboardInterrupt:
-                    self._stop(_INTERRUPTED)
+            for thread in threads:
+                thread.join()
             self._show_at = 0.0
             self._show()
         if isinstance(self._error, OSError):
@@ -143,6 +140,18 @@ class Sender:
             raise self._error
         if self.stopped == _INTERRUPTED:
             raise KeyboardInterrupt(f"Stopped. {self._how_to_go_on()}")
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Let an interrupt stop the run in good order, whenever it comes; only the main thread can hear one."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        usual = signal.signal(signal.SIGINT, lambda *_: self._stop(_INTERRUPTED))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, usual)
 
     def _how_to_go_on(self) -> str:
         states = self._ledger.states
