@@ -130,7 +130,8 @@ class Sender:
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join()
+                while thread.is_alive():
+                    thread.join(0.1)  # An interrupt that another thread got is heard only between two waits.
             self._show_at = 0.0
             self._show()
         if isinstance(self._error, OSError):

@@ -1,6 +1,5 @@
 """Many events: every row is accounted for, whatever happens on the way."""
 
-import os
 import signal
 import tempfile
 import threading
@@ -190,7 +189,7 @@ def test_an_interrupt_lets_what_is_under_way_end(tmp_path: Path) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request)
         if len(seen) == 4:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             time.sleep(0.1)
         return sandbox.handle_request(request)
 
