@@ -50,9 +50,9 @@ def _chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start Chromium, once for all tests."""
+    """Start Chromium, once for all tests of a file: while it runs, no other event loop can in this thread."""
     path = _chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
@@ -118,7 +118,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**os.environ, **{name: str(folder / part) for name, part in folders.items()}}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Server]:
     """Start JupyterLab, once for all tests."""
     folder = tmp_path_factory.mktemp("lab")
