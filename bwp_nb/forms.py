@@ -19,6 +19,9 @@ from bwp_nb.panel import SandboxPanel, refresh
 
 __all__ = ["EventForm", "SandboxPanel"]
 
+#: More than a call takes, so that it can be tried, and few enough to be shown.
+_MOST_SHOWN = 2 * MAX_EVENTS
+_SHOWN_RULE = f"at most {_MOST_SHOWN} events on one form (our own rule)"
 _COUNT_RULE = f"1 to {MAX_EVENTS} events a call (documented, that 50 are the most: IFACE)"
 
 _ENDS = ("sent", "rejected", "failed", "unknown")
@@ -38,9 +41,9 @@ class EventForm:
     """A form that makes events and sends them through a client.
 
     `events` are its editors, one an event; `check`, `send`, `add` and `fill_in` are its buttons, `send_anyway` and
-    `pasted` two of its boxes; a live client wants `confirm` ticked before its first send. `state` is `not checked`,
-    `invalid`, `valid`, `sending`, or what became of the send: `sent`, `rejected`, `failed`, `unknown`. `outcome` is its
-    receipt or error, `answer` the answer's JSON.
+    `pasted` two of its boxes, `opened` takes a file; a live client wants `confirm` ticked before its first send.
+    `state` is `not checked`, `invalid`, `valid`, `sending`, or what became of the send: `sent`, `rejected`, `failed`,
+    `unknown`. `outcome` is its receipt or error, `answer` the answer's JSON.
     """
 
     def __init__(self, client: Client, events: Any = None) -> None:
@@ -90,10 +93,16 @@ class EventForm:
     def fill(self, source: Any) -> None:
         """Put other events in place of these.
 
-        From a `Mutation`, a `UserEvent` or several, a row of a DataFrame, a dict, a DataFrame, or any text that
-        `Mutation.parse` reads. Raises `InvalidEvent`, with the form as it was, for anything else.
+        From a `Mutation`, a `UserEvent` or several, a row of a DataFrame, a dict, a DataFrame, any text that
+        `Mutation.parse` reads, rows as JSON or JSONL, or the `Path` of a file of these or of CSV, such as a quarantine.
+        Raises `InvalidEvent`, with the form as it was, for anything else.
         """
         made = rows.events_of(source, lambda: self.client.new_event("page-load"))
+        if len(made) > _MOST_SHOWN:
+            message = (
+                f"a form holds {_MOST_SHOWN} events, and here are {len(made)}: give some of them, or use send_table"
+            )
+            raise InvalidEvent([Problem("events", len(made), _SHOWN_RULE, message)])
         for event in made:
             _refuse_half_characters(event)
         self.events = [self._editor(_values(event), event.additional_properties.items()) for event in made]
@@ -122,11 +131,13 @@ class EventForm:
         self.request_as.layout.width = "auto"
         self.pasted = widgets.Textarea(
             description="Paste a request",
-            placeholder="GraphQL, JSON, a cURL line, Python code, or rows as JSON",
+            placeholder="GraphQL, JSON, a cURL line, Python code, or rows as JSON or JSONL",
             rows=4,
         )
         self.pasted.layout.width, self.pasted.style.description_width = "auto", "initial"
         self.fill_in = _button("Fill the form with it", shown(self._fill_in))
+        self.opened = widgets.FileUpload(description="Open a file", accept=".json,.jsonl,.csv,.graphql,.txt")
+        self.opened.observe(shown(self._open), "value")
         self._events_box = widgets.VBox()
         self._links = look.classed(widgets.VBox(), "bwp-stack")
         self._status, self._answer, self._request, self._paste_said, self._downloads = (
@@ -137,7 +148,8 @@ class EventForm:
         actions = look.classed(widgets.HBox([self.check, self.send, self.send_anyway, self.confirm]), "bwp-row")
         left = widgets.VBox([self._events_box, self.add, actions, self._status, self._links, self._answer])
         request = widgets.VBox([self.request_as, self._request, self._downloads])
-        paste = widgets.VBox([self.pasted, self.fill_in, self._paste_said])
+        sources = look.classed(widgets.HBox([self.fill_in, self.opened]), "bwp-row")
+        paste = widgets.VBox([self.pasted, sources, self._paste_said])
         right = widgets.VBox([look.classed(request, "bwp-card"), look.classed(paste, "bwp-card")])
         for box, flex in ((left, "3 1 30em"), (right, "2 1 26em")):
             box.layout.flex, box.layout.overflow = flex, "visible"
@@ -224,16 +236,25 @@ class EventForm:
         return self.client.history[-1] if len(self.client.history) else None
 
     def _fill_in(self) -> None:
+        if self._take(lambda: self.pasted.value):
+            self.pasted.value = ""
+
+    def _open(self) -> None:
+        """Fill the form from the file that was chosen, and let the same one be chosen again."""
+        if self.opened.value:
+            file, self.opened.value = self.opened.value[0], ()
+            self._take(lambda: rows.content(file["name"], bytes(file["content"])))
+
+    def _take(self, source: Callable[[], Any]) -> bool:
+        """Fill the form with what somebody pasted or opened, and tell whether that worked."""
         try:
-            self.fill(self.pasted.value)
+            self.fill(source())
         except InvalidEvent as error:
             said = "; ".join(_problem_text(problem) for problem in error.problems[:5])
             self._paste_said.value = look.status(said, "bad", alert=True)
-        else:
-            self._paste_said.value = look.status(
-                f"The form is filled: {look.counted(len(self.events), 'event')}.", "good"
-            )
-            self.pasted.value = ""
+            return False
+        self._paste_said.value = look.status(f"The form is filled: {look.counted(len(self.events), 'event')}.", "good")
+        return True
 
     # ---- What it shows ----
 

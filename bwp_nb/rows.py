@@ -5,11 +5,13 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from bwp_nb.errors import InvalidEvent, Problem, quoted
+from bwp_nb.errors import InvalidEvent, Problem, quoted, readable
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
+from bwp_nb.table import FOR_PEOPLE
 
 _FIELDS = (*TEXT_FIELDS, "additional_properties")
 _NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()} | {"additionalProperties": "additional_properties"}
@@ -52,9 +54,12 @@ def from_row(row: Mapping[Any, Any], default: UserEvent) -> UserEvent:
 def events_of(source: Any, default: Callable[[], UserEvent]) -> list[UserEvent]:
     """Return the events in a source, or raise `InvalidEvent`.
 
-    It may be a `Mutation`, a `UserEvent` or several, a row or several, a DataFrame, or a text: rows as JSON, or what
-    `Mutation.parse` reads. What a row lacks is taken from a new `default()`.
+    It may be a `Mutation`, a `UserEvent` or several, a row or several, a DataFrame, the path of a file that `content`
+    reads, or a text: rows as JSON or JSONL, or what `Mutation.parse` reads. Numbers in rows that are text become the
+    text that stands there. What a row lacks is taken from a new `default()`.
     """
+    if isinstance(source, Path):
+        source = content(source.name, source.read_bytes())
     if isinstance(source, str):
         source = _read(source)
     if isinstance(source, Mutation):
@@ -67,13 +72,54 @@ def events_of(source: Any, default: Callable[[], UserEvent]) -> list[UserEvent]:
     return [_event_of(index, item, default) for index, item in enumerate(items)]
 
 
-def _read(text: str) -> Any:
+def content(name: str, given: bytes) -> Any:
+    """Return what a file holds as a source of events: the rows of a `.csv` file, else its text.
+
+    Raises `InvalidEvent` for what is no text, and for a list for people.
+    """
     try:
-        given = json.loads(text)
-    except (ValueError, RecursionError):
-        given = None
-    are_rows = isinstance(given, list) or (isinstance(given, dict) and "query" not in given)
-    return given if are_rows else Mutation.parse(text)
+        text = given.decode("utf-8-sig")
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True)) if name.lower().endswith(".csv") else None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidEvent(
+            [Problem("file", name, _SOURCE_RULE, f"cannot be read: {readable(str(error), 160)}")]
+        ) from None
+    if rows is None:
+        return text
+    names, *others = rows or [[]]
+    if names[:3] == FOR_PEOPLE:
+        message = f"{quoted(name)} is a list for people, with cells changed for spreadsheets; open the .jsonl file"
+        raise InvalidEvent([Problem("file", name, _SOURCE_RULE, message)])
+    return [{key: cell or None for key, cell in zip(names, row, strict=False)} for row in others if row]
+
+
+def _read(text: str) -> Any:
+    """Return the rows in a text, or the request that it holds."""
+    for given in (_json, _json_lines):
+        try:
+            rows = given(text)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(rows, list) or (isinstance(rows, dict) and "query" not in rows):
+            return rows
+    return Mutation.parse(text)
+
+
+def _json(text: str) -> Any:
+    """Return JSON with its numbers and truths as the texts that stand there."""
+
+    def told(given: dict[str, Any]) -> dict[str, Any]:
+        return {name: json.dumps(value) if isinstance(value, bool) else value for name, value in given.items()}
+
+    return json.loads(text, parse_int=str, parse_float=str, object_hook=told)
+
+
+def _json_lines(text: str) -> Any:
+    """Return JSONL as a list of rows, or raise `ValueError`."""
+    rows = [_json(line) for line in text.split("\n") if line.strip()]
+    if len(rows) < 2 or not all(isinstance(row, dict) and "query" not in row for row in rows):
+        raise ValueError("no rows")
+    return rows
 
 
 def _event_of(index: int, item: Any, default: Callable[[], UserEvent]) -> UserEvent:

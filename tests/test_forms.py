@@ -4,7 +4,9 @@ import base64
 import io
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -329,12 +331,87 @@ def test_exports_read_back_as_the_same_events(form: EventForm) -> None:
     assert before == form.mutation
 
 
+def _quarantine(folder: Path) -> tuple[bwp.Report, Path]:
+    """Return the report of a run that refused three rows, and the file with those."""
+    day = pd.DataFrame([{"event_type": "click", "client_type": "WEBSITE_CLIENT", "client_version": "1.0"}] * 60)
+    day["event_time"] = ["2023", *["2024-11-22T09:00:00Z"] * 59]
+    day["note"] = [None, "'\n\u2028\U0001f600\\\"", "=1", *["fine"] * 57]
+    day["price"] = ["1.50", 1.5, *["2"] * 58]
+    sandbox = bwp.Sandbox()
+    sandbox.refuse("=1")
+    report = bwp.send_table(bwp.connect(sandbox), day, workers=1, progress=False)
+    report.save_quarantine(folder / "mend.jsonl")
+    return report, folder / "mend.jsonl"
+
+
+def test_a_quarantine_opens_in_the_form_and_is_sent_once_mended(form: EventForm, tmp_path: Path) -> None:
+    """With the ids that the rows were sent with; a number, which no box can hold, is its digits there."""
+    report, path = _quarantine(tmp_path)
+    assert {"sent": 57, "rejected": 1, "invalid": 2, "failed": 0, "unknown": 0} == report.counts
+    _choose(form, path.name, path.read_bytes())
+    opened = form.mutation.events
+    assert list(report.quarantine()["event_id"]) == [event.event_id for event in opened]
+    assert ["2023", "1.5", "=1"] == [
+        opened[0].event_time,
+        opened[1].additional_properties["price"],
+        opened[2].additional_properties["note"],
+    ]
+    assert ["eventTime"] == [problem.field for problem in form.problems]
+    form.events[0].event_time.value = "2024-11-22T09:00:00Z"
+    form.check.click()
+    form.send.click()
+    assert "sent" == form.state
+    form.fill(path)
+    assert opened == form.mutation.events
+
+
+def test_files_that_the_form_wrote_open_in_it(form: EventForm) -> None:
+    """JSON and CSV alike, chosen twice if need be, with a byte order mark or without."""
+    form.events[0].add_property.click()
+    form.events[0].properties[0].name.value, form.events[0].properties[0].value.value = "a b", "=1,\n\"2'"
+    before = form.mutation
+    links = dict(re.findall(r'download="(events.\w+)" href="data:[\w/]+;base64,([^"]*)"', shown_texts(form.view)))
+    for name in ("events.json", "events.csv", "events.csv"):
+        form.fill([])
+        _choose(form, name, b"\xef\xbb\xbf" + base64.b64decode(links[name]))
+        assert before == form.mutation
+        assert "The form is filled: 1 event." in shown_texts(form.view)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("day.csv", b"row,state,reason,event_id\n1,invalid,no,a\n", "is a list for people"),
+        ("day.csv", b'a,b\n"1', "file: cannot be read: unexpected end of data"),
+        ("day.csv", b"\xff", "file: cannot be read: 'utf-8' codec can't decode byte 0xff"),
+        ("day.json", b"\xff", "file: cannot be read: 'utf-8' codec can't decode byte 0xff"),
+        ("day.json", b"", "cannot be read as a sendUserEvents request"),
+    ],
+)
+def test_a_file_that_cannot_fill_the_form_says_why_and_changes_nothing(
+    form: EventForm, name: str, content: bytes, reason: str
+) -> None:
+    """The reason stands beside the button, and the events are as they were."""
+    before = form.mutation
+    _choose(form, name, content)
+    assert reason in unescape(shown_texts(form.view))
+    assert before == form.mutation
+
+
+def _choose(form: EventForm, name: str, content: bytes) -> None:
+    """Do what the browser does once somebody has chosen a file."""
+    moment = datetime(2024, 11, 22, tzinfo=UTC)
+    chosen = {"name": name, "type": "", "size": len(content), "content": memoryview(content), "last_modified": moment}
+    form.opened.value = (chosen,)
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
         ("nonsense", "cannot be read as a sendUserEvents request"),
-        ("[1]", "event 1, events: 1 is no event and no row"),
-        ('{"event_type": 1}', "event 1, eventType: must be text, but is 1, of type int"),
+        ("[1]", "event 1, events: '1' is no event and no row"),
+        ('{"event_type": [1]}', "event 1, eventType: must be text, but is ['1'], of type list"),
+        ("{}\n" * 101, "a form holds 100 events, and here are 101"),
         ('[{"event_type": "\\ud83d"}]', "holds half a surrogate pair, which no request can carry"),
         ('{"additional_properties": 1}', "is no mapping of names to texts"),
     ],
