@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bwp_nb.errors import readable
 from bwp_nb.history import History
+from bwp_nb.report import Report
 from bwp_nb.sandbox import Sandbox
 
 #: The states in which an event can end, with their colour and hatching.
@@ -33,6 +34,7 @@ _ONE_COLOUR = ("#0072B2", "")
 _ATTEMPTS = {"1": ("#56B4E9", ""), "2": ("#E69F00", "//"), "3 or more": ("#D55E00", "xx")}
 _BIN_EDGES = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, float("inf"))
 _BIN_WIDTHS = ("1s", "10s", "1min", "10min", "1h", "6h", "1D", "7D", "28D")
+_STEPS = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
 _MOST_BINS = 24
 _MOST_BARS = 12
 _STYLE: dict[Any, Any] = {
@@ -119,6 +121,28 @@ def arrivals(sandbox: Sandbox) -> Chart:
     return _bars("What arrived in the sandbox, by event type", table, "event type", "events")
 
 
+def rows(report: Report) -> Chart:
+    """Return what became of the rows of a table along it, in steps whose width the title tells."""
+    frame = report.frame(ids=False)
+    width = next(width for width in _STEPS if len(frame) <= _MOST_BINS * width)
+    table = pd.crosstab(frame.index // width * width, frame["state"])
+    table = table.reindex(columns=[state for state in STATES if state in set(frame["state"])])
+    table = pd.DataFrame(table.to_numpy(), list(map(str, table.index)), pd.Index(table.columns, name="state"))
+    table.index.name = "rows from"
+    title = f"What became of the rows, in steps of {width}" if len(table) else "What became of the rows"
+    return _chart(title, table, STATES, lambda axes: _label(axes, "rows from", "rows"))
+
+
+def reasons(report: Report) -> Chart:
+    """Return how many rows of a table were not sent, by state and reason; quoted values in reasons stand as '...'."""
+    frame = report.frame(ids=False)
+    left = frame[frame["state"] != "sent"]
+    kinds = left["state"] + ": " + left["reason"].str.replace("'[^']*'", "'...'", regex=True).map(readable)
+    counts = kinds.value_counts(sort=False).sort_values(ascending=False, kind="stable")
+    table = pd.DataFrame({"rows": counts.to_numpy()}, index=pd.Index(counts.index, name="state: reason"))
+    return _bars("Rows that were not sent, by state and reason", table, "state: reason", "rows")
+
+
 def _bin_width(times: "pd.Series[pd.Timestamp]") -> str:
     """Return the narrowest width with which the times fit into few enough bins."""
     span = times.max() - times.min() if len(times) else pd.Timedelta(0)
@@ -179,7 +203,7 @@ def _chart(
         height = 1.2 + 0.35 * max(1, len(table)) if lying else 3.6
         figure = Figure(figsize=(7.2, height), layout="constrained")
         axes = figure.add_subplot()
-        axes.set_title(title)
+        figure.suptitle(title, fontsize="large") if lying else axes.set_title(title)  # long names leave little room
         names = [_drawable(str(name)) for name in table.index]
         start = pd.Series(0, index=table.index)
         for column in table.columns:

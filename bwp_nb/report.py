@@ -71,12 +71,15 @@ class Report:
         steps = "".join(f"<p>{html.escape(step)}</p>" for step in self._next_steps())
         return f"<p>{self.rows} rows{html.escape(self._where())}</p>{counts}{reasons}{steps}"
 
-    def frame(self) -> "pd.DataFrame":
+    def frame(self, *, ids: bool = True) -> "pd.DataFrame":
         """Return one row for each row of the source: `event_id`, `state`, `reason`, `batch` and `attempts`.
 
         `batch` is the last request that the row was in, 0 if it was in none; `attempts` counts all its sendings.
+        Without `ids` the source is not read again.
         """
         frame = self._known()
+        if not ids:
+            return frame
         frame.insert(0, "event_id", [event_id for chunk in self._table.chunks() for event_id in self._ids(chunk)])
         return frame
 
@@ -115,7 +118,7 @@ class Report:
         if Path(path).suffix != ".csv":
             raise ValueError(f"A list for people is kept in a .csv file, not in {Path(path).name!r}")
         events = self.quarantine()
-        ends = self.frame()[["state", "reason"]]
+        ends = self.frame(ids=False)[["state", "reason"]]
         with Path(path).open("w", encoding="utf-8-sig", newline="") as file:
             writer = csv.writer(file)
             writer.writerow([*FOR_PEOPLE, *map(_harmless, events.columns)])
@@ -159,7 +162,7 @@ class Report:
 
     def _reasons(self) -> list[list[str]]:
         """Return the first rows that have a reason, one of each kind, and how many more are like it."""
-        known = self._known().reset_index()
+        known = self.frame(ids=False).reset_index()
         kinds = known[known["reason"] != ""].groupby(["state", "reason"], sort=False)["row"].agg(["min", "size"])
         shown = kinds.sort_values("min").head(_MOST_SHOWN)
         lines = [

@@ -10,13 +10,23 @@ import pytest
 import bwp_nb as bwp
 from bwp_nb import plots, traffic
 
+
+def _report(client: bwp.Client) -> bwp.Report:
+    """Return the report of a table that a client sent: as long as its history, and with mistakes and faults in it."""
+    day = traffic.shop_day(max(1, len(client.history)), wrong=0.2)[: len(client.history)]
+    return bwp.send_table(client, day, workers=1, progress=False)
+
+
 CHARTS: list[Callable[[bwp.Client], plots.Chart]] = [
     lambda client: plots.outcomes(client.history),
     lambda client: plots.errors(client.history),
     lambda client: plots.latency(client.history),
     lambda client: plots.arrivals(client.sandbox),
+    lambda client: plots.rows(_report(client)),
+    lambda client: plots.reasons(_report(client)),
 ]
-EVERY_CHART = pytest.mark.parametrize("draw", CHARTS, ids=["outcomes", "errors", "latency", "arrivals"])
+NAMES = ["outcomes", "errors", "latency", "arrivals", "rows", "reasons"]
+EVERY_CHART = pytest.mark.parametrize("draw", CHARTS, ids=NAMES)
 
 
 def _busy_client() -> bwp.Client:
@@ -127,6 +137,29 @@ def test_arrivals_count_what_was_kept() -> None:
     client = _busy_client()
     expected = pd.Series([event["eventType"] for event in client.sandbox.accepted]).value_counts().to_dict()
     assert expected == plots.arrivals(client.sandbox).table["events"].to_dict()
+
+
+def test_every_row_of_a_report_is_drawn_once() -> None:
+    """In the state that the report gives it, where it stands in the table, in at most 24 steps."""
+    client = bwp.connect()
+    client.sandbox.fail_next("html")
+    report = bwp.send_table(client, traffic.shop_day(1000, wrong=0.1), workers=1, progress=False)
+    table = plots.rows(report).table
+    assert {state: count for state, count in report.counts.items() if count} == table.sum().to_dict()
+    assert [50] * 20 == list(table.sum(axis=1))
+    assert list(map(str, range(0, 1000, 50))) == list(table.index)
+
+
+def test_reasons_count_what_was_not_sent() -> None:
+    """Each row once, the most frequent reason first."""
+    client = bwp.connect()
+    client.sandbox.fail_next("html")
+    report = bwp.send_table(client, traffic.shop_day(100, wrong=0.1), workers=1, progress=False)
+    table = plots.reasons(report).table
+    frame = report.frame()
+    assert (frame["state"] != "sent").sum() == table["rows"].sum()
+    assert 50 == table["rows"].iloc[0]
+    assert table.index[0].startswith("unknown: HTTP 200 came with no GraphQL answer")
 
 
 def test_many_names_are_drawn_as_a_few_and_the_others() -> None:
