@@ -29,6 +29,10 @@ _SURE_TIME = re.compile(
 )
 _OPENING = ',"additionalProperties":{"additionalProperties":['
 
+#: What stands before a column's values, the values, what stands behind them; or a text that is the same in each row.
+_Column = tuple[str, Sequence[Any], str]
+_Piece = str | _Column
+
 
 @dataclass(frozen=True)
 class Made:
@@ -259,22 +263,21 @@ _SURE: dict[str, Callable[[str], Any]] = {
 
 def _texts(fields: dict[str, list[Any]], properties: dict[str, list[Any]]) -> Iterable[str]:
     """Return each row's event as JSON, put together from its columns' parts."""
-    opening = "{"
-    parts: list[Iterable[str]] = []
-    for name, cells in fields.items():
-        parts.append(_parts(cells, f'{opening}"{TEXT_FIELDS[name]}":', ""))
-        opening = ","
-    if not properties:
-        return map("".join, zip(*parts, repeat("}"), strict=False))
-    first, *others = ((f'{{"property":{encode_basestring(name)},"value":', cells) for name, cells in properties.items())
-    some_lack_it = None in first[1]
-    if some_lack_it:
-        parts += [repeat(_OPENING), _parts(first[1], f",{first[0]}", "}")]
-    else:
-        parts.append(_parts(first[1], f"{_OPENING}{first[0]}", "}"))
-    parts += [_parts(cells, f",{before}", "}") for before, cells in others]
-    texts = map("".join, zip(*parts, repeat("]}}"), strict=False))
+    first, *others = [(f'"{TEXT_FIELDS[name]}":', cells, "") for name, cells in fields.items()]
+    pieces: list[_Piece] = ["{", first, *_after_commas(others)]
+    some_lack_it = False
+    if properties:
+        first, *others = [
+            (f'{{"property":{encode_basestring(name)},"value":', cells, "}") for name, cells in properties.items()
+        ]
+        some_lack_it = None in first[1]
+        pieces += [_OPENING, *(_after_commas([first]) if some_lack_it else [first]), *_after_commas(others), "]}"]
+    texts = _joined([*pieces, "}"], len(fields["event_type"]))
     return map(_tidied, texts) if some_lack_it else texts
+
+
+def _after_commas(columns: Iterable[_Column]) -> list[_Column]:
+    return [(f",{before}", cells, after) for before, cells, after in columns]
 
 
 def _tidied(text: str) -> str:
@@ -285,8 +288,24 @@ def _tidied(text: str) -> str:
     return text.replace('[,{"property"', '[{"property"', 1).replace(f"{_OPENING}]}}", "", 1)
 
 
-def _parts(cells: Sequence[Any], before: str, after: str) -> Iterable[str]:
-    """Return each value as JSON with its surroundings, nothing for a missing one; equal values are written once."""
-    distinct = set(cells)
-    known = {value: "" if value is None else f"{before}{encode_basestring(value)}{after}" for value in distinct}
-    return map(known.__getitem__, cells)
+def _joined(pieces: Iterable[_Piece], length: int) -> Iterable[str]:
+    """Return the text of each row: texts that are the same for all rows, and each row's own values as JSON.
+
+    Equal values are written once, and what is the same in all rows together with what comes after it.
+    """
+    parts: list[Iterable[str]] = []
+    same = ""
+    for piece in pieces:
+        if isinstance(piece, str):
+            same += piece
+            continue
+        before, cells, after = piece
+        known = {
+            value: same if value is None else f"{same}{before}{encode_basestring(value)}{after}" for value in set(cells)
+        }
+        if len(known) == 1:
+            (same,) = known.values()
+        else:
+            parts.append(map(known.__getitem__, cells))
+            same = ""
+    return map("".join, zip(*parts, repeat(same, length), strict=False))
