@@ -56,9 +56,12 @@ class Answer:
 
     @classmethod
     def read(cls, response: httpx.Response) -> "Answer":
-        """Read a streamed response until it ends or passes the limit, and close it; none of it if it is compressed."""
+        """Read a streamed response until it ends or passes the limit, and close it.
+
+        Nothing is read of what is compressed, or of a redirect.
+        """
         content = bytearray()
-        is_whole = response.headers.get("content-encoding", "identity") == "identity"
+        is_whole = response.headers.get("content-encoding", "identity") == "identity" and not _redirects(response)
         chunks = response.iter_bytes() if is_whole else iter(())
         try:
             while is_whole and (chunk := next(chunks, None)) is not None:
@@ -75,6 +78,10 @@ class Answer:
 
     def json(self) -> dict[str, Any]:
         """Return the GraphQL answer, or raise `RequestFailed` saying what came instead."""
+        if _redirects(self):
+            target = readable(self.headers.get("location", "nowhere"), 200)
+            message = f"HTTP {self.status_code} wants to redirect to {target}, which is not followed."
+            raise RequestFailed(message, status_code=self.status_code)
         if not self.is_whole:
             raise self.failure(f"but with a body that was not read: it is compressed or longer than {MAX_BYTES} bytes")
         try:
@@ -110,6 +117,11 @@ class Answer:
         return min(max(0.0, asked), 999_999_999.0)
 
 
+def _redirects(answer: Answer | httpx.Response) -> bool:
+    """Tell whether an answer points elsewhere, where neither bodies nor tokens go."""
+    return 300 <= answer.status_code < 400
+
+
 def receipt(answer: Answer, events: int, inputs: Callable[[], Sequence[dict[str, Any]]]) -> Receipt:
     """Return the receipt that an answer to so many events is, or raise what it is instead.
 
@@ -126,14 +138,6 @@ def receipt(answer: Answer, events: int, inputs: Callable[[], Sequence[dict[str,
     if errors:
         raise MutationRejected(errors, blame(_messages(errors), inputs()), status_code=answer.status_code)
     raise answer.failure("but with JSON that holds neither data.sendUserEvents.status nor errors")
-
-
-def refuse_redirect(response: httpx.Response) -> None:
-    """Raise `RequestFailed` for a redirect: bodies and tokens go nowhere else."""
-    if 300 <= response.status_code < 400:
-        target = readable(response.headers.get("location", "nowhere"), 200)
-        message = f"HTTP {response.status_code} wants to redirect to {target}, which is not followed."
-        raise RequestFailed(message, status_code=response.status_code)
 
 
 def errors_of(given: dict[str, Any]) -> list[dict[str, Any]]:

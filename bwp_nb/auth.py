@@ -9,13 +9,14 @@ authenticate-to-the-buy-with-prime-api.
 import json
 import re
 import threading
-from collections.abc import Callable, Generator, MutableMapping
+from collections.abc import Generator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from bwp_nb.answer import Answer
+from bwp_nb.clock import Clock
 from bwp_nb.errors import RequestFailed, readable
 from bwp_nb.transport import is_certificate_error
 
@@ -82,23 +83,32 @@ class TokenAuth(httpx.Auth):
         credentials: Credentials,
         token_endpoint: str,
         transport: httpx.BaseTransport,
-        monotonic: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._credentials = credentials
         self._token_endpoint = token_endpoint
         self._transport = transport
-        self._monotonic = monotonic
+        self._clock = clock
         self._lock = threading.Lock()
         self._token: Secret | None = None
         self._renew_at = 0.0
 
+    @property
+    def target_id(self) -> str:
+        """The store that requests are for."""
+        return self._credentials.target_id
+
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Sign a request of httpx's own client."""
+        self.sign(request)
+        yield request
+
+    def sign(self, request: httpx.Request) -> None:
         """Add the headers that the API wants (CALL)."""
         request.headers["Authorization"] = f"Bearer {self._current(request.extensions)}"
         request.headers["x-api-target-id"] = self._credentials.target_id
         if self._credentials.access_key is not None:
             request.headers["x-api-access-key"] = self._credentials.access_key.reveal()
-        yield request
 
     def forget(self, request: httpx.Request) -> None:
         """Drop the token that a request was refused with, unless it has been renewed since."""
@@ -109,8 +119,8 @@ class TokenAuth(httpx.Auth):
     def _current(self, extensions: MutableMapping[str, Any]) -> str:
         """Return a token that lasts; whoever finds none gets one, and the others wait for it."""
         with self._lock:
-            if self._token is None or self._monotonic() >= self._renew_at:
-                started = self._monotonic()
+            if self._token is None or self._clock.monotonic() >= self._renew_at:
+                started = self._clock.monotonic()
                 text, lifetime = self._new_token(extensions)
                 self._token, self._renew_at = Secret(text), started + max(lifetime - MARGIN, lifetime / 2)
             return self._token.reveal()
@@ -119,12 +129,17 @@ class TokenAuth(httpx.Auth):
         form = self._credentials.form
         request = httpx.Request("POST", self._token_endpoint, data=form(), extensions=dict(extensions))
         try:
-            return token(Answer.read(self._transport.handle_request(request)))
+            answer = Answer.read(self._transport.handle_request(request))
         except httpx.RequestError as error:
             said = readable(f"{type(error).__name__} {error}".strip(), 200)
             # Without its cause, whose frames hold the body, and so the secret, for whoever prints them.
             message = f"No token from {self._token_endpoint}: {said}."
             raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
+        try:
+            return token(answer)
+        except RequestFailed as error:
+            error.retry_after = answer.retry_after(self._clock.now())
+            raise
 
 
 def token(answer: Answer) -> tuple[str, float]:

@@ -89,13 +89,12 @@ def _begun(ledger: Ledger, given: Table, layout: Layout, client: Client, on_dupl
     """Begin the run, or take it up where it stopped; raise `BwpError` if the ledger is another run's."""
     kept = ledger.path is not None
     source = given.digest() if kept else ""
-    target = "sandbox" if client.sandbox is not None else client.endpoint
     shape = hashlib.sha256(repr(layout).encode("utf-8", "backslashreplace")).hexdigest()
     if ledger.run is None:
         rows = _counted(given, layout, on_duplicates)
         moment = client.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
         try:
-            ledger.begin(Run(source, shape, target, rows, client.new_id(), moment))
+            ledger.begin(Run(source, shape, client.target, rows, client.new_id(), moment))
         except OSError as error:
             said = readable(str(error), 160)
             raise BwpError(f"Nothing was sent, because {ledger.name} cannot be written: {said}.") from error
@@ -106,9 +105,9 @@ def _begun(ledger: Ledger, given: Table, layout: Layout, client: Client, on_dupl
         raise BwpError(f"{ledger.name} is of another source: what {given.name} holds is not what was sent. {advice}")
     if run.layout != shape:
         raise BwpError(f"{ledger.name} is of a run with other columns, properties or fields. {advice}")
-    if run.target != target:
-        here = readable(run.target, 200)
-        raise BwpError(f"{ledger.name} is of a run that sent to {here}, and this client sends to {target}. {advice}")
+    if run.target != client.target:
+        there, here = readable(run.target, 200), readable(client.target, 200)
+        raise BwpError(f"{ledger.name} is of a run that sent to {there}, and this client sends to {here}. {advice}")
     return run
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bwp_nb.answer import Answer, Receipt, errors_of, receipt, refuse_redirect, status_of
+from bwp_nb.answer import Answer, Receipt, errors_of, receipt, status_of
 from bwp_nb.auth import TokenAuth
 from bwp_nb.classifications import ACCESS_DENIED, classification
 from bwp_nb.clock import Clock, SystemClock
@@ -71,12 +71,25 @@ class Client:
         self.confirm = confirm
         self._confirming = threading.Lock()
         self._auth = auth
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "x-api-version": api_version}
-        hooks = {"response": [refuse_redirect]}  # called before httpx reads a Location, which may be anything
-        self._http = httpx.Client(transport=transport, auth=auth, headers=headers, event_hooks=hooks)
+        self._transport = transport
+        self._url = httpx.URL(endpoint)
+        self._headers = {
+            "Content-Type": "application/json",
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"bwp_nb python-httpx/{httpx.__version__}",
+            "x-api-version": api_version,
+        }
 
     def __repr__(self) -> str:
         return "Client(sandbox)" if self.sandbox is not None else f"Client(live, {self.endpoint})"
+
+    @property
+    def target(self) -> str:
+        """Where its events go: the sandbox, or an address and the store that it sends for."""
+        if self.sandbox is not None:
+            return "sandbox"
+        return self.endpoint if self._auth is None else f"{self.endpoint} for the store {self._auth.target_id}"
 
     def __enter__(self) -> "Client":
         return self
@@ -86,7 +99,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._transport.close()
 
     def new_event(
         self,
@@ -192,11 +205,10 @@ class Client:
             left = self.retries.deadline - call.elapsed
             return receipt(self._attempt(call, max(0.1, min(self.timeout, left))), call.events, call.inputs)
         except BwpError as error:
-            answered = isinstance(error, MutationRejected) and error.classifications[0].name == _VALIDATION
-            call.may_have_arrived = not answered and (call.may_have_arrived or error.may_have_arrived)
+            call.may_have_arrived = not _refuses_the_body(error) and (call.may_have_arrived or error.may_have_arrived)
             error.may_have_arrived = call.may_have_arrived
             error.attempts = call.attempts
-            if call.answer is not None:
+            if call.answer is not None and error.retry_after is None:
                 error.retry_after = call.answer.retry_after(self.clock.now())
             raise
 
@@ -221,12 +233,15 @@ class Client:
             self.confirm = None
 
     def _request(self, body: bytes, seconds: float, ends: float) -> httpx.Request:
-        extensions = {"deadline": ends}
-        return self._http.build_request("POST", self.endpoint, content=body, timeout=seconds, extensions=extensions)
+        extensions = {"timeout": httpx.Timeout(seconds).as_dict(), "deadline": ends}
+        return httpx.Request("POST", self._url, headers=self._headers, content=body, extensions=extensions)
 
     def _post(self, request: httpx.Request) -> Answer:
+        """Post a request by the transport itself: what httpx.Client adds costs as much again, and is not wanted."""
         try:
-            return Answer.read(self._http.send(request, stream=True))
+            if self._auth is not None:
+                self._auth.sign(request)
+            return Answer.read(self._transport.handle_request(request))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             message = f"No connection to {self.endpoint}: {_said(error)}."
             # Without its cause, here and below, whose frames hold the token for whoever prints them.
@@ -334,6 +349,17 @@ def _encoded(payload: dict[str, Any]) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         message = f"cannot be written as JSON: {readable(str(error), 120)}"
         raise InvalidEvent([Problem("variables", payload.get("variables"), "JSON (RFC 8259)", message)]) from None
+
+
+def _refuses_the_body(error: BwpError) -> bool:
+    """Tell whether an error shows that an earlier attempt, whose answer was lost, was refused as well.
+
+    It does where it names what is wrong in the body, which was the same. What it says of an id may come from the
+    earlier attempt itself: how the API meets an id that it has seen is unknown.
+    """
+    if not isinstance(error, MutationRejected) or error.classifications[0].name != _VALIDATION:
+        return False
+    return bool(error.blame) and all(blame.field != "eventId" for blame in error.blame)
 
 
 def _is_denied(answer: Answer) -> bool:

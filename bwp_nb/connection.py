@@ -45,7 +45,7 @@ def _played(sandbox: "Sandbox") -> Client:
     return Client(
         sandbox,
         sandbox.endpoint,
-        auth=TokenAuth(credentials, sandbox.token_endpoint, sandbox, sandbox.clock.monotonic),
+        auth=TokenAuth(credentials, sandbox.token_endpoint, sandbox, sandbox.clock),
         sandbox=sandbox,
         clock=sandbox.clock,
         new_id=sandbox.new_id,
@@ -60,7 +60,7 @@ def client_of(given: settings.Settings, confirm: Callable[[str], bool] | None = 
     return Client(
         transport,
         given.endpoint,
-        auth=TokenAuth(given.credentials, given.token_endpoint, transport, clock.monotonic),
+        auth=TokenAuth(given.credentials, given.token_endpoint, transport, clock),
         clock=clock,
         api_version=given.api_version,
         confirm=confirm,

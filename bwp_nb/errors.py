@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.classifications import RETRYABLE, Classification, classification
+from bwp_nb.classifications import INTERNAL, RETRYABLE, Classification, classification
 from bwp_nb.sources import pages
 
 if TYPE_CHECKING:
@@ -179,7 +179,8 @@ class MutationRejected(BwpError):
     """The API answered no.
 
     `errors` are the answer's errors as it gave them. `blame` lists the sent values that they name; it is empty where
-    the text does not tell which event it means. The state is `rejected`, but `failed` if the API was only too busy.
+    the text does not tell which event it means. The state is `rejected`, but `failed` if the API was only too busy, and
+    `unknown` if something broke in it: no page says that nothing was accepted then.
     """
 
     def __init__(
@@ -189,6 +190,7 @@ class MutationRejected(BwpError):
         self.blame = list(blame)
         self.status_code = status_code
         self.retryable = any(found.name in RETRYABLE for found in self.classifications)
+        self.may_have_arrived = any(found.name == INTERNAL for found in self.classifications)
         super().__init__(self.errors, self.blame, status_code)
 
     @property
@@ -198,7 +200,7 @@ class MutationRejected(BwpError):
 
     @property
     def state(self) -> str:
-        """One of `rejected`, `failed` and, if an earlier attempt's answer was lost, `unknown`."""
+        """One of `rejected`, `failed` and, if this answer or a lost one leaves it open, `unknown`."""
         return super().state if self.retryable or self.may_have_arrived else "rejected"
 
     def rows(self) -> list[dict[str, Any]]:

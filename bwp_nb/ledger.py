@@ -8,7 +8,7 @@ import json
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -123,14 +123,15 @@ class Ledger:
         if whole:
             self.run = _run(content, self.name)
             self.states = bytearray(self.run.rows)
-            self._note(_lines(content[:whole], self.name))
+            for line in _lines(content[:whole], self.name):
+                self._note([line])
+                self.batches = max(self.batches, line.batch)
 
-    def _note(self, found: Iterator[Line] | Sequence[Line]) -> None:
+    def _note(self, found: Iterable[Line]) -> None:
         for line in found:
             code = bytes([STATES.index(line.state)])
             for first, end in line.rows:
                 self.states[first:end] = code * (end - first)
-            self.batches = max(self.batches, line.batch)
 
     def _append(self, text: str) -> None:
         """Write all of a text or nothing of it."""

@@ -124,6 +124,7 @@ class Sandbox(httpx.BaseTransport):
         self.seed = seed
         self.clock = clock or SandboxClock()
         self._lock = threading.RLock()
+        self._tokens: dict[str, float] = {}
         self.reset()
 
     def __repr__(self) -> str:
@@ -132,11 +133,13 @@ class Sandbox(httpx.BaseTransport):
         )
 
     def reset(self) -> None:
-        """Forget all that arrived and all that was ordered, and begin again at the fixed instant with the first id."""
+        """Forget all that arrived and all that was ordered, and begin again at the fixed instant with the first id.
+
+        Tokens stay good, so that clients notice nothing.
+        """
         with self._lock:
             self._random = random.Random(self.seed)  # noqa: S311  # plays chance, guards nothing
             self.token_requests = 0
-            self._tokens: dict[str, float] = {}
             self._denies_by_status = False
             self._ordered: deque[tuple[str, dict[str, Any]]] = deque()
             self._refused_values: dict[str, bool] = {}

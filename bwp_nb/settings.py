@@ -16,6 +16,7 @@ from bwp_nb.auth import Credentials, Secret
 from bwp_nb.errors import BwpError, quoted, readable
 
 _CONSOLE = "merchant console: Settings, API credentials, Generate credentials (AUTH)"
+_ADDRESS = "https, or http on this machine, without a name or password in it"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -36,7 +37,8 @@ def _is_safe(address: str) -> bool:
         url = httpx.URL(address)
     except httpx.InvalidURL:
         return False
-    return bool(url.host) and (url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK))
+    is_private = url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
+    return bool(url.host) and is_private and "@" not in address  # a password would be shown wherever the address is
 
 
 def _is_header_text(text: str) -> bool:
@@ -53,11 +55,11 @@ SETTINGS = (
         lambda text: re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is not None,
     ),
     Setting(
-        "BWP_ENDPOINT", "https://api.buywithprime.amazon.com/graphql", "https, or http on this machine",
+        "BWP_ENDPOINT", "https://api.buywithprime.amazon.com/graphql", _ADDRESS,
         "documented: CALL", _is_safe,
     ),
     Setting(
-        "BWP_TOKEN_ENDPOINT", "https://api.buywithprime.amazon.com/token", "https, or http on this machine",
+        "BWP_TOKEN_ENDPOINT", "https://api.buywithprime.amazon.com/token", _ADDRESS,
         "documented: CALL", _is_safe,
     ),
     Setting(
@@ -150,5 +152,5 @@ def _holds(setting: Setting, text: str | None) -> bool:
 def _problem(setting: Setting, text: str | None) -> str:
     if text is None:
         return f"{setting.name} is not set; it comes from the {setting.where}."
-    shown = "what it holds" if setting.is_secret else quoted(text)
+    shown = "what it holds" if setting.is_secret or "@" in text else quoted(text)
     return f"{setting.name} must be {setting.must_be}, and {shown} is not; it comes from: {setting.where}."

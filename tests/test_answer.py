@@ -65,6 +65,16 @@ def test_a_compressed_answer_is_not_unpacked(encoding: str) -> None:
         answer.json()
 
 
+@pytest.mark.parametrize("status_code", [300, 307, 399])
+def test_a_redirect_is_not_read_and_tells_where_to(status_code: int) -> None:
+    """Whatever comes with it."""
+    stream = Stream(100)
+    answer = _read(stream, status_code, Location="https://elsewhere.invalid/\x1b")
+    assert (0, True) == (stream.taken, stream.is_closed)
+    with pytest.raises(RequestFailed, match=r"redirect to https://elsewhere\.invalid/\\x1b, which is not followed"):
+        answer.json()
+
+
 def test_a_body_that_breaks_off_closes_the_connection() -> None:
     """The error passes, and nothing is left open."""
 

@@ -67,7 +67,7 @@ def _auth(sandbox: Sandbox, **changes: str) -> TokenAuth:
     given = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret, "target_id": sandbox.target_id}
     given |= changes
     credentials = Credentials(given["client_id"], Secret(given["client_secret"]), given["target_id"])
-    return TokenAuth(credentials, sandbox.token_endpoint, SlowTokens(sandbox), sandbox.clock.monotonic)
+    return TokenAuth(credentials, sandbox.token_endpoint, SlowTokens(sandbox), sandbox.clock)
 
 
 def _client(sandbox: Sandbox, transport: httpx.BaseTransport | None = None, **changes: str) -> Client:
@@ -211,7 +211,7 @@ def _token_client(*acts: Act, attempts: int = 3, answer: Any = SUCCESS) -> tuple
 
     clock = SandboxClock()
     credentials = Credentials("id", Secret(MARKER), "bp-1")
-    auth = TokenAuth(credentials, "https://api.invalid/token", httpx.MockTransport(token), clock.monotonic)
+    auth = TokenAuth(credentials, "https://api.invalid/token", httpx.MockTransport(token), clock)
     transport = httpx.MockTransport(api)
     retries = Retries(attempts=attempts)
     return Client(transport, "https://api.invalid/graphql", auth=auth, clock=clock, retries=retries), seen
@@ -277,6 +277,14 @@ def test_a_token_endpoint_that_recovers_is_asked_again(act: Act) -> None:
     assert ["Bearer good"] == seen
 
 
+@pytest.mark.parametrize("asked", ["30", "Fri, 22 Nov 2024 09:00:30 GMT"])
+def test_a_token_endpoint_that_asks_to_wait_is_waited_for(asked: str) -> None:
+    """In seconds or until a date, as the API itself."""
+    client, seen = _token_client(_status(429, **{"Retry-After": asked}), GOOD)
+    assert 30 == client.send(event()).elapsed
+    assert ["Bearer good"] == seen
+
+
 @pytest.mark.parametrize(
     ("expires_in", "seconds"), [(900, 840), ("900", 840), (3600.0, 3540), (100, 50), (60, 30), (10, 5)]
 )
@@ -334,7 +342,7 @@ def test_the_credentials_go_to_the_token_endpoint_as_a_form() -> None:
         return httpx.Response(200, json={"access_token": TOKEN} if request.url.path == "/token" else SUCCESS)
 
     transport, clock = httpx.MockTransport(answer), SandboxClock()
-    auth = TokenAuth(Credentials("id", Secret(MARKER), "bp-1"), "https://api.invalid/token", transport, clock.monotonic)
+    auth = TokenAuth(Credentials("id", Secret(MARKER), "bp-1"), "https://api.invalid/token", transport, clock)
     Client(transport, "https://api.invalid/graphql", auth=auth, clock=clock).send(event())
     token, send = seen
     assert "POST" == token.method
@@ -453,7 +461,7 @@ def test_a_traceback_with_local_variables_shows_neither_secret_nor_token(path: s
         return httpx.Response(200, json={"access_token": TOKEN})
 
     transport, clock = httpx.MockTransport(answer), SandboxClock()
-    auth = TokenAuth(Credentials("id", Secret(MARKER), "bp-1"), "https://api.invalid/token", transport, clock.monotonic)
+    auth = TokenAuth(Credentials("id", Secret(MARKER), "bp-1"), "https://api.invalid/token", transport, clock)
     client = Client(transport, "https://api.invalid/graphql", auth=auth, clock=clock, retries=Retries(attempts=1))
     with pytest.raises(RequestFailed, match="WriteError") as caught:
         client.send(event())

@@ -63,7 +63,7 @@ def _connected(sandbox: Sandbox) -> tuple[Client, Wire]:
     """Return what `connect` returns, with a wire in between."""
     wire = Wire(sandbox)
     credentials = Credentials(sandbox.client_id, Secret(sandbox.client_secret), sandbox.target_id)
-    auth = TokenAuth(credentials, sandbox.token_endpoint, sandbox, sandbox.clock.monotonic)
+    auth = TokenAuth(credentials, sandbox.token_endpoint, sandbox, sandbox.clock)
     retries = Retries(uniform=sandbox.uniform)
     return Client(wire, sandbox.endpoint, auth=auth, sandbox=sandbox, clock=sandbox.clock, retries=retries), wire
 

@@ -3,7 +3,6 @@
 import itertools
 import json
 import multiprocessing
-import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 
 import bwp_nb as bwp
 from bwp_nb import traffic
+from bwp_nb.auth import Credentials, Secret, TokenAuth
 from bwp_nb.ledger import STATES, Ledger, Line, Run, stretches
 from tests.strategies import PROPERTY
 
@@ -121,6 +121,22 @@ def test_another_target_is_refused(tmp_path: Path) -> None:
         _send(tmp_path / "a", day, live)
 
 
+def _client_of_store(target_id: str) -> bwp.Client:
+    """Return a live client that sends for a store."""
+    sandbox = bwp.Sandbox()
+    credentials = Credentials(sandbox.client_id, Secret(sandbox.client_secret), target_id)
+    auth = TokenAuth(credentials, sandbox.token_endpoint, sandbox, sandbox.clock)
+    return bwp.Client(sandbox, sandbox.endpoint, auth=auth)
+
+
+def test_another_store_is_refused(tmp_path: Path) -> None:
+    """What was sent for one merchant is not taken as sent for the other."""
+    day = traffic.shop_day(60, wrong=0)
+    assert 60 == _send(tmp_path / "a", day, _client_of_store(bwp.Sandbox.target_id)).counts["sent"]
+    with pytest.raises(bwp.BwpError, match=r"this client sends to https://sandbox\.invalid/graphql for the store bp-2"):
+        _send(tmp_path / "a", day, _client_of_store("bp-2"))
+
+
 def _run_for_long(path: str, begun: Any, end: Any) -> None:
     ledger = Ledger(path)
     begun.set()
@@ -149,6 +165,7 @@ def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path) -> None:
 @contextmanager
 def _full_disk(size: int) -> Iterator[None]:
     """Let no file of this process grow beyond a size, as a full disk would."""
+    resource = pytest.importorskip("resource")  # which Windows lacks
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))

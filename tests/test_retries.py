@@ -44,8 +44,8 @@ def _answers(status_code: int = 200, **response: Any) -> Act:
     return lambda _: httpx.Response(status_code, **response)
 
 
-def _refusal(kind: str) -> Act:
-    errors = [{"message": "No.", "extensions": {"classification": {"type": kind}}}]
+def _refusal(kind: str, message: str = "No.") -> Act:
+    errors = [{"message": message, "extensions": {"classification": {"type": kind}}}]
     return _answers(json={"errors": errors, "data": {"sendUserEvents": None}})
 
 
@@ -297,14 +297,16 @@ def test_every_attempt_sends_the_same_bytes() -> None:
         ([LOST, _answers(307, headers={"Location": "/"})], "unknown", 2),
         ([LOST, DENIED], "unknown", 2),
         ([LOST, _refusal("NobodyKnowsThis")], "unknown", 2),
-        ([LOST, INVALID], "rejected", 2),
+        ([LOST, INVALID], "unknown", 2),
+        ([LOST, _refusal("ValidationError", f"eventTime {event().event_time} is invalid")], "rejected", 2),
+        ([LOST, _refusal("ValidationError", f"eventId {event().event_id} is known")], "unknown", 2),
         ([INVALID], "rejected", 1),
         ([REFUSED, INVALID], "rejected", 2),
         ([REFUSED, DENIED], "rejected", 2),
     ],
 )
 def test_what_was_once_ambiguous_stays_so_until_an_answer_tells(acts: list[Act], state: str, attempts: int) -> None:
-    """A later refusal to listen says nothing of the events; a refusal of the events themselves does."""
+    """A later refusal tells of the first attempt only where it names what was wrong in both, and no id."""
     client = _client(*acts)
     found: Receipt | BwpError
     try:

@@ -245,6 +245,7 @@ def test_reset_forgets_everything_and_begins_again() -> None:
     assert ([], [], [], []) == (sandbox.accepted, sandbox.duplicates, sandbox.rejected, sandbox.requests)
     assert first == client.new_event("click")
     assert () == client.send(first).notes
+    assert 1 == len(sandbox.requests)  # none was denied: the client's token is still good
 
 
 def test_time_passes_only_while_the_sandbox_answers() -> None:

@@ -89,7 +89,7 @@ def test_no_log_shows_the_secret(server: Server, caplog: pytest.LogCaptureFixtur
         caplog.set_level(logging.DEBUG, logger=name)
     with bwp.connect() as client:
         client.send(client.new_event("click"))
-    assert {"httpx", "httpcore.http11"} <= {record.name for record in caplog.records}
+    assert {"httpcore.http11"} <= {record.name for record in caplog.records}
     assert [] == traces(caplog.text)
 
 
@@ -108,8 +108,11 @@ def test_neither_a_ledger_nor_a_report_holds_the_secret(server: Server, tmp_path
         report = bwp.send_table(client, bwp.traffic.shop_day(60), ledger=tmp_path / "a.ledger", progress=False)
     left = [(tmp_path / "a.ledger").read_text("utf-8"), repr(report), report._repr_html_(), report.frame().to_string()]
     assert [] == traces("".join(left))
-    assert f"60 rows to the live API, {server.endpoint}:" in repr(report)
-    assert f"60 rows to the live API, {server.endpoint}</p>" in report._repr_html_()
+    assert f"60 rows to the live API, {server.endpoint} for the store {server.sandbox.target_id}:" in repr(report)
+    assert (
+        f"60 rows to the live API, {server.endpoint} for the store {server.sandbox.target_id}</p>"
+        in report._repr_html_()
+    )
 
 
 def test_no_widget_holds_the_secret(server: Server) -> None:

@@ -103,6 +103,7 @@ def test_a_keyring_that_cannot_be_read_is_said_to() -> None:
         ("BWP_TARGET_ID", "ä"),
         ("BWP_API_VERSION", "latest"),
         ("BWP_ENDPOINT", "http://api.example.com/graphql"),
+        ("BWP_ENDPOINT", "https://somebody:a-password@api.example.com/graphql"),
         ("BWP_TOKEN_ENDPOINT", "ftp://127.0.0.1/token"),
         ("BWP_CONFIRM", "maybe"),
     ],
@@ -113,7 +114,9 @@ def test_a_malformed_setting_is_named_and_a_secret_one_not_shown(name: str, text
         settings.live({**LIVE, name: text})
     (problem,) = caught.value.problems
     assert problem.startswith(f"{name} must be ")
-    assert (repr(text) in problem) == (name != "BWP_CLIENT_SECRET")
+    is_secret = name == "BWP_CLIENT_SECRET" or "a-password" in text
+    assert (repr(text) in problem) == (not is_secret)
+    assert "a-password" not in problem
 
 
 def test_version_and_access_key_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:

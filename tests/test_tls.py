@@ -101,7 +101,7 @@ def test_a_wrong_certificate_of_the_token_endpoint_is_never_tried_again_either(n
     """The credentials were not sent."""
     with serving(succeed_always, _server_context(WRONG[name]())) as server:
         transport = _transport()
-        auth = TokenAuth(Credentials("id", Secret("a"), "bp-1"), server.endpoint, transport, SystemClock().monotonic)
+        auth = TokenAuth(Credentials("id", Secret("a"), "bp-1"), server.endpoint, transport, SystemClock())
         retries = Retries(attempts=3, first_wait=0.01)
         with (
             Client(transport, server.endpoint, auth=auth, retries=retries) as client,
