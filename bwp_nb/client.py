@@ -73,13 +73,15 @@ class Client:
         self._auth = auth
         self._transport = transport
         self._url = httpx.URL(endpoint)
-        self._headers = {
-            "Content-Type": "application/json",
-            "Accept": "*/*",
-            "Accept-Encoding": "identity",
-            "User-Agent": f"bwp_nb python-httpx/{httpx.__version__}",
-            "x-api-version": api_version,
-        }
+        self._headers = httpx.Headers(
+            {
+                "Content-Type": "application/json",
+                "Accept": "*/*",
+                "Accept-Encoding": "identity",
+                "User-Agent": f"bwp_nb python-httpx/{httpx.__version__}",
+                "x-api-version": api_version,
+            }
+        )
 
     def __repr__(self) -> str:
         return "Client(sandbox)" if self.sandbox is not None else f"Client(live, {self.endpoint})"

@@ -21,6 +21,7 @@ from bwp_nb.errors import BwpError, quoted, readable
 STATES = ("untried", "trying", "sent", "rejected", "invalid", "failed", "unknown")
 
 _FORM = {"bwp_ledger": 1}
+_SPOOL = 2**23
 _BEGINNING = b'{"bwp_ledger":'
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -174,7 +175,7 @@ def _hold(path: Path) -> filelock.BaseFileLock:
 
 def _opened(path: Path | None) -> Any:
     if path is None:
-        return tempfile.TemporaryFile(buffering=0)  # closed when the ledger goes
+        return tempfile.SpooledTemporaryFile(_SPOOL, buffering=0)  # closed when the ledger goes
     file = path.open("a+b", buffering=0)
     file.seek(0)
     return file

@@ -16,9 +16,10 @@ from bwp_nb.event import UserEvent
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pandas.api.extensions import ExtensionArray
 
 #: Rows that are read, checked and written at a time: enough to be fast, few enough to stay small.
-CHUNK = 2_000
+CHUNK = 500
 
 _NESTED = ("additional_properties", "additionalProperties")
 #: The first columns of a list for people, by which it is known and not sent.
@@ -124,10 +125,10 @@ def _frame(frame: "pd.DataFrame") -> Table:
     names = _checked(list(frame.columns), "the DataFrame")
 
     def chunks(wanted: Collection[str] | None) -> Iterator[Chunk]:
+        columns = {name: frame[name].array for name in (names if wanted is None else wanted)}
         for first in range(0, len(frame), CHUNK):
-            part = frame.iloc[first : first + CHUNK]
-            shown = names if wanted is None else wanted
-            yield _chunk(first, len(part), {name: cells(part[name]) for name in shown})
+            end = min(first + CHUNK, len(frame))
+            yield _chunk(first, end - first, {name: cells(column[first:end]) for name, column in columns.items()})
 
     def digest() -> str:
         found = hashlib.sha256(repr(names).encode())
@@ -139,18 +140,17 @@ def _frame(frame: "pd.DataFrame") -> Table:
     return Table("the DataFrame", names, chunks, digest)
 
 
-def cells(series: "pd.Series[Any]") -> list[Any]:
+def cells(column: "ExtensionArray") -> list[Any]:
     """Return a column's values: None for a missing one, the text that goes out for an aware date and time."""
     import numpy as np
     import pandas as pd
 
-    missing = series.isna().to_numpy()
-    if isinstance(series.dtype, pd.DatetimeTZDtype):
-        naive = series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
-        texts = np.datetime_as_string(naive.astype("datetime64[ms]")).tolist()
+    missing = column.isna()
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        texts = np.datetime_as_string(column.to_numpy("datetime64[ms]")).tolist()
         values = [f"{text.removesuffix('.000')}Z" for text in texts]
     else:
-        values = series.tolist()
+        values = column.to_numpy(object).tolist()
     return [None if gone else value for value, gone in zip(values, missing, strict=True)] if missing.any() else values
 
 
@@ -247,7 +247,7 @@ def _parquet_cells(column: Any) -> list[Any]:
     import pyarrow as pa
 
     if pa.types.is_timestamp(column.type):
-        return cells(column.to_pandas())
+        return cells(column.to_pandas().array)
     return [_present(value) for value in column.to_pylist()]
 
 

@@ -120,11 +120,18 @@ class _Backend(httpcore.NetworkBackend):
 class _Stream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
+        self._head: bytes | None = None
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._head = None
         return self._stream.read(max_bytes, _now.left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write what httpcore gives; but hold a request's head back until the body, or its end, follows."""
+        if self._head is None:
+            self._head = buffer
+            return
+        buffer, self._head = self._head + buffer, b""
         for start in range(0, len(buffer), _PIECE):
             self._stream.write(buffer[start : start + _PIECE], _now.left(timeout, httpcore.WriteTimeout))
 

@@ -38,6 +38,10 @@ class Connection:
         self._server.requests.append((head.decode("latin-1"), rest[:length]))
         return head + b"\r\n\r\n" + rest[:length]
 
+    def look(self) -> bytes:
+        """Return what one read finds."""
+        return self._sock.recv(65_536)
+
     def send(self, text: bytes) -> None:
         """Write some bytes."""
         self._sock.sendall(text)

@@ -91,12 +91,12 @@ def test_aware_times_go_out_as_an_event_writes_them(unit: str, zone: str) -> Non
     texts = ["2023-12-03T10:15:30.123456Z", "1969-12-31T23:59:59.999999Z", "1900-01-01T00:00:00.0004Z", "NaT"]
     moments = pd.to_datetime(pd.Series(texts), utc=True, format="ISO8601").dt.tz_convert(zone).dt.as_unit(unit)
     expected = [event(event_time=moment).event_time for moment in moments[:3]]
-    assert [*expected, None] == cells(moments)
+    assert [*expected, None] == cells(moments.array)
 
 
 def test_naive_times_are_left_for_the_checks_to_refuse() -> None:
     """They name no instant."""
-    (moment,) = cells(pd.Series(pd.to_datetime(["2023-12-03T10:15:30"])))
+    (moment,) = cells(pd.Series(pd.to_datetime(["2023-12-03T10:15:30"])).array)
     assert isinstance(moment, datetime)
     assert moment.tzinfo is None
 

@@ -329,3 +329,41 @@ def test_a_deadline_that_has_passed_sends_nothing() -> None:
         with pytest.raises(httpx.ConnectTimeout):
             http.get(server.endpoint, extensions={"deadline": time.monotonic() - 1})
         assert [] == server.requests
+
+
+def _exchange(transport: DeadlineTransport, endpoint: str, content: bytes, method: str = "POST") -> int:
+    response = transport.handle_request(httpx.Request(method, endpoint, content=content))
+    try:
+        return len(response.read())
+    finally:
+        response.close()
+
+
+def test_head_and_body_of_a_request_go_out_together() -> None:
+    """The server's first look finds all of it, on a new connection and on a kept one."""
+    looks: list[bytes] = []
+
+    def look(connection: Connection) -> None:
+        for _ in range(2):
+            looks.append(connection.look())
+            connection.succeed()
+
+    with serving(look) as server:
+        transport = DeadlineTransport()
+        for content in (b"first", b"second"):
+            _exchange(transport, server.endpoint, content)
+        transport.close()
+    assert [b"first", b"second"] == [found.partition(b"\r\n\r\n")[2] for found in looks]
+    assert 1 == server.connections
+
+
+@pytest.mark.parametrize("content", [b"", b"POST / HTTP/1.1\r\n\r\n", b"x" * 200_000])
+def test_any_body_arrives_as_it_is(content: bytes) -> None:
+    """None, one that looks like a head, one of several pieces; and the next request after it."""
+    with serving(succeed_always) as server:
+        transport = DeadlineTransport()
+        for method in ("POST", "GET", "POST"):
+            _exchange(transport, server.endpoint, content, method)
+        transport.close()
+    assert [content] * 3 == [body for _, body in server.requests]
+    assert ["POST", "GET", "POST"] == [head.split()[0] for head, _ in server.requests]
