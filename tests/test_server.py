@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -239,7 +240,7 @@ GARBAGE = {
 def test_what_is_no_http_ends_the_connection_and_nothing_else(garbage: bytes) -> None:
     """Refused at once, and the next good request is answered."""
     with bwp.serve() as server, connected(server) as connection:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # the server has hung up already
             connection.sendall(garbage)
             connection.shutdown(socket.SHUT_WR)
         assert rest(connection)[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 421")
@@ -333,9 +334,13 @@ def test_more_connections_than_the_limit_are_closed_until_others_end() -> None:
     with bwp.serve() as server, contextlib.ExitStack() as held:
         wanted = {**headers(server), "Content-Type": "application/json"}
         connections = [held.enter_context(connected(server)) for _ in range(MAX_CONNECTIONS + 5)]
-        assert [b""] * 5 == [rest(connection) for connection in connections[MAX_CONNECTIONS:]]
-        connections[0].close()
+        until(lambda: len(_ended(connections)) >= 5)  # not always the last five: the system may change their order
+        next(connection for connection in connections if connection not in _ended(connections)).close()
         until(lambda: _is_accepted(server, wanted))
+
+
+def _ended(connections: list[socket.socket]) -> list[socket.socket]:
+    return select.select(connections, [], [], 0)[0]
 
 
 def _is_accepted(server: Server, wanted: dict[str, str]) -> bool:
