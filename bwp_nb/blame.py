@@ -19,9 +19,12 @@ def blame(messages: Sequence[str], events: Sequence[dict[str, Any]]) -> list[Bla
 
     `events` are `UserEvent` inputs, by the API's names. Two events with the same bad value are both named.
     """
-    named = {place for message in messages for place in _named(message, events)}
+    named: dict[tuple[int, str], str] = {}
+    for message in messages:
+        for place in _named(message, events):
+            named.setdefault(place, message)
     return [
-        Blame(index, str(event.get("eventId")), field, str(event[field]), rule(field))
+        Blame(index, str(event.get("eventId")), field, str(event[field]), rule(field), named[index, field])
         for index, event in enumerate(events)
         for field in event
         if (index, field) in named

@@ -1,6 +1,5 @@
 """Many events: a table in, a report out, nothing lost."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import compress
 from pathlib import Path
@@ -44,9 +43,10 @@ def send_table(
     `ledger` names a file that keeps what became of each row: the same call again sends what is left, with the same ids.
     `on_unknown` says whether that includes what may have been accepted (`resend`) or not (`hold`). `on_duplicates`
     is `refuse`, or `send` if rows may share an id. Up to `workers` requests are under way at once. Raises `BwpError`,
-    before anything is sent, where source, columns or ledger do not fit.
+    before anything is sent, where source, columns or ledger do not fit; what ends the run later stands in the report's
+    `stopped`. A ledger that can no longer be written raises `BwpError`, and an interrupt `KeyboardInterrupt`.
     """
-    if on_unknown not in _TO_SEND or on_duplicates not in ("refuse", "send") or workers < 1:
+    if on_unknown not in _TO_SEND or on_duplicates not in ("refuse", "send") or workers not in range(1, 10_000):
         raise ValueError("on_unknown is 'resend' or 'hold', on_duplicates 'refuse' or 'send', workers 1 or more")
     given = table(source)
     layout = Layout.of(given, columns, properties, fields)
@@ -89,12 +89,11 @@ def _begun(ledger: Ledger, given: Table, layout: Layout, client: Client, on_dupl
     """Begin the run, or take it up where it stopped; raise `BwpError` if the ledger is another run's."""
     kept = ledger.path is not None
     source = given.digest() if kept else ""
-    shape = hashlib.sha256(repr(layout).encode("utf-8", "backslashreplace")).hexdigest()
     if ledger.run is None:
         rows = _counted(given, layout, on_duplicates)
         moment = client.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
         try:
-            ledger.begin(Run(source, shape, client.target, rows, client.new_id(), moment))
+            ledger.begin(Run(source, layout.digest, client.target, rows, client.new_id(), moment))
         except OSError as error:
             said = readable(str(error), 160)
             raise BwpError(f"Nothing was sent, because {ledger.name} cannot be written: {said}.") from error
@@ -103,7 +102,7 @@ def _begun(ledger: Ledger, given: Table, layout: Layout, client: Client, on_dupl
     advice = "Nothing was sent. Name another ledger to begin anew."
     if run.source != source:
         raise BwpError(f"{ledger.name} is of another source: what {given.name} holds is not what was sent. {advice}")
-    if run.layout != shape:
+    if run.layout != layout.digest:
         raise BwpError(f"{ledger.name} is of a run with other columns, properties or fields. {advice}")
     if run.target != client.target:
         there, here = readable(run.target, 200), readable(client.target, 200)
@@ -114,11 +113,21 @@ def _begun(ledger: Ledger, given: Table, layout: Layout, client: Client, on_dupl
 def _counted(given: Table, layout: Layout, on_duplicates: str) -> int:
     """Return the number of rows, or raise `InvalidEvent` naming those whose id is taken."""
     names = layout.columns_of("event_id", given)
+    seen: set[str] = set()
+
+    def ids() -> Iterator[list[Any]]:
+        for chunk in given.chunks(names):
+            seen.update(chunk.columns, chunk.properties)
+            yield given_ids(chunk, layout)
+
     if on_duplicates == "send":
-        return sum(chunk.length for chunk in given.chunks(names))
-    rows, problems = duplicates(lambda: (given_ids(chunk, layout) for chunk in given.chunks(names)))
-    if problems:
-        raise InvalidEvent(problems)
+        rows = sum(map(len, ids()))
+    else:
+        rows, problems = duplicates(ids)
+        if problems:
+            raise InvalidEvent(problems)
+    if given.names is None and rows:
+        layout.refuse_unseen(given.name, seen)
     return rows
 
 
@@ -126,12 +135,16 @@ def _batches(given: Table, layout: Layout, made: Made, ledger: Ledger, done: set
     """Yield what is to be sent, 50 rows at a time; what is found invalid on the way goes to the ledger."""
     rows: list[int] = []
     texts: list[Any] = []
+    seen = 0
     for chunk in given.chunks():
         states = bytes(ledger.states[chunk.first : chunk.first + chunk.length])
+        seen += chunk.length
+        if len(states) < chunk.length:
+            break
         if set(states) <= done:
             continue
         part = written(chunk, layout, made)
-        ledger.write(*_invalid(part.problems, ledger))
+        ledger.write(*_invalid(part.problems, ledger, done))
         here = range(chunk.first, chunk.first + chunk.length)
         if part.problems or set(states) & done:
             wanted = [text is not None and state not in done for text, state in zip(part.texts, states, strict=True)]
@@ -144,12 +157,13 @@ def _batches(given: Table, layout: Layout, made: Made, ledger: Ledger, done: set
         for start in range(0, whole, MAX_EVENTS):
             yield Batch(rows[start : start + MAX_EVENTS], texts[start : start + MAX_EVENTS])
         rows, texts = rows[whole:], texts[whole:]
+    if seen != len(ledger.states):
+        raise BwpError(f"{given.name} has been changed: it has other rows than it had when the run began.")
     if rows:
         yield Batch(rows, texts)
 
 
-def _invalid(problems: dict[int, list[Problem]], ledger: Ledger) -> Iterator[Line]:
-    known = STATES.index("invalid")
+def _invalid(problems: dict[int, list[Problem]], ledger: Ledger, done: set[int]) -> Iterator[Line]:
     for row, found in problems.items():
-        if ledger.states[row] != known:
+        if ledger.states[row] not in done:
             yield Line([[row, row + 1]], "invalid", reason="; ".join(map(str, found)))

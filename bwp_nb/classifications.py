@@ -8,6 +8,7 @@ troubleshoot-sandbox-errors; PRIV the privacy mutations; SRT analytics-mutations
 from dataclasses import dataclass
 from typing import Any
 
+VALIDATION = "ValidationError"
 THROTTLING = "ThrottlingError"
 INTERNAL = "InternalServerError"
 ACCESS_DENIED = "AccessDeniedError"
@@ -30,7 +31,7 @@ class Classification:
 
 _ALL = (
     Classification(
-        "ValidationError",
+        VALIDATION,
         "The input is not valid.",
         "Mend what the message quotes and send again.",
         "documented: MUT; that nothing of a batch is accepted: inferred",

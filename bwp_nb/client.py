@@ -33,7 +33,6 @@ RETRY_QUOTA = 20
 
 _COUNT_RULE = f"1 to {MAX_EVENTS} events a call (the most: documented, IFACE; that none is refused: our own rule)"
 _ALWAYS_REFUSED = (_COUNT_RULE, UNICODE_RULE)
-_VALIDATION = "ValidationError"
 
 
 class Client:
@@ -207,7 +206,8 @@ class Client:
             left = self.retries.deadline - call.elapsed
             return receipt(self._attempt(call, max(0.1, min(self.timeout, left))), call.events, call.inputs)
         except BwpError as error:
-            call.may_have_arrived = not _refuses_the_body(error) and (call.may_have_arrived or error.may_have_arrived)
+            is_settled = isinstance(error, MutationRejected) and error.blames_content
+            call.may_have_arrived = not is_settled and (call.may_have_arrived or error.may_have_arrived)
             error.may_have_arrived = call.may_have_arrived
             error.attempts = call.attempts
             if call.answer is not None and error.retry_after is None:
@@ -351,17 +351,6 @@ def _encoded(payload: dict[str, Any]) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         message = f"cannot be written as JSON: {readable(str(error), 120)}"
         raise InvalidEvent([Problem("variables", payload.get("variables"), "JSON (RFC 8259)", message)]) from None
-
-
-def _refuses_the_body(error: BwpError) -> bool:
-    """Tell whether an error shows that an earlier attempt, whose answer was lost, was refused as well.
-
-    It does where it names what is wrong in the body, which was the same. What it says of an id may come from the
-    earlier attempt itself: how the API meets an id that it has seen is unknown.
-    """
-    if not isinstance(error, MutationRejected) or error.classifications[0].name != _VALIDATION:
-        return False
-    return bool(error.blame) and all(blame.field != "eventId" for blame in error.blame)
 
 
 def _is_denied(answer: Answer) -> bool:

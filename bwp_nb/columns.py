@@ -6,9 +6,9 @@ is made and asked for its problems, so that there is one verdict and one text.
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from itertools import compress, filterfalse, repeat
 from json.encoder import encode_basestring
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 from bwp_nb import mutation
 from bwp_nb.errors import BwpError, InvalidEvent, Problem, quoted
 from bwp_nb.event import CLIENT_TYPES, LENGTHS, TEXT_FIELDS, UserEvent
-from bwp_nb.table import Chunk, Table
+from bwp_nb.table import NESTED, Chunk, Table
 
+#: What a field may be called by mistake, in lower case.
+_ALIKE = {alike.lower(): name for name, api_name in TEXT_FIELDS.items() for alike in (name, api_name)}
 _OUR_NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()}
 _REQUIRED = ("event_type", "client_type", "client_version")
 _MAY_LACK = ("schema_name", "schema_version")
@@ -63,6 +65,13 @@ class Layout:
     properties: Mapping[str, str] | None
     fields: Mapping[str, str]
 
+    @property
+    def digest(self) -> str:
+        """A text that tells one layout from another."""
+        parts = (self.columns, self.properties, self.fields)
+        content = repr([None if part is None else sorted(part.items()) for part in parts])
+        return sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
+
     @classmethod
     def of(
         cls,
@@ -76,21 +85,39 @@ class Layout:
             properties if isinstance(properties, Mapping) or properties is None else {name: name for name in properties}
         )
         layout = cls(dict(columns or {}), named, dict(fields or {}))
-        layout._refuse_unknown(table)
+        layout._refuse_unknown_fields()
+        if table.names is not None:
+            layout._refuse_missing_columns(table.name, table.names)
         return layout
 
-    def _refuse_unknown(self, table: Table) -> None:
+    def _refuse_unknown_fields(self) -> None:
         known = ", ".join(TEXT_FIELDS)
         for name in (*self.columns.values(), *self.fields):
             if name not in TEXT_FIELDS:
                 raise BwpError(f"An event has no field {quoted(name)}. It has {known}.")
-        if table.names is None:
-            return
-        has = f"The columns of {table.name} are {', '.join(map(quoted, table.names[:30]))}."
-        for name in (*self.columns, *(self.properties or ())):
-            if name not in table.names:
-                raise BwpError(f"There is no column {quoted(name)}. {has}")
-        found = [field for name in table.names if (field := self.field(name))] + list(self.fields)
+        for name in (self.properties or {}).values():
+            if not isinstance(name, str):
+                raise BwpError(f"A property has a name that is text, and {quoted(name)} is none.")
+
+    def refuse_unseen(self, name: str, seen: Collection[str]) -> None:
+        """Raise `BwpError` if a column that was asked for is not among those that a table turned out to have."""
+        for wanted in (*self.columns, *(self.properties or ())):
+            if wanted not in seen:
+                has = f"The columns of {name} are {', '.join(map(quoted, sorted(seen)[:30]))}."
+                raise BwpError(f"There is no column {quoted(wanted)}. {has}")
+
+    def _refuse_missing_columns(self, name: str, names: list[str]) -> None:
+        if not set(NESTED) & set(names):  # else properties may be within
+            self.refuse_unseen(name, names)
+        has = f"The columns of {name} are {', '.join(map(quoted, names[:30]))}."
+        for column in names:
+            meant = _ALIKE.get(column.strip().lower())
+            if meant and not self.field(column) and column not in (self.properties or ()):
+                raise BwpError(
+                    f"The column {quoted(column)} is almost called like the field {meant}. "
+                    f"Rename it, or say what it is: columns={{{column!r}: '{meant}'}}, or name it in properties=."
+                )
+        found = [field for name in names if (field := self.field(name))] + list(self.fields)
         for field in _REQUIRED:
             if field not in found:
                 raise BwpError(
@@ -111,10 +138,19 @@ class Layout:
         """Return the columns that a field may stand in, None if each row has its own."""
         return None if table.names is None else [name for name in table.names if self.field(name) == field]
 
+    def given_fields(self, chunk: Chunk) -> dict[str, list[Any]]:
+        """Return the columns of those fields that the table or the layout gives."""
+        given: dict[str, list[Any]] = {}
+        for name, cells in chunk.columns.items():
+            if field := self.field(name):
+                _put(given, field, cells, chunk, name)
+        for field, value in self.fields.items():
+            _put(given, field, [value] * chunk.length, chunk)
+        return given
+
     def fields_of(self, chunk: Chunk, made: Made) -> dict[str, list[Any]]:
         """Return the column of each field, ids and times that are missing put in."""
-        given = {field: cells for name, cells in chunk.columns.items() if (field := self.field(name))}
-        given |= {field: [value] * chunk.length for field, value in self.fields.items()}
+        given = self.given_fields(chunk)
         fields = {field: given.get(field) or [None] * chunk.length for field in TEXT_FIELDS}
         if None in fields["event_id"]:
             ids = enumerate(fields["event_id"], chunk.first)
@@ -125,15 +161,14 @@ class Layout:
 
     def properties_of(self, chunk: Chunk) -> dict[str, list[Any]]:
         """Return the column of each additional property."""
-        columns = {name: cells for name, cells in chunk.columns.items() if not self.field(name)}
-        if self.properties is not None:
-            columns = {self.properties[name]: cells for name, cells in columns.items() if name in self.properties}
-        for name in chunk.properties:
-            if name in columns:
-                raise BwpError(
-                    f"The property {quoted(name)} has a column and stands among the additional properties too."
-                )
-        return columns | chunk.properties
+        found: dict[str, list[Any]] = {}
+        columns = [(name, cells) for name, cells in chunk.columns.items() if not self.field(name)]
+        for name, cells in [*columns, *chunk.properties.items()]:
+            if self.properties is None:
+                _put(found, name, cells, chunk, name)
+            elif name in self.properties:
+                _put(found, self.properties[name], cells, chunk, name)
+        return found
 
 
 @dataclass(frozen=True)
@@ -188,16 +223,23 @@ def event_or_problems(
         return error.problems
 
 
-def record(chunk: Chunk, layout: Layout, made: Made, place: int) -> dict[str, Any]:
-    """Return one row as the keywords of a `UserEvent`, its values as they are; what is missing is left out."""
+def records(chunk: Chunk, layout: Layout, made: Made, places: Iterable[int]) -> Iterator[dict[str, Any]]:
+    """Yield some rows as the keywords of a `UserEvent`, their values as they are; what is missing is left out."""
     if chunk.events is not None:
-        event = chunk.events[place]
-        values = {name: getattr(event, name) for name in TEXT_FIELDS}
-        pairs = dict(event.additional_properties)
-    else:
-        values = {name: cells[place] for name, cells in layout.fields_of(chunk, made).items()}
-        pairs = {name: cells[place] for name, cells in layout.properties_of(chunk).items() if cells[place] is not None}
-    given = {name: value for name, value in values.items() if value is not None}
+        for place in places:
+            event = chunk.events[place]
+            yield _record({name: getattr(event, name) for name in TEXT_FIELDS}, event.additional_properties)
+        return
+    fields, properties = layout.fields_of(chunk, made), layout.properties_of(chunk)
+    for place in places:
+        values, pairs = ({name: cells[place] for name, cells in columns.items()} for columns in (fields, properties))
+        yield _record(values, pairs) | chunk.kept.get(place, {})
+
+
+def _record(values: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+    given, pairs = (
+        {name: value for name, value in found.items() if value is not None} for found in (values, properties)
+    )
     return given | ({"additional_properties": pairs} if pairs else {})
 
 
@@ -205,8 +247,22 @@ def given_ids(chunk: Chunk, layout: Layout) -> list[Any]:
     """Return the ids that the source gives, None where it gives none."""
     if chunk.events is not None:
         return [event.event_id for event in chunk.events]
-    cells = (cells for name, cells in chunk.columns.items() if layout.field(name) == "event_id")
-    return next(cells, [layout.fields.get("event_id")] * chunk.length)
+    return layout.given_fields(chunk).get("event_id") or [None] * chunk.length
+
+
+def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chunk, source: str | None = None) -> None:
+    """Add a column, or what it holds to one of that name; a row that has both cannot be told, and is broken."""
+    if name not in columns:
+        columns[name] = cells
+        return
+    columns[name] = list(columns[name])
+    for place, cell in enumerate(cells):
+        if cell is not None and columns[name][place] is not None:
+            chunk.broken[place] = f"{name} stands in it twice"
+            if source is not None:
+                chunk.kept.setdefault(place, {})[source] = cell
+        elif cell is not None:
+            columns[name][place] = cell
 
 
 def _one_by_one(

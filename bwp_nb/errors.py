@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.classifications import INTERNAL, RETRYABLE, Classification, classification
+from bwp_nb.classifications import CLASSIFICATIONS, INTERNAL, RETRYABLE, VALIDATION, Classification, classification
 from bwp_nb.sources import pages
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Problem:
 class Blame:
     """One sent value that a refusal names: which event (from 0), its id, the API's name of the field, the value.
 
-    `rule` says what is known to be asked of the field, and who says so.
+    `rule` says what is known to be asked of the field, and who says so; `message` is the text that names it.
     """
 
     index: int
@@ -67,6 +67,7 @@ class Blame:
     field: str
     value: str
     rule: str = dataclass_field(default="", repr=False, compare=False)
+    message: str = dataclass_field(default="", repr=False, compare=False)
 
 
 class BwpError(Exception):
@@ -180,7 +181,8 @@ class MutationRejected(BwpError):
 
     `errors` are the answer's errors as it gave them. `blame` lists the sent values that they name; it is empty where
     the text does not tell which event it means. The state is `rejected`, but `failed` if the API was only too busy, and
-    `unknown` if something broke in it: no page says that nothing was accepted then.
+    `unknown` if something broke in it: no page says that nothing was accepted then. Errors of no known classification
+    are told apart by the HTTP status, as what is no GraphQL answer is.
     """
 
     def __init__(
@@ -189,14 +191,25 @@ class MutationRejected(BwpError):
         self.errors = list(errors)
         self.blame = list(blame)
         self.status_code = status_code
-        self.retryable = any(found.name in RETRYABLE for found in self.classifications)
-        self.may_have_arrived = any(found.name == INTERNAL for found in self.classifications)
+        names = {found.name for found in self.classifications}
+        status = 0 if names & set(CLASSIFICATIONS) else status_code or 0  # all there is, where no page knows the errors
+        self.retryable = bool(names & set(RETRYABLE)) or status == 429 or status >= 500
+        self.may_have_arrived = INTERNAL in names or status >= 500
         super().__init__(self.errors, self.blame, status_code)
 
     @property
     def classifications(self) -> list[Classification]:
         """What each error is classified as, with its meaning and advice."""
         return [classification(error) for error in self.errors]
+
+    @property
+    def blames_content(self) -> bool:
+        """Whether it names what is wrong in the events, so that the same body cannot have been accepted before.
+
+        What it says of an id may come from an earlier attempt: how the API meets an id that it has seen is unknown.
+        """
+        is_validation = self.classifications[0].name == VALIDATION
+        return is_validation and bool(self.blame) and all(blame.field != "eventId" for blame in self.blame)
 
     @property
     def state(self) -> str:
@@ -212,7 +225,8 @@ class MutationRejected(BwpError):
             return rows + [_row(what=f"and {more} more, all in .errors", advice="")] * (more > 0)
         return [
             _row(
-                what=_said(self.errors[0]), advice=self.classifications[0].advice, rule=blame.rule,
+                what=readable(blame.message) or _said(self.errors[0]), advice=self.classifications[0].advice,
+                rule=blame.rule,
                 event=blame.index, event_id=readable(blame.event_id, 80), field=blame.field, value=quoted(blame.value),
             )
             for blame in self.blame

@@ -56,6 +56,10 @@ class Line:
         return _encoded({name: value for name, value in vars(self).items() if value}) + "\n"
 
 
+class CannotWrite(OSError):
+    """A ledger cannot be written, on a full disk for example."""
+
+
 class Ledger:
     """A run's file, held against other runs until it is closed; without a path a temporary one.
 
@@ -63,7 +67,7 @@ class Ledger:
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else Path(path).resolve()  # one file has one lock, by whatever name
         self.run: Run | None = None
         self.states = bytearray()
         self.batches = 0
@@ -88,7 +92,7 @@ class Ledger:
         self._append(_encoded(_FORM | asdict(run)) + "\n")
 
     def write(self, *found: Line) -> None:
-        """Add what is known now, or raise the `OSError` for which it cannot be added."""
+        """Add what is known now, or raise `CannotWrite`."""
         if found:
             self._append("".join(line.text() for line in found))
             self._note(found)
@@ -102,9 +106,11 @@ class Ledger:
     def lines(self) -> Iterator[Line]:
         """Yield all that is known, from the beginning."""
         if self.path is not None:
-            return _lines(self.path.read_bytes(), self.name)
-        self._file.seek(0)
-        return _lines(self._file.read(), self.name)
+            content = self.path.read_bytes()
+        else:
+            self._file.seek(0)
+            content = self._file.read()
+        return _lines(content, self.name, len(self.states))
 
     def close(self) -> None:
         """Give the file free for others; a temporary one stays until the ledger goes."""
@@ -124,7 +130,7 @@ class Ledger:
         if whole:
             self.run = _run(content, self.name)
             self.states = bytearray(self.run.rows)
-            for line in _lines(content[:whole], self.name):
+            for line in _lines(content[:whole], self.name, self.run.rows):
                 self._note([line])
                 self.batches = max(self.batches, line.batch)
 
@@ -142,15 +148,15 @@ class Ledger:
             try:
                 while rest:
                     rest = rest[self._file.write(rest) :]
-            except OSError:
+            except OSError as error:
                 self._file.truncate(self._size)
-                raise
+                raise CannotWrite(str(error)) from error
             self._size += len(content)
 
 
 def stretches(rows: Sequence[int]) -> list[list[int]]:
-    """Return rising row numbers as stretches."""
-    if rows and rows[-1] - rows[0] == len(rows) - 1:
+    """Return row numbers as stretches."""
+    if rows and list(rows) == list(range(rows[0], rows[-1] + 1)):
         return [[rows[0], rows[-1] + 1]]
     found: list[list[int]] = []
     for row in rows:
@@ -176,7 +182,11 @@ def _hold(path: Path) -> filelock.BaseFileLock:
 def _opened(path: Path | None) -> Any:
     if path is None:
         return tempfile.SpooledTemporaryFile(_SPOOL, buffering=0)  # closed when the ledger goes
-    file = path.open("a+b", buffering=0)
+    try:
+        file = path.open("a+b", buffering=0)
+    except OSError as error:
+        said = readable(str(error.strerror), 160)
+        raise BwpError(f"Nothing was sent, because the ledger {path.name} cannot be opened: {said}.") from None
     file.seek(0)
     return file
 
@@ -192,11 +202,14 @@ def _run(content: bytes, name: str) -> Run:
     raise BwpError(f"The first line of {name} is none that this version of the package wrote. Name another file.")
 
 
-def _lines(content: bytes, name: str) -> Iterator[Line]:
+def _lines(content: bytes, name: str, rows: int) -> Iterator[Line]:
     """Yield what stands behind the first line; what has no end of line was torn, and is left out."""
     for number, text in enumerate(content.split(b"\n")[1:-1], 2):
         try:
-            yield Line(**json.loads(text))
+            line = Line(**json.loads(text))
+            if line.state not in STATES or any(not 0 <= first < end <= rows for first, end in line.rows):
+                raise ValueError
+            yield line
         except (ValueError, TypeError):
             shown = quoted(readable(text.decode("utf-8", "replace"), 60))
             raise BwpError(f"Line {number} of {name} cannot be read: {shown}. Nothing was sent.") from None

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.columns import Layout, Made, record
+from bwp_nb.columns import Layout, Made, records
 from bwp_nb.errors import BwpError, Problem, readable
+from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.ledger import STATES, Ledger
-from bwp_nb.table import FOR_PEOPLE, Chunk, Table, table
+from bwp_nb.table import FOR_PEOPLE, NESTED, Chunk, Table, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,7 @@ _ENDS = ("sent", "rejected", "invalid", "failed", "unknown")
 _NOT_TRIED = "not tried: the run ended before its turn came"
 _NO_ANSWER = "sent, and the run ended before the answer was written down"
 _MOST_SHOWN = 10
+_TAKEN = (*TEXT_FIELDS, *TEXT_FIELDS.values(), *NESTED)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -57,7 +59,12 @@ class Report:
         book.close()
         if book.run is None or book.run.source != given.digest():
             raise BwpError(f"{book.name} is no account of {given.name}: it is of another source, or nothing had begun.")
-        return cls(book, given, Layout.of(given, columns, properties, fields))
+        layout = Layout.of(given, columns, properties, fields)
+        if book.run.layout != layout.digest:
+            raise BwpError(
+                f"{book.name} is of a run with other columns, properties or fields: give those that it was sent with."
+            )
+        return cls(book, given, layout)
 
     def __repr__(self) -> str:
         lines = [f"{self.rows} rows{self._where()}: {_listed(self.counts)}"]
@@ -69,7 +76,8 @@ class Report:
         counts = _table([state, str(count)] for state, count in self.counts.items() if count)
         reasons = _table(self._reasons())
         steps = "".join(f"<p>{html.escape(step)}</p>" for step in self._next_steps())
-        return f"<p>{self.rows} rows{html.escape(self._where())}</p>{counts}{reasons}{steps}"
+        head = f"<p>{self.rows} rows{html.escape(self._where())}</p>"
+        return f'<div class="tex2jax_ignore mathjax_ignore">{head}{counts}{reasons}{steps}</div>'
 
     def frame(self, *, ids: bool = True) -> "pd.DataFrame":
         """Return one row for each row of the source: `event_id`, `state`, `reason`, `batch` and `attempts`.
@@ -80,7 +88,13 @@ class Report:
         frame = self._known()
         if not ids:
             return frame
-        frame.insert(0, "event_id", [event_id for chunk in self._table.chunks() for event_id in self._ids(chunk)])
+        event_ids = [event_id for chunk in self._table.chunks() for event_id in self._ids(chunk)]
+        if len(event_ids) != self.rows:
+            raise BwpError(
+                f"{self._table.name} has been changed: it has {len(event_ids)} rows, and had {self.rows}. "
+                "report.frame(ids=False) tells what became of them by their number."
+            )
+        frame.insert(0, "event_id", event_ids)
         return frame
 
     def events(self, *states: str) -> "pd.DataFrame":
@@ -91,9 +105,8 @@ class Report:
         import pandas as pd
 
         found = dict(self._records(states))
-        return pd.DataFrame(
-            list(map(_flat, found.values())), index=pd.Index(list(found), name="row", dtype="int64"), dtype=object
-        )
+        index = pd.Index(list(found), name="row", dtype="int64")
+        return pd.DataFrame(_flat(list(found.values())), index, None if found else list(TEXT_FIELDS), dtype=object)
 
     def quarantine(self) -> "pd.DataFrame":
         """Return the rows that must be mended, `invalid` and `rejected`: mend them and give them to `send_table`."""
@@ -102,13 +115,14 @@ class Report:
     def save_quarantine(self, path: str | Path) -> None:
         """Write the rows that must be mended to a `.jsonl` file, as they are: for `send_table` and for forms.
 
-        Each line holds the keywords of one `UserEvent`.
+        Each line holds the keywords of one `UserEvent`; `unreadable_row` holds what could not be read. What JSON cannot
+        hold stands as a list of its text, so that it is refused again until it is mended.
         """
         if Path(path).suffix != ".jsonl":
             raise ValueError(f"Rows to mend are kept in a .jsonl file, not in {Path(path).name!r}; see save_for_people")
         with Path(path).open("w", encoding="utf-8") as file:
             for _, row in self._records(("invalid", "rejected")):
-                file.write(json.dumps(row, default=str) + "\n")
+                file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")
 
     def save_for_people(self, path: str | Path) -> None:
         """Write the rows that must be mended and why to a `.csv` file for a spreadsheet; it cannot be sent again.
@@ -117,13 +131,15 @@ class Report:
         """
         if Path(path).suffix != ".csv":
             raise ValueError(f"A list for people is kept in a .csv file, not in {Path(path).name!r}")
+        import pandas as pd
+
         events = self.quarantine()
         ends = self.frame(ids=False)[["state", "reason"]]
-        with Path(path).open("w", encoding="utf-8-sig", newline="") as file:
+        with Path(path).open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file)
             writer.writerow([*FOR_PEOPLE, *map(_harmless, events.columns)])
             for row, cells in zip(events.index, events.to_numpy(), strict=True):
-                given = ["" if cell is None or cell != cell else cell for cell in cells]  # noqa: PLR0124  # NaN
+                given = ["" if pd.api.types.is_scalar(cell) and pd.isna(cell) else cell for cell in cells]
                 writer.writerow(map(_harmless, [row, *ends.loc[row], *given]))
 
     def _ids(self, chunk: Chunk) -> list[Any]:
@@ -136,9 +152,9 @@ class Report:
         wanted = {code for code, state in enumerate(STATES) if _end(state) in states}
         for chunk in self._table.chunks():
             found = self._ledger.states[chunk.first : chunk.first + chunk.length]
-            for place, code in enumerate(found):
-                if code in wanted:
-                    yield chunk.first + place, record(chunk, self._layout, self._made, place)
+            places = [place for place, code in enumerate(found) if code in wanted]
+            rows = [chunk.first + place for place in places]
+            yield from zip(rows, records(chunk, self._layout, self._made, places), strict=True)
 
     def _known(self) -> "pd.DataFrame":
         import numpy as np
@@ -242,11 +258,16 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none"
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row with a column for each property, unless one is called like a field."""
-    properties = row.get("additional_properties", {})
-    fields = {name: value for name, value in row.items() if name != "additional_properties"}
-    return row if set(fields) & set(properties) else fields | properties
+def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with a column for each property, unless in some row one could be taken for something else."""
+    flat = []
+    for row in rows:
+        properties = row.get("additional_properties", {})
+        fields = {name: value for name, value in row.items() if name != "additional_properties"}
+        if not isinstance(properties, dict) or not {*fields, *_TAKEN}.isdisjoint(properties):
+            return rows
+        flat.append(fields | properties)
+    return flat
 
 
 def _harmless(cell: Any) -> str:

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.answer import Receipt
-from bwp_nb.classifications import ACCESS_DENIED, THROTTLING
+from bwp_nb.answer import SUCCESSFUL, Receipt
+from bwp_nb.classifications import ACCESS_DENIED, CLASSIFICATIONS, THROTTLING
 from bwp_nb.client import Client
-from bwp_nb.errors import BwpError, MutationRejected, RequestFailed, readable
-from bwp_nb.ledger import STATES, Ledger, Line, stretches
+from bwp_nb.errors import BwpError, MutationRejected, RequestFailed, quoted, readable
+from bwp_nb.ledger import STATES, CannotWrite, Ledger, Line, stretches
 from bwp_nb.mutation import MAX_EVENTS, body
 
 if TYPE_CHECKING:
@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 #: So many batches in a row that got no answer, and the run stops.
 PATIENCE = 5
 
+#: So many requests that the API refused in a row, accepting none in between, and the run stops: more than it takes to
+#: find five batches in which every event is refused.
+MOST_REFUSALS = 500
+
 #: So many requests after a pause, and one more worker takes part again.
 RECOVERY = 50
 
 _TOGETHER = "refused together with other rows, and the run ended before it was sent without them"
 _INTERRUPTED = "it was interrupted"
+_DOUBT = "it may have been accepted by an earlier run; in this one: "
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,6 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    def __add__(self, other: "Batch") -> "Batch":
-        return Batch(self.rows + other.rows, self.texts + other.texts)
 
     def take(self, places: Iterable[int]) -> "Batch":
         """Return the part of it that stands at some places."""
@@ -66,24 +68,28 @@ class Outcome:
         return isinstance(self.found, MutationRejected) and self.found.state == "rejected" and not self.is_denied
 
     @property
+    def blames_content(self) -> bool:
+        """Whether it names what is wrong in the events, so that they were never accepted."""
+        return isinstance(self.found, MutationRejected) and self.found.blames_content
+
+    @property
     def is_denied(self) -> bool:
         """Whether the caller has no access, so that all other events fare alike."""
-        refused = isinstance(self.found, MutationRejected)
-        return self.found_status in (401, 403) or (refused and ACCESS_DENIED in _kinds(self.found))
+        if isinstance(self.found, Receipt):
+            return False
+        kinds = _kinds(self.found)
+        return ACCESS_DENIED in kinds or (self.found.status_code in (401, 403) and kinds.isdisjoint(CLASSIFICATIONS))
 
     @property
     def is_too_large(self) -> bool:
         """Whether fewer events may fare better."""
-        return self.found_status == 413
-
-    @property
-    def found_status(self) -> int | None:
-        """The HTTP status of an error."""
-        return self.found.status_code if isinstance(self.found, RequestFailed) else None
+        return isinstance(self.found, RequestFailed) and self.found.status_code == 413 and self.found.state == "failed"
 
     @property
     def state(self) -> str:
         """The state that the rows are in now; of what is sent again in parts, nothing was accepted."""
+        if self.found.state == "unknown":
+            return "unknown"
         if self.is_refusal or self.is_too_large:
             return "rejected" if self.events == 1 else "failed"
         return "failed" if self.is_denied else self.found.state
@@ -92,7 +98,8 @@ class Outcome:
     def reason(self) -> str:
         """Why they are."""
         if isinstance(self.found, Receipt):
-            return "; ".join(map(readable, self.found.warnings))
+            said = [] if self.found.status == SUCCESSFUL else [f"the status is {quoted(self.found.status)}"]
+            return "; ".join([*said, *map(readable, self.found.warnings)])
         if self.events > 1 and (self.is_refusal or self.is_too_large):
             return _TOGETHER
         return self.what
@@ -119,9 +126,11 @@ class Sender:
         self._resume_at = client.clock.monotonic()
         self._most = MAX_EVENTS
         self._lost_in_a_row = 0
+        self._refused_in_a_row = 0
         self._well = 0
         self._show_at = 0.0
         self._error: Exception | None = None
+        self._doubted = _doubted(ledger)
 
     def send(self, batches: Iterator[Batch]) -> None:
         """Send all, or raise what kept it from going on; in any case only when nothing is under way any more."""
@@ -129,18 +138,28 @@ class Sender:
         with self._bar() as self._shown, self._interruptible():
             for thread in threads:
                 thread.start()
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.1)  # An interrupt that another thread got is heard only between two waits.
+            try:
+                _wait_for(threads)
+            except BaseException:
+                self._stop(_INTERRUPTED)
+                _wait_for(threads)
+                raise
             self._show_at = 0.0
             self._show()
-        if isinstance(self._error, OSError):
+        self._raise()
+
+    def _raise(self) -> None:
+        """Raise what ended the run, if that was none of the ends that a report tells of."""
+        if isinstance(self._error, CannotWrite):
             said = f"Stopped, because {self._ledger.name} cannot be written: {readable(str(self._error), 160)}."
             raise BwpError(f"{said} {self._how_to_go_on()}") from self._error
         if self._error is not None:
+            self._error.add_note(self._how_to_go_on())
             raise self._error
         if self.stopped == _INTERRUPTED:
-            raise KeyboardInterrupt(f"Stopped. {self._how_to_go_on()}")
+            if any(self._ledger.states.count(STATES.index(state)) for state in ("untried", "failed")):
+                raise KeyboardInterrupt(f"Stopped. {self._how_to_go_on()}")
+            self.stopped = ""  # it came when all had been sent
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -162,14 +181,16 @@ class Sender:
         return f"{sent}; {self._ledger.name} knows which. Make the same call again to send the others."
 
     def _stop(self, reason: str, error: Exception | None = None) -> None:
-        with self._turn:
-            self.stopped = self.stopped or reason
-            self._error = self._error or error
+        """Let nothing more be sent; with no lock, which a signal's handler would wait for while workers are busy."""
+        self.stopped = self.stopped or reason
+        self._error = self._error or error
 
     def _work(self, batches: Iterator[Batch]) -> None:
         try:
             while (batch := self._next(batches)) is not None:
                 self._settle(batch)
+        except BwpError as error:  # the source cannot be read any further
+            self._stop(str(error))
         except Exception as error:
             self._stop("a worker failed", error)
 
@@ -178,59 +199,60 @@ class Sender:
         with self._taking:
             return None if self.stopped else next(batches, None)
 
-    def _settle(self, batch: Batch) -> None:
-        """Send a batch, and parts of it again, until each row has an outcome."""
-        parts = [batch]
-        while parts and not self.stopped:
-            part = parts.pop()
-            if len(part) > self._most:
-                parts += reversed(part.halves())
-                continue
-            outcome = self._sent(part)
-            if outcome is None or len(part) == 1:
-                continue
-            if outcome.is_too_large:
-                self._most = min(self._most, len(part) // 2)
-                parts += [part]
-            elif outcome.is_refusal:
-                blamed = _blamed(outcome)
-                rest = part.take(place for place in range(len(part)) if place not in blamed)
-                self._reject(part.take(sorted(blamed)), outcome)
-                parts += self._searched(part) if not blamed else [rest] if len(rest) else []
+    def _settle(self, part: Batch, *, is_refused: bool = False) -> bool:
+        """Send some rows, and parts of them again, until each has an outcome; tell whether all went as they are.
 
-    def _searched(self, batch: Batch) -> list[Batch]:
-        """Look for the event for which a batch is refused by sending halves; return it, and what is not sent yet.
-
-        What stood beside a refused half waits for the end, so that it takes one request and not one each time.
+        With `is_refused` it is known that they do not, so that their halves are sent at once.
         """
-        suspect, others = batch, Batch([], [])
-        while len(suspect) > 1:
-            half, other = suspect.halves()
-            outcome = self._sent(half)
-            if outcome is not None and outcome.is_refusal:
-                suspect, others = half, others + other
-            elif outcome is not None and outcome.state == "sent":
-                suspect = other
-            else:
-                suspect, others = Batch([], []), others + other
-        return [part for part in (others, suspect) if len(part)]
+        if self.stopped:
+            return False
+        if len(part) > 1 and (is_refused or len(part) > self._most):
+            first, second = part.halves()
+            self._settle(second, is_refused=self._settle(first) and is_refused)
+            return False
+        outcome = self._sent(part)
+        if outcome is None:
+            return False
+        if len(part) > 1 and outcome.is_too_large:
+            self._most = min(self._most, len(part) // 2)
+            self._settle(part)
+        elif len(part) > 1 and outcome.is_refusal:
+            rest = self._reject(part, outcome)
+            if len(rest):
+                self._settle(rest, is_refused=len(rest) == len(part))
+        return outcome.state == "sent"
 
-    def _reject(self, part: Batch, outcome: Outcome) -> None:
-        if len(part):
-            self._ledger.write(Line(stretches(part.rows), "rejected", outcome.number, reason=outcome.what))
+    def _reject(self, part: Batch, outcome: Outcome) -> Batch:
+        """Write down which rows a refusal names, and return the others."""
+        blamed = _blamed(outcome)
+        for reason in dict.fromkeys(blamed.values()):
+            rows = [part.rows[place] for place, why in blamed.items() if why == reason]
+            self._write(rows, outcome, "rejected", reason)
+        return part.take(place for place in range(len(part)) if place not in blamed)
 
     def _sent(self, part: Batch) -> Outcome | None:
         """Send some rows in one request and write down what became of them; None if the run has stopped before."""
         with self._a_turn() as may_send:
             if not may_send:
                 return None
-            number, rows = self._ledger.next_batch(), stretches(part.rows)
-            self._ledger.write(Line(rows, "trying", number))
+            number = self._ledger.next_batch()
+            self._ledger.write(Line(stretches(part.rows), "trying", number))
             outcome = Outcome(number, len(part), self._delivered(part))
-            self._ledger.write(Line(rows, outcome.state, number, outcome.found.attempts, outcome.reason))
+            self._write(part.rows, outcome, outcome.state, outcome.reason, outcome.found.attempts)
         self._judge(outcome)
         self._show()
         return outcome
+
+    def _write(self, rows: list[int], outcome: Outcome, state: str, reason: str, attempts: int = 0) -> None:
+        """Write down what became of some rows.
+
+        What an earlier run may have got through stays unknown, unless it is accepted now or refused for what it holds.
+        """
+        lines = [Line(stretches(rows), state, outcome.number, attempts, reason)]
+        if state == "failed" or (state == "rejected" and not outcome.blames_content):
+            doubted = [row for row in rows if row in self._doubted]
+            lines += [Line(stretches(doubted), "unknown", outcome.number, reason=_DOUBT + reason)] if doubted else []
+        self._ledger.write(*lines)
 
     def _delivered(self, part: Batch) -> Receipt | BwpError:
         try:
@@ -244,14 +266,19 @@ class Sender:
         """Stop the run where going on would only fail more rows; let workers come back while all is well."""
         if outcome.is_denied:
             self._stop(f"the API denies access. {outcome.what}")
-        is_answered = outcome.state == "sent" or outcome.is_refusal or outcome.is_too_large
+        elif isinstance(outcome.found, BwpError):
+            self._slow_down(outcome.found, outcome.found.retry_after or 0.0)
+        is_refused = outcome.is_refusal or outcome.is_too_large
         with self._turn:
-            self._lost_in_a_row = 0 if is_answered else self._lost_in_a_row + 1
+            self._lost_in_a_row = 0 if outcome.state == "sent" or is_refused else self._lost_in_a_row + 1
+            self._refused_in_a_row = 0 if outcome.state == "sent" else self._refused_in_a_row + is_refused
             self._well += 1
             if self._well % RECOVERY == 0:
                 self._allowed = min(self._workers, self._allowed + 1)
         if self._lost_in_a_row >= PATIENCE:
             self._stop(f"{PATIENCE} requests in a row came to nothing, the last one so: {outcome.what}")
+        if self._refused_in_a_row >= MOST_REFUSALS:
+            self._stop(f"the API refused {MOST_REFUSALS} requests in a row, the last one so: {outcome.what}")
 
     def _slow_down(self, error: BwpError, seconds: float) -> None:
         """Let all workers wait while one is told to, and go on with half of them."""
@@ -298,9 +325,25 @@ class Sender:
             self._shown.refresh()
 
 
-def _blamed(outcome: Outcome) -> set[int]:
-    return {blame.index for blame in outcome.found.blame} if isinstance(outcome.found, MutationRejected) else set()
+def _blamed(outcome: Outcome) -> dict[int, str]:
+    """Return the places of the rows that a refusal names, and what it says of each."""
+    found = outcome.found.blame if isinstance(outcome.found, MutationRejected) else []
+    return {blame.index: readable(blame.message) or outcome.what for blame in reversed(found)}
 
 
-def _kinds(error: Receipt | BwpError) -> list[str]:
-    return [kind.name for kind in error.classifications] if isinstance(error, MutationRejected) else []
+def _doubted(ledger: Ledger) -> frozenset[int]:
+    """Return the rows that an earlier run may have got through."""
+    codes = [STATES.index(state) for state in ("trying", "unknown")]
+    if not any(map(ledger.states.count, codes)):
+        return frozenset()
+    return frozenset(row for row, code in enumerate(ledger.states) if code in codes)
+
+
+def _kinds(error: BwpError) -> set[str]:
+    return {kind.name for kind in error.classifications} if isinstance(error, MutationRejected) else set()
+
+
+def _wait_for(threads: Iterable[threading.Thread]) -> None:
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.1)  # An interrupt that another thread got is heard only between two waits.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from bwp_nb.errors import BwpError, quoted, readable
-from bwp_nb.event import UserEvent
+from bwp_nb.event import TEXT_FIELDS, UserEvent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 #: Rows that are read, checked and written at a time: enough to be fast, few enough to stay small.
 CHUNK = 500
 
-_NESTED = ("additional_properties", "additionalProperties")
+#: The columns that hold mappings of properties.
+NESTED = ("additional_properties", "additionalProperties")
+#: What a row that could not be read is called in a quarantine; a list, so that it is never taken for a property.
+UNREADABLE = "unreadable_row"
 #: The first columns of a list for people, by which it is known and not sent.
 FOR_PEOPLE = ["row", "state", "reason"]
 
@@ -31,7 +34,8 @@ class Chunk:
     """Some rows of a table as columns: `first` is the number of the first one, from 0; None stands for a missing value.
 
     `properties` are columns too, of a table that keeps them apart. `broken` tells of rows that could not be read, by
-    their place in the chunk. A table of events holds the `events` instead.
+    their place in the chunk, and `kept` holds what of them the columns cannot hold, by the name that it gets in a
+    quarantine. A table of events holds the `events` instead.
     """
 
     first: int
@@ -39,6 +43,7 @@ class Chunk:
     columns: dict[str, list[Any]] = field(default_factory=dict)
     properties: dict[str, list[Any]] = field(default_factory=dict)
     broken: dict[int, str] = field(default_factory=dict)
+    kept: dict[int, dict[str, Any]] = field(default_factory=dict)
     events: list[UserEvent] | None = None
 
 
@@ -89,14 +94,15 @@ def _digest_of(path: Path) -> str:
 
 def _chunk(first: int, length: int, columns: Mapping[str, list[Any]]) -> Chunk:
     """Return a chunk, the properties that a column of mappings holds put into columns of their own."""
-    chunk = Chunk(first, length, {name: cells for name, cells in columns.items() if name not in _NESTED})
-    for name in _NESTED:
+    chunk = Chunk(first, length, {name: cells for name, cells in columns.items() if name not in NESTED})
+    for name in NESTED:
         for place, cell in enumerate(columns.get(name, ())):
-            if isinstance(cell, Mapping):
+            if isinstance(cell, Mapping) and all(isinstance(key, str) for key in cell):
                 for key, value in cell.items():
                     chunk.properties.setdefault(key, [None] * length)[place] = _present(value)
             elif cell is not None:
                 chunk.broken[place] = f"{name}: {quoted(cell)} is no mapping of names to texts"
+                chunk.kept[place] = {name: [str(cell)]}
     return chunk
 
 
@@ -118,7 +124,7 @@ def _events(events: list[UserEvent]) -> Table:
     def digest() -> str:
         return hashlib.sha256("\n".join(map(repr, events)).encode("utf-8", "surrogatepass")).hexdigest()
 
-    return Table("the list of events", None, chunks, digest)
+    return Table("the list of events", list(TEXT_FIELDS), chunks, digest)
 
 
 def _frame(frame: "pd.DataFrame") -> Table:
@@ -133,8 +139,8 @@ def _frame(frame: "pd.DataFrame") -> Table:
     def digest() -> str:
         found = hashlib.sha256(repr(names).encode())
         for chunk in chunks(None):
-            columns = [*chunk.columns.values(), *chunk.properties.values()]
-            found.update(repr(columns).encode("utf-8", "surrogatepass"))
+            content = (chunk.columns, chunk.properties, chunk.kept)
+            found.update(repr(content).encode("utf-8", "surrogatepass"))
         return found.hexdigest()
 
     return Table("the DataFrame", names, chunks, digest)
@@ -184,6 +190,7 @@ def _csv_chunk(first: int, names: list[str], block: list[list[str]], wanted: Col
         for place, row in enumerate(block)
         if len(row) != width
     }
+    kept = {place: {UNREADABLE: block[place]} for place in broken}
     for place in broken:
         block[place] = (block[place] + [""] * width)[:width]
     given = {
@@ -191,7 +198,7 @@ def _csv_chunk(first: int, names: list[str], block: list[list[str]], wanted: Col
         for name, column in zip(names, zip(*block, strict=True), strict=True)
         if wanted is None or name in wanted
     }
-    return Chunk(first, len(block), given, broken=broken)
+    return Chunk(first, len(block), given, broken=broken, kept=kept)
 
 
 def _jsonl(path: Path) -> Table:
@@ -209,7 +216,7 @@ def _jsonl(path: Path) -> Table:
 
 
 def _jsonl_chunk(first: int, lines: list[str]) -> Chunk:
-    rows, broken = [], {}
+    rows, broken, kept = [], {}, {}
     for place, line in enumerate(lines):
         try:
             row = json.loads(line)
@@ -217,20 +224,26 @@ def _jsonl_chunk(first: int, lines: list[str]) -> Chunk:
             row = None
         if not isinstance(row, dict):
             broken[place] = f"{quoted(line.strip())} is no JSON object"
+            kept[place] = {UNREADABLE: [line.rstrip("\r\n")]}
         rows.append(row if isinstance(row, dict) else {})
     names = dict.fromkeys(name for row in rows for name in row)
     chunk = _chunk(first, len(rows), {name: [_present(row.get(name)) for row in rows] for name in names})
     chunk.broken |= broken
+    chunk.kept |= kept
     return chunk
 
 
 def _parquet(path: Path) -> Table:
     """Return a Parquet file as a table."""
     try:
+        import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
         raise BwpError(f"To read {path.name}, install pyarrow: pip install 'bwp-nb[parquet]'.") from None
-    names = _checked(pq.read_schema(path).names, path.name)
+    try:
+        names = _checked(pq.read_schema(path).names, path.name)
+    except pa.ArrowInvalid as error:
+        raise BwpError(f"{path.name} cannot be read as Parquet: {readable(str(error), 160)}.") from None
 
     def chunks(wanted: Collection[str] | None) -> Iterator[Chunk]:
         first, shown = 0, names if wanted is None else list(wanted)

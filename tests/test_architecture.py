@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "bwp_nb.panel": "errors faults look sandbox",
         "bwp_nb.pasted": "",
         "bwp_nb.plots": "errors history report sandbox",
-        "bwp_nb.report": "columns errors ledger table",
+        "bwp_nb.report": "columns errors event ledger table",
         "bwp_nb.protocol": "",
         "bwp_nb.retries": "clock errors",
         "bwp_nb.rows": "errors event mutation table",
