@@ -3,7 +3,8 @@
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -134,15 +135,13 @@ class Sender:
 
     def send(self, batches: Iterator[Batch]) -> None:
         """Send all, or raise what kept it from going on; in any case only when nothing is under way any more."""
-        threads = [threading.Thread(target=self._work, args=(batches,), daemon=True) for _ in range(self._workers)]
-        with self._bar() as self._shown, self._interruptible():
-            for thread in threads:
-                thread.start()
+        with self._bar() as self._shown, self._interruptible(), ThreadPoolExecutor(self._workers) as threads:
+            working = [threads.submit(self._work, batches) for _ in range(self._workers)]
             try:
-                _wait_for(threads)
+                _wait_for(working)
             except BaseException:
                 self._stop(_INTERRUPTED)
-                _wait_for(threads)
+                _wait_for(working)
                 raise
             self._show_at = 0.0
             self._show()
@@ -343,7 +342,6 @@ def _kinds(error: BwpError) -> set[str]:
     return {kind.name for kind in error.classifications} if isinstance(error, MutationRejected) else set()
 
 
-def _wait_for(threads: Iterable[threading.Thread]) -> None:
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(0.1)  # An interrupt that another thread got is heard only between two waits.
+def _wait_for(working: "Collection[Future[None]]") -> None:
+    while wait(working, 0.1).not_done:
+        pass  # An interrupt that another thread got is heard only between two waits.

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -161,3 +162,105 @@ def test_a_layout_that_does_not_fit_is_refused_with_the_columns(options: dict[st
     frame = pd.DataFrame([{"kind": "click", "client_type": "WEBSITE_CLIENT", "client_version": "1.0"}])
     with pytest.raises(bwp.BwpError, match=words):
         _written(frame, **options)
+
+
+def _jsonl(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def _sent(source: Any, **options: Any) -> tuple[bwp.Report, list[dict[str, Any]]]:
+    sandbox = bwp.Sandbox()
+    report = bwp.send_table(bwp.connect(sandbox), source, workers=1, progress=False, **options)
+    return report, sandbox.accepted
+
+
+def test_rows_may_call_a_field_by_either_name(tmp_path: Path) -> None:
+    """Each row's own id goes out, and ids are compared whatever they are called; a row with both is broken."""
+    theirs = {"eventId": "B", **{name: text for name, text in VALID.items() if name != "event_id"}}
+    report, arrived = _sent(_jsonl(tmp_path / "a.jsonl", VALID | {"event_id": "A"}, theirs, VALID | {"eventId": "C"}))
+    assert ["A", "B"] == [event["eventId"] for event in arrived]
+    assert "event_id stands in it twice" in report.frame()["reason"][2]
+    with pytest.raises(bwp.InvalidEvent, match="'B' stands in row 0 already"):
+        _sent(_jsonl(tmp_path / "b.jsonl", VALID | {"event_id": "B"}, theirs))
+
+
+def test_a_property_may_stand_in_a_column_or_among_the_others_but_not_in_both(tmp_path: Path) -> None:
+    """Rows of both kinds go together, wherever they stand in a file."""
+    rows = [VALID | {"event_id": "0", "sku": "a"}, VALID | {"event_id": "1", "additional_properties": {"sku": "b"}}]
+    both = VALID | {"event_id": "2", "sku": "a", "additional_properties": {"sku": "b"}}
+    report, arrived = _sent(_jsonl(tmp_path / "a.jsonl", *rows, both))
+    found = [event["additionalProperties"]["additionalProperties"] for event in arrived]
+    assert [[{"property": "sku", "value": "a"}], [{"property": "sku", "value": "b"}]] == found
+    assert "sku stands in it twice" in report.frame()["reason"][2]
+
+
+def test_properties_chooses_among_those_of_a_mapping_too(tmp_path: Path) -> None:
+    """What is left out for privacy is left out wherever it stands."""
+    rows = VALID | {"sku": "a", "ip": "b", "additional_properties": {"currentUrl": "c", "userAgent": "d"}}
+    _, (arrived,) = _sent(_jsonl(tmp_path / "a.jsonl", rows), properties={"sku": "product_sku", "currentUrl": "url"})
+    found = arrived["additionalProperties"]["additionalProperties"]
+    assert [{"property": "product_sku", "value": "a"}, {"property": "url", "value": "c"}] == found
+
+
+def test_two_columns_of_one_property_lose_nothing() -> None:
+    """A row that has both is named."""
+    frame = pd.DataFrame([VALID | {"event_id": "0", "a": "1"}, VALID | {"event_id": "1", "a": "1", "b": "2"}])
+    report, (arrived,) = _sent(frame, properties={"a": "x", "b": "x"})
+    assert [{"property": "x", "value": "1"}] == arrived["additionalProperties"]["additionalProperties"]
+    assert "x stands in it twice" in report.frame()["reason"][1]
+
+
+@pytest.mark.parametrize("options", [{"columns": {"tss": "event_time"}}, {"properties": ["skuu"]}])
+def test_a_column_that_no_line_of_jsonl_has_is_refused(options: dict[str, Any], tmp_path: Path) -> None:
+    """Before anything is sent, with those that there are."""
+    with pytest.raises(
+        bwp.BwpError, match=r"There is no column '(tss|skuu)'\. The columns of a\.jsonl are 'client_type'"
+    ):
+        _sent(_jsonl(tmp_path / "a.jsonl", VALID), **options)
+
+
+def test_a_value_for_all_rows_does_not_change_one_that_has_its_own(tmp_path: Path) -> None:
+    """The row is broken instead; one without gets the value."""
+    lacking = {name: text for name, text in VALID.items() if name != "client_type"} | {"event_id": "b"}
+    report, (arrived,) = _sent(_jsonl(tmp_path / "a.jsonl", VALID, lacking), fields={"client_type": "SERVER_CLIENT"})
+    assert ("b", "SERVER_CLIENT") == (arrived["eventId"], arrived["clientType"])
+    assert "client_type stands in it twice" in report.frame()["reason"][0]
+
+
+@pytest.mark.parametrize("options", [{"fields": {"client_type": "SERVER_CLIENT"}}, {"properties": ["sku"]}])
+def test_a_list_of_events_takes_no_layout(options: dict[str, Any]) -> None:
+    """It says all of itself, and an option that would do nothing is refused."""
+    with pytest.raises(bwp.BwpError, match="the list of events"):
+        _sent([bwp.UserEvent(**VALID)], **options)
+
+
+@pytest.mark.parametrize("name", [" event_id", "Event_ID", "EVENTTIME ", "clientversion"])
+def test_a_column_that_is_almost_called_like_a_field_is_refused(name: str) -> None:
+    """Unless the caller says that it is a field, or a property."""
+    field = {" event_id": "event_id", "Event_ID": "event_id", "EVENTTIME ": "event_time"}.get(name, "client_version")
+    frame = pd.DataFrame([VALID]).rename(columns={field: name})
+    with pytest.raises(bwp.BwpError, match=f"is almost called like the field {field}"):
+        _sent(frame, fields={"client_version": "1.0"} if field == "client_version" else {})
+    _, (arrived,) = _sent(frame, columns={name: field})
+    assert VALID["event_id"] == arrived["eventId"]
+
+
+def test_a_property_of_a_name_that_is_no_text_is_a_problem_of_its_row() -> None:
+    """The others are sent."""
+    rows = [VALID | {"additional_properties": {1: "a"}}, VALID | {"event_id": "b"}]
+    report, arrived = _sent(pd.DataFrame(rows))
+    assert ["b"] == [event["eventId"] for event in arrived]
+    assert "{1: 'a'} is no mapping of names to texts" in report.frame()["reason"][0]
+    with pytest.raises(bwp.BwpError, match="A property has a name that is text, and 1 is none"):
+        _sent(pd.DataFrame([VALID | {"a": "b"}]), properties={"a": 1})
+
+
+def test_layouts_are_the_same_in_any_order() -> None:
+    """As a set gives its items, for example."""
+    source = table(pd.DataFrame([VALID | {"a": "1", "b": "2"}]))
+    layouts = [Layout.of(source, None, names, None) for names in (["a", "b"], ["b", "a"], {"a": "a", "b": "b"})]
+    assert 1 == len({layout.digest for layout in layouts})
+    assert (
+        layouts[0].digest != Layout.of(source, None, ["a"], None).digest != Layout.of(source, None, None, None).digest
+    )
