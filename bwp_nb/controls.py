@@ -22,8 +22,15 @@ SUGGESTED = {
 }
 _ANOTHER = "another text …"
 _LABEL = {"description_width": "144px"}
+_NARROW = {"description_width": "initial"}
+_AUTO = {"width": "auto"}
 
 Shown = Callable[[Callable[[], object]], Callable[[object], None]]
+
+
+def help_of(field: Field) -> Any:
+    """Return a field's help, which is the same for all events."""
+    return look.classed(look.shared(widgets.HTML, value=look.help_text(field)), "bwp-help")
 
 
 class Control:
@@ -32,10 +39,9 @@ class Control:
     def __init__(self, field: Field, text: str | None, more: Iterable[Any] = (), below: Iterable[Any] = ()) -> None:
         self.field = field
         self.input = self._input(text or "")
-        self.problems = widgets.HTML()
-        more_help = look.classed(widgets.HTML(look.help_text(field)), "bwp-help")
-        row = look.classed(widgets.HBox([*self._inputs(), *more, more_help]), "bwp-row")
-        self.view = look.classed(widgets.VBox([row, *below, self.problems]), "bwp-stack")
+        self.problems = look.made(widgets.HTML)
+        row = look.classed(look.made(widgets.HBox, [*self._inputs(), *more, help_of(field)]), "bwp-row")
+        self.view = look.classed(look.made(widgets.VBox, [row, *below, self.problems]), "bwp-stack")
         self.show([])
 
     @property
@@ -62,7 +68,7 @@ class Control:
         self.input.observe(shown(edited), "value")
 
     def _input(self, text: str) -> Any:
-        return look.classed(widgets.Text(text, description=self.label, style=_LABEL), "bwp-grow")
+        return look.classed(look.made(widgets.Text, text, description=self.label, style=_LABEL), "bwp-grow")
 
     def _inputs(self) -> list[Any]:
         return [self.input]
@@ -76,10 +82,10 @@ class Choice(Control):
         options = [*known, _ANOTHER]
         value = text if text in known else _ANOTHER
         self.choice = look.classed(
-            widgets.Dropdown(options=options, value=value, description=self.label, style=_LABEL), "bwp-grow"
+            look.made(widgets.Dropdown, options=options, value=value, description=self.label, style=_LABEL), "bwp-grow"
         )
-        another = widgets.Text(text, placeholder="any text", description=f"another {self.field.api_name}")
-        another.style.description_width = "initial"
+        name = f"another {self.field.api_name}"
+        another = look.made(widgets.Text, text, placeholder="any text", description=name, style=_NARROW)
         return look.classed(another, "bwp-grow")
 
     def _inputs(self) -> list[Any]:
@@ -112,10 +118,9 @@ class Omittable(Control):
     """A field that is left out unless it holds a text; ticked, even an empty text is sent."""
 
     def __init__(self, field: Field, text: str | None) -> None:
-        tick = widgets.Checkbox(text is not None, description=f"send {field.api_name}", indent=False)
-        tick.layout.width = "auto"
-        self.sent = tick
-        super().__init__(field, text, [tick])
+        name = f"send {field.api_name}"
+        self.sent = look.made(widgets.Checkbox, text is not None, description=name, indent=False, layout=_AUTO)
+        super().__init__(field, text, [self.sent])
 
     @property
     def text(self) -> str | None:
@@ -133,8 +138,13 @@ class Omittable(Control):
 
     def _input(self, text: str) -> Any:
         suggested = SUGGESTED.get(self.field.name, ())
-        box = widgets.Combobox(
-            value=text, options=suggested, placeholder="left out", description=self.label, style=_LABEL
+        box = look.made(
+            widgets.Combobox,
+            value=text,
+            options=suggested,
+            placeholder="left out",
+            description=self.label,
+            style=_LABEL,
         )
         return look.classed(box, "bwp-grow")
 
@@ -144,11 +154,11 @@ class Moment(Control):
 
     def __init__(self, field: Field, text: str | None, now: Callable[[], datetime]) -> None:
         self._now = now
-        self.picker = widgets.NaiveDatetimePicker(
-            value=_moment(text or ""), description="or pick, in UTC", style=_LABEL
+        moment = _moment(text or "")
+        self.picker = look.made(
+            widgets.NaiveDatetimePicker, value=moment, description="or pick, in UTC", layout=_AUTO, style=_LABEL
         )
-        self.picker.layout.width = "auto"
-        self.now = widgets.Button(description="Now", tooltip="Set the time to this moment")
+        self.now = look.made(widgets.Button, description="Now", tooltip="Set the time to this moment")
         super().__init__(field, text, [self.now], [self.picker])
 
     def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
@@ -174,15 +184,17 @@ class Property:
     """One additional property: its name, of which any is allowed, and its value."""
 
     def __init__(self, name: str = "", value: str = "") -> None:
-        self.name = widgets.Combobox(value=name, options=PROPERTY_NAMES, description="property", style=_LABEL)
-        self.value = widgets.Textarea(value, rows=1, description="value")
-        self.value.style.description_width = "initial"
-        self.value.layout.height = "auto"
-        self.remove = widgets.Button(description="Remove", tooltip="Remove this property")
-        self.problems = widgets.HTML()
+        self.name = look.made(
+            widgets.Combobox, value=name, options=PROPERTY_NAMES, description="property", style=_LABEL
+        )
+        self.value = look.made(
+            widgets.Textarea, value, rows=1, description="value", layout={"height": "auto"}, style=_NARROW
+        )
+        self.remove = look.made(widgets.Button, description="Remove", tooltip="Remove this property")
+        self.problems = look.made(widgets.HTML)
         parts = [look.classed(self.name, "bwp-name"), look.classed(self.value, "bwp-grow"), self.remove]
-        row = look.classed(widgets.HBox(parts), "bwp-row")
-        self.view = look.classed(widgets.VBox([row, self.problems]), "bwp-stack")
+        row = look.classed(look.made(widgets.HBox, parts), "bwp-row")
+        self.view = look.classed(look.made(widgets.VBox, [row, self.problems]), "bwp-stack")
         self.show([])
 
     @property

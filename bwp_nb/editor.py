@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from bwp_nb import look
-from bwp_nb.controls import SUGGESTED, Choice, Control, Moment, Omittable, Property, Shown
+from bwp_nb.controls import SUGGESTED, Choice, Control, Moment, Omittable, Property, Shown, help_of
 from bwp_nb.errors import InvalidEvent, Problem, quoted
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.fields import Field, fields
@@ -42,7 +42,7 @@ class EventEditor:
         now: Callable[[], datetime],
     ) -> None:
         self._shown, self._edited, self._new_id = shown, edited, new_id
-        self.new_id = widgets.Button(description="New id", tooltip="Put a new id in place of this one")
+        self.new_id = look.made(widgets.Button, description="New id", tooltip="Put a new id in place of this one")
         self.new_id.on_click(shown(self._take_new_id))
         self.controls = {
             field.api_name: self._control(field, values[field.name], now)
@@ -53,15 +53,15 @@ class EventEditor:
             setattr(self, control.field.name, control.input)
             control.watch(shown, edited)
         self.duplicate, self.up, self.down, self.remove = (
-            widgets.Button(description=name) for name in ("Duplicate", "Up", "Down", "Remove")
+            look.made(widgets.Button, description=name) for name in ("Duplicate", "Up", "Down", "Remove")
         )
-        self.add_property = widgets.Button(description="Add a property")
+        self.add_property = look.made(widgets.Button, description="Add a property")
         self.add_property.on_click(shown(self._add_property))
         self.properties = [self._property(*pair) for pair in properties]
-        self._property_rows = look.classed(widgets.VBox(), "bwp-stack")
-        self._heading = look.classed(widgets.HTML(), "bwp-grow")
-        self._other_problems = widgets.HTML()
-        self.view = look.classed(widgets.VBox(self._parts()), "bwp-card")
+        self._property_rows = look.classed(look.made(widgets.VBox), "bwp-stack")
+        self._heading = look.classed(look.made(widgets.HTML), "bwp-grow")
+        self._other_problems = look.made(widgets.HTML)
+        self.view = look.classed(look.made(widgets.VBox, self._parts()), "bwp-card")
         self._lay_out_properties()
 
     @property
@@ -77,19 +77,24 @@ class EventEditor:
     @property
     def event(self) -> UserEvent:
         """The event as it will be sent; raises `InvalidEvent` where a property's name stands twice."""
-        names = [name for name, _ in self.pairs]
-        twice = [row for row in self.properties if names.count(row.name.value) > 1]
-        if twice:
-            raise InvalidEvent([_stands_twice(row) for row in twice])
-        return UserEvent(**self.values, additional_properties=dict(self.pairs))  # type: ignore[arg-type]
+        if twice := self._twice():
+            raise InvalidEvent(twice)
+        return self._event()
 
     def found(self) -> list[Problem]:
         """Return what is wrong with the event as it stands."""
         nameless = [_nameless(row) for row in self.properties if not row.name.value]
-        try:
-            return self.event.problems() + nameless
-        except InvalidEvent as error:
-            return error.problems + nameless
+        return self._event().problems() + self._twice() + nameless
+
+    def _event(self) -> UserEvent:
+        return UserEvent(**self.values, additional_properties=dict(self.pairs))  # type: ignore[arg-type]
+
+    def _twice(self) -> list[Problem]:
+        """Return a problem for each name of a property that stands twice."""
+        names = [name for name, _ in self.pairs]
+        return list(
+            {row.field: _stands_twice(row) for row in self.properties if names.count(row.name.value) > 1}.values()
+        )
 
     def place(self, field: str) -> Any:
         """Return the control of a field, by the API's name for it; None if it has none."""
@@ -98,9 +103,10 @@ class EventEditor:
 
     def show(self, problems: list[Problem]) -> None:
         """Show each problem beside its field, and those without a field above all fields."""
-        places: list[Control | Property] = [*self.controls.values(), *self.properties]
-        for place in places:
-            place.show([problem for problem in problems if self.place(problem.field) is place])
+        for api_name, control in self.controls.items():
+            control.show([problem for problem in problems if problem.field == api_name])
+        for row in self.properties:
+            row.show([problem for problem in problems if problem.field == row.field])
         others = [problem for problem in problems if self.place(problem.field) is None]
         self._other_problems.value = look.problems(others)
         look.shown(self._other_problems, visible=bool(others))
@@ -123,12 +129,12 @@ class EventEditor:
         return Control(field, text, [self.new_id] if field.name == "event_id" else ())
 
     def _parts(self) -> list[Any]:
-        buttons = look.classed(widgets.HBox([self.duplicate, self.up, self.down, self.remove]), "bwp-row")
-        head = look.classed(widgets.HBox([self._heading, buttons]), "bwp-row", "bwp-head")
+        buttons = look.classed(look.made(widgets.HBox, [self.duplicate, self.up, self.down, self.remove]), "bwp-row")
+        head = look.classed(look.made(widgets.HBox, [self._heading, buttons]), "bwp-row", "bwp-head")
         (properties,) = (field for field in fields() if field.name == "additional_properties")
-        title = look.classed(widgets.HTML(f"<p>{properties.api_name}</p>"), "bwp-indent")
-        about = look.classed(widgets.HTML(look.help_text(properties)), "bwp-help")
-        properties_head = look.classed(widgets.HBox([title, self.add_property, about]), "bwp-row")
+        title = look.classed(look.shared(widgets.HTML, value=f"<p>{properties.api_name}</p>"), "bwp-indent")
+        parts = [title, self.add_property, help_of(properties)]
+        properties_head = look.classed(look.made(widgets.HBox, parts), "bwp-row")
         controls = [control.view for control in self.controls.values()]
         return [head, self._other_problems, *controls, properties_head, self._property_rows]
 
@@ -145,9 +151,14 @@ class EventEditor:
         self._edited()
 
     def _remove_property(self, row: Property) -> None:
+        index = self.properties.index(row)
         self.properties.remove(row)
         self._lay_out_properties()
+        look.close(row.view)
         self._edited()
+        if look.is_by_hand():  # the button that held the focus is gone
+            left = self.properties[index : index + 1] or self.properties[-1:]
+            (left[0].remove if left else self.add_property).focus()
 
     def _lay_out_properties(self) -> None:
         self._property_rows.children = [row.view for row in self.properties]

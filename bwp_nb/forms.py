@@ -1,6 +1,7 @@
 """Forms for a notebook, or for a page of Voila: make events, check them, send them, see what comes back."""
 
 import base64
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any
@@ -20,7 +21,7 @@ from bwp_nb.panel import SandboxPanel, refresh
 __all__ = ["EventForm", "SandboxPanel"]
 
 #: More than a call takes, so that it can be tried, and few enough to be shown.
-_MOST_SHOWN = 2 * MAX_EVENTS
+_MOST_SHOWN = MAX_EVENTS + 10
 _SHOWN_RULE = f"at most {_MOST_SHOWN} events on one form (our own rule)"
 _COUNT_RULE = f"1 to {MAX_EVENTS} events a call (documented, that 50 are the most: IFACE)"
 
@@ -35,6 +36,9 @@ _SAID = {
     "failed": "Failed: the events were not accepted.",
     "unknown": "Unknown: the events may have been accepted. Send them again with the same ids.",
 }
+
+
+_EARLIER = '<p class="bwp-rule">This answered the request as it was before the last edit.</p>'
 
 
 class EventForm:
@@ -53,6 +57,9 @@ class EventForm:
         self.answer: dict[str, Any] | None = None
         self.events: list[EventEditor] = []
         self.faults = look.Faults()
+        self._sending = threading.Lock()
+        self._edited_meanwhile = False
+        self._answered = ""
         self._make_controls()
         self.view = look.classed(widgets.VBox(self._parts()), "bwp")
         self.fill([client.new_event("page-load")] if events is None else events)
@@ -105,8 +112,11 @@ class EventForm:
             raise InvalidEvent([Problem("events", len(made), _SHOWN_RULE, message)])
         for event in made:
             _refuse_half_characters(event)
+        replaced = self.events
         self.events = [self._editor(_values(event), event.additional_properties.items()) for event in made]
         self._lay_out_events()
+        for editor in replaced:
+            look.close(editor.view)
         self._edited()
 
     # ---- What is on the form ----
@@ -197,40 +207,66 @@ class EventForm:
         self._edited()
 
     def _remove(self, editor: EventEditor) -> None:
+        index = self.events.index(editor)
         self.events.remove(editor)
         self._lay_out_events()
-        self._edited()
+        look.close(editor.view)
+        self._edited(f"Event {index + 1} is removed.")
+        if look.is_by_hand():  # the button that held the focus is gone
+            left = self.events[index : index + 1] or self.events[-1:]
+            (left[0].remove if left else self.add).focus()
 
     def _move(self, editor: EventEditor, by: int) -> None:
         index = self.events.index(editor)
-        if 0 <= index + by < len(self.events):
-            self.events.insert(index + by, self.events.pop(index))
-            self._lay_out_events()
-            self._edited()
+        if not 0 <= index + by < len(self.events):
+            return
+        self.events.insert(index + by, self.events.pop(index))
+        self._lay_out_events()
+        self._edited(f"Event {index + 1} is event {index + by + 1} now.")
+        if look.is_by_hand():  # the button that held the focus was drawn anew
+            first, second = (editor.up, editor.down) if by < 0 else (editor.down, editor.up)
+            (second if first.disabled else first).focus()
 
     def _check(self) -> None:
-        self._become("invalid" if self.problems else "valid")
+        if self.state != "sending":
+            self._become("invalid" if self.problems else "valid")
 
     def _send(self) -> None:
-        """Send, once: the state moves on, so that a second click finds nothing to send."""
-        if not self._may_send():
+        """Send, once: the state moves on, so that a second click finds nothing to send.
+
+        Kernels may run the answers to two clicks, or to a click and a key, at the same time.
+        """
+        if not self._sending.acquire(blocking=False):
             return
+        try:
+            if self._may_send():
+                self._send_once(check=not self.send_anyway.value)
+        finally:
+            self._sending.release()
+
+    def _send_once(self, *, check: bool) -> None:
         self.client.confirm = None  # It was answered on the form: no keyboard can answer while a form waits.
-        unchecked, before = self.send_anyway.value, self._newest_exchange()
+        before = self._newest_exchange()
+        self._edited_meanwhile = False
         self._become("sending")
         self.send_anyway.value = False
         try:
-            self.outcome = self.client.send(self.mutation, check=not unchecked)
+            self.outcome = self.client.send(self.mutation, check=check)
         except BwpError as error:
             self.outcome = error
         except BaseException:  # Also an interrupted kernel: whether the request went out is then not known.
             self._become("unknown")
             raise
-        self._become(self.outcome.state)
         exchange = self._newest_exchange()
         self._show_outcome(None if exchange is before else exchange)
+        if self._edited_meanwhile:
+            self._become("not checked", "It was sent as it stood before you edited it.")
+        else:
+            self._become(self.outcome.state)
         if self.client.sandbox is not None:
             refresh(self.client.sandbox)
+        if look.is_by_hand():  # a button that is disabled loses the focus
+            self.check.focus()
 
     def _newest_exchange(self) -> Exchange | None:
         return self.client.history[-1] if len(self.client.history) else None
@@ -247,6 +283,7 @@ class EventForm:
 
     def _take(self, source: Callable[[], Any]) -> bool:
         """Fill the form with what somebody pasted or opened, and tell whether that worked."""
+        self._paste_said.value = look.status("Filling the form …", "busy")
         try:
             self.fill(source())
         except InvalidEvent as error:
@@ -258,19 +295,25 @@ class EventForm:
 
     # ---- What it shows ----
 
-    def _edited(self) -> None:
+    def _edited(self, done: str = "") -> None:
         self.send_anyway.value = False  # Who ticked it meant what stood there then.
-        self._become("not checked")
+        self._paste_said.value = ""
+        if self.state == "sending":
+            self._edited_meanwhile = True
+        else:
+            self._become("not checked", done)
         self._show_request()
         self._show_downloads()
+        self._show_answer(is_earlier=True)
 
-    def _become(self, state: str) -> None:
+    def _become(self, state: str, done: str = "") -> None:
+        """Pass to a state and say so; `done` is said before it."""
         self.state = state
         found = self.problems
         self._show_problems(found)
         said = f"Invalid: {look.counted(len(found), 'problem')}." if state == "invalid" else _SAID[state]
         mood = _MOODS.get(state, "bad")
-        self._status.value = look.status(said, mood, alert=mood in ("bad", "warn"))
+        self._status.value = look.status(f"{done} {said}".strip(), mood, alert=mood in ("bad", "warn"))
         self._settle_send()
 
     def _may_send(self) -> bool:
@@ -335,24 +378,26 @@ class EventForm:
             self._request.value = look.copyable(text, f"Request: {self.request_as.value}")
 
     def _show_downloads(self) -> None:
+        try:
+            events = self.mutation.events
+        except InvalidEvent:  # the place of the request says so
+            self._downloads.value = ""
+            return
         links = [
-            self._download("JSON", "application/json", rows.to_json),
-            self._download("CSV", "text/csv", rows.to_csv),
+            _download(events, "JSON", "application/json", rows.to_json),
+            _download(events, "CSV", "text/csv", rows.to_csv),
         ]
         note = "For machines: in CSV, cells that begin like a formula stay as they are."
         self._downloads.value = f'<p>Save the events: {" ".join(links)} <span class="bwp-rule">{note}</span></p>'
 
-    def _download(self, kind: str, media_type: str, write: Callable[[Iterable[UserEvent]], str]) -> str:
-        try:
-            content = base64.b64encode(write(self.mutation.events).encode()).decode()
-        except InvalidEvent as error:
-            return f"(no {kind}: {escape(readable(error.problems[0].message))})"
-        name = f"events.{kind.lower()}"
-        return f'<a download="{name}" href="data:{media_type};base64,{content}">{name}</a>'
-
     def _show_outcome(self, exchange: Exchange | None) -> None:
         self.answer = exchange.answer if exchange else None
-        self._answer.value = outcome.html(self.outcome, exchange)
+        self._answered = outcome.html(self.outcome, exchange)
+        self._show_answer(is_earlier=self._edited_meanwhile)
+
+    def _show_answer(self, *, is_earlier: bool) -> None:
+        note = _EARLIER if is_earlier and self._answered else ""
+        self._answer.value = note + self._answered
 
     def _lay_out_events(self) -> None:
         self._events_box.children = [editor.view for editor in self.events]
@@ -363,6 +408,17 @@ def _button(name: str, callback: Callable[[object], None], **options: Any) -> wi
     button.on_click(callback)
     button.layout.align_self = "flex-start"  # Else it would be as wide as its column.
     return button
+
+
+def _download(
+    events: Iterable[UserEvent], kind: str, media_type: str, write: Callable[[Iterable[UserEvent]], str]
+) -> str:
+    try:
+        content = base64.b64encode(write(events).encode()).decode()
+    except InvalidEvent as error:
+        return f"(no {kind}: {escape(readable(error.problems[0].message))})"
+    name = f"events.{kind.lower()}"
+    return f'<a download="{name}" href="data:{media_type};base64,{content}">{name}</a>'
 
 
 def _values(event: UserEvent) -> dict[str, str | None]:

@@ -7,16 +7,22 @@ from importlib.resources import files
 from typing import Any
 
 import ipywidgets as widgets
+from IPython.core.getipython import get_ipython
 
 from bwp_nb.errors import Problem, readable
 from bwp_nb.fields import Field
 from bwp_nb.sources import PAGES
 
-#: The style sheet, as a piece of HTML.
-STYLE = f"<style>{files('bwp_nb').joinpath('forms.css').read_text('utf-8')}</style>"
+# Scripts in a widget's HTML do not run, but an attribute of it does, in JupyterLab and Voila alike. Keys on a form stay
+# there: JupyterLab takes those on a choice or a button for its own, an X to cut the cell with the form for example.
+_KEYS = (
+    "this.closest('.bwp').onkeydown = event => { if (!event.ctrlKey && !event.metaKey) { event.stopPropagation(); } };"
+)
 
-# Scripts in a widget's HTML do not run, but an attribute of it does, in JupyterLab and Voila alike. Without a secure
-# address there is no clipboard object; then the text is copied in the older way, out of a box.
+#: The style sheet, as a piece of HTML.
+STYLE = f'<style onload="{escape(_KEYS)}">{files("bwp_nb").joinpath("forms.css").read_text("utf-8")}</style>'
+
+# Without a secure address there is no clipboard object; then the text is copied in the older way, out of a box.
 _COPY = (
     "const box = this.closest('.bwp-copied'), text = box.querySelector('pre');"
     "const done = () => { box.querySelector('[role=status]').textContent = 'Copied.'; };"
@@ -24,6 +30,9 @@ _COPY = (
     "else { const area = document.createElement('textarea'); area.value = text.textContent; box.append(area);"
     " area.select(); document.execCommand('copy'); area.remove(); this.focus(); done(); }"
 )
+
+
+_shared: dict[Any, Any] = {}
 
 
 def copyable(text: str, label: str) -> str:
@@ -83,9 +92,46 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def made(kind: Any, *values: Any, layout: Any = None, style: Any = None, **options: Any) -> Any:
+    """Return a new widget whose layout and style are those of all that look alike.
+
+    Of their own they would be two more models each, and a form of 50 events more than a page takes at once.
+    """
+    traits = kind.class_traits()
+    return kind(
+        *values,
+        **options,
+        layout=shared(widgets.Layout, **(layout or {})),
+        **({"style": shared(traits["style"].klass, **(style or {}))} if "style" in traits else {}),
+    )
+
+
+def shared(kind: Any, **traits: Any) -> Any:
+    """Return the one widget of a kind with these traits, which nobody changes; a new one if it was closed."""
+    key = (kind, *sorted(traits.items()))
+    if key not in _shared or _shared[key].comm is None:
+        _shared[key] = kind(**traits)
+    return _shared[key]
+
+
+def close(view: Any) -> None:
+    """Close a widget and all that is in it, but for what is shared."""
+    for part in getattr(view, "children", ()):
+        close(part)
+    if view not in _shared.values():
+        view.close()
+
+
+def is_by_hand() -> bool:
+    """Tell whether what runs now answers somebody at the page, and not a cell or a program."""
+    shell = get_ipython()
+    kernel = getattr(shell, "kernel", None)
+    return kernel is not None and kernel.get_parent("shell").get("header", {}).get("msg_type") == "comm_msg"
+
+
 def shown(view: widgets.Widget, visible: bool) -> None:
     """Show or hide a widget."""
-    view.layout.display = None if visible else "none"
+    (view.remove_class if visible else view.add_class)("bwp-hidden")
 
 
 def classed(view: Any, *names: str) -> Any:

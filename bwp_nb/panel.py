@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from html import escape
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -63,6 +64,7 @@ class SandboxPanel:
             rows = ([*_cells(item["event"]), str(item["reason"])] for item in rejected[-_SHOWN:])
             parts.append(_table(f"Rejected, the last {_SHOWN} at most", (*_COLUMNS, "reason"), rows))
         self._arrived.value = "".join(parts)
+        self._said.value = _waiting(self.sandbox.ordered)
 
     def _parts(self) -> list[Any]:
         self.fault.style.description_width = self.times.style.description_width = "initial"
@@ -77,13 +79,12 @@ class SandboxPanel:
 
     def _order(self) -> None:
         self.sandbox.fail_next(self.fault.value, times=self.times.value)
-        answers = "answer" if self.times.value == 1 else f"{self.times.value} answers"
-        self._said.value = look.status(f"Ordered: the next {answers} will be: {self.fault.value}.", "warn")
+        self.show()
 
     def _reset(self) -> None:
         self.sandbox.reset()
-        self._said.value = look.status("Reset: the sandbox is as new.")
         self.show()
+        self._said.value = look.status("Reset: the sandbox is as new.")
 
 
 _BUTTONS = ("Order it", "Reset the sandbox", "Refresh")
@@ -94,6 +95,16 @@ def refresh(sandbox: "Sandbox") -> None:
     for panel in list(_panels):
         if panel.sandbox is sandbox:
             panel.show()
+
+
+def _waiting(names: list[str]) -> str:
+    """Return what the next answers will be, if faults are ordered."""
+    runs = [(name, len(list(same))) for name, same in groupby(names)]
+    if not runs:
+        return ""
+    answers = "answer" if len(names) == 1 else f"{len(names)} answers"
+    told = ", ".join(name if count == 1 or len(runs) == 1 else f"{count} times {name}" for name, count in runs)
+    return look.status(f"Ordered: the next {answers} will be: {told}.", "warn")
 
 
 def _cells(event: dict[str, Any]) -> list[str]:

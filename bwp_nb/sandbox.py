@@ -196,6 +196,12 @@ class Sandbox(httpx.BaseTransport):
         """
         self._refused_values[value] = name_it
 
+    @property
+    def ordered(self) -> list[str]:
+        """The faults that are ordered and not played yet, the next one first."""
+        with self._lock:
+            return [name for name, _ in self._ordered]
+
     def expire_tokens(self, by_status: bool = False) -> None:
         """Let every token so far expire; they are refused by HTTP 401 if `by_status`, else by a GraphQL error."""
         with self._lock:

@@ -44,9 +44,14 @@ def sandbox_of(form: EventForm) -> bwp.Sandbox:
     return form.client.sandbox
 
 
+def is_hidden(view: Any) -> bool:
+    """Tell whether a widget is there but not to be seen."""
+    return "bwp-hidden" in view._dom_classes
+
+
 def shown_texts(view: Any) -> str:
     """Return all HTML that a reader of a form sees, less what is hidden."""
-    if view.layout.display == "none":
+    if is_hidden(view):
         return ""
     if isinstance(view, widgets.HTML):
         return str(view.value)
@@ -165,7 +170,7 @@ def test_a_problem_stands_beside_its_field_while_typing(form: EventForm) -> None
         'rel="noopener">SCH-new</a>' in problems.value
     )
     form.events[0].event_time.value = "2023-12-03T10:15:30Z"
-    assert ("", "none") == (problems.value, problems.layout.display)
+    assert ("", True) == (problems.value, is_hidden(problems))
 
 
 def test_a_check_links_to_each_problem(form: EventForm) -> None:
@@ -214,14 +219,14 @@ def test_the_event_type_is_a_choice_that_allows_another_text(form: EventForm) ->
     editor = form.events[0]
     control = editor.controls["eventType"]
     assert (*bwp.EVENT_TYPES, "another text …") == control.choice.options
-    assert ("page-load", "none") == (control.choice.value, control.input.layout.display)
+    assert ("page-load", True) == (control.choice.value, is_hidden(control.input))
     control.choice.value = "click"
     assert "click" == editor.event_type.value
     control.choice.value = "another text …"
-    assert control.input.layout.display is None
+    assert not is_hidden(control.input)
     for typed in ("cl", "click", "clicks"):
         editor.event_type.value = typed
-        assert ("another text …", None) == (control.choice.value, control.input.layout.display)
+        assert ("another text …", False) == (control.choice.value, is_hidden(control.input))
 
 
 def test_the_picker_and_the_text_of_the_event_time_follow_each_other(form: EventForm) -> None:
@@ -411,7 +416,7 @@ def _choose(form: EventForm, name: str, content: bytes) -> None:
         ("nonsense", "cannot be read as a sendUserEvents request"),
         ("[1]", "event 1, events: '1' is no event and no row"),
         ('{"event_type": [1]}', "event 1, eventType: must be text, but is ['1'], of type list"),
-        ("{}\n" * 101, "a form holds 100 events, and here are 101"),
+        ("{}\n" * 61, "a form holds 60 events, and here are 61"),
         ('[{"event_type": "\\ud83d"}]', "holds half a surrogate pair, which no request can carry"),
         ('{"additional_properties": 1}', "is no mapping of names to texts"),
     ],
@@ -544,12 +549,12 @@ def test_a_live_form_asks_on_the_form_before_its_first_send() -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=done))
     form = EventForm(bwp.Client(transport, "https://shop.example/graphql", confirm=lambda _: pytest.fail("asked")))
     form.check.click()
-    assert (True, None) == (form.send.disabled, form.confirm.layout.display)
+    assert (True, False) == (form.send.disabled, is_hidden(form.confirm))
     form.send.click()
     assert "valid" == form.state
     form.confirm.value = True
     form.send.click()
-    assert ("sent", "none") == (form.state, form.confirm.layout.display)
+    assert ("sent", True) == (form.state, is_hidden(form.confirm))
     form.check.click()
     assert not form.send.disabled
 
@@ -604,3 +609,93 @@ def test_the_style_follows_the_theme() -> None:
     """Every colour is JupyterLab's own, with one for pages without it; none is fixed."""
     colours = re.findall(r"#[0-9a-fA-F]{3,8}\b", look.STYLE)
     assert len(re.findall(r"var\(--jp-[\w-]+, #[0-9a-fA-F]{6}\)", look.STYLE)) == len(colours)
+
+
+def test_a_clash_of_names_hides_no_other_problem(form: EventForm) -> None:
+    """It stands beside both rows and counts once, and the time is refused as well."""
+    editor = form.events[0]
+    for _ in range(2):
+        editor.add_property.click()
+        editor.properties[-1].name.value = "product_sku"
+    editor.event_time.value = "2023"
+    assert ["eventTime", "additionalProperties['product_sku']"] == [problem.field for problem in form.problems]
+    assert [1, 1] == [row.problems.value.count("stands twice") for row in editor.properties]
+    form.check.click()
+    assert ("invalid", 2) == (form.state, len(form._links.children))
+
+
+def test_an_edit_while_it_is_sent_is_not_said_to_be_sent() -> None:
+    """A kernel may run the answer to a key while a send is under way: what stood there at the click was sent."""
+    sandbox = bwp.Sandbox()
+    client = bwp.connect(sandbox)
+    form = EventForm(client)
+
+    def type_meanwhile(seconds: float) -> None:
+        form.events[0].client_version.value = "1.09"
+        form.check.click()
+        form.send.click()
+        assert "sending" == form.state
+
+    sandbox.clock.sleep = type_meanwhile  # type: ignore[method-assign]
+    form.check.click()
+    form.send.click()
+    assert ["1.0"] == [event["clientVersion"] for event in sandbox.accepted]
+    assert ("not checked", "1.09") == (form.state, form.mutation.events[0].client_version)
+    texts = shown_texts(form.view)
+    assert "It was sent as it stood before you edited it. Not checked." in texts
+    assert "This answered the request as it was before the last edit." in texts
+    assert "Event 1 of 1</h4>" in texts
+
+
+def test_an_answer_says_when_it_is_of_an_earlier_request(form: EventForm) -> None:
+    """It stays to be read, but not as if it were about what stands there now."""
+    note = "This answered the request as it was before the last edit."
+    form.check.click()
+    form.send.click()
+    assert note not in shown_texts(form.view)
+    form.events[0].event_time.value = "2023"
+    assert note in shown_texts(form.view)
+
+
+def test_what_a_form_no_longer_shows_is_closed(form: EventForm) -> None:
+    """Else a page would keep every event that it ever showed; what all events share stays."""
+    form.fill([{}] * 5)
+    gone = list(every_widget(form.events[1].view)), list(every_widget(form.events[2].view))
+    form.events[1].remove.click()
+    form.fill([{}])
+    shared = set(every_widget(form.view))
+    assert all(widget.comm is None or widget in shared for widgets_gone in gone for widget in widgets_gone)
+    assert all(widget.comm is not None for widget in shared)
+    assert all(widget.layout.comm is not None for widget in shared)
+
+
+def test_a_long_form_is_few_widgets() -> None:
+    """Fifty events, as many as a call takes, come to fewer than a page can take at once (some 6,000, measured)."""
+    form = EventForm(bwp.connect(), [{"product_sku": "a", "page_type": "b"}] * 50)
+    made = set(every_widget(form.view)) | {widget.layout for widget in every_widget(form.view)}
+    assert 50 == len(form.events)
+    assert len(made) < 3_200
+
+
+def test_moving_and_removing_is_said(form: EventForm) -> None:
+    """A screen reader hears it."""
+    form.add.click()
+    form.events[1].up.click()
+    assert "Event 2 is event 1 now. Not checked." in form._status.value
+    form.events[0].remove.click()
+    assert "Event 1 is removed. Not checked." in form._status.value
+
+
+def test_a_panel_tells_which_faults_are_still_to_come() -> None:
+    """In their order; none once they were played."""
+    sandbox = bwp.Sandbox()
+    panel = SandboxPanel(sandbox)
+    for name, times in (("reset_after", 1), ("refused", 3)):
+        panel.fault.value, panel.times.value = name, times
+        panel.order.click()
+    assert "the next 4 answers will be: reset_after, 3 times refused." in shown_texts(panel.view)
+    client = bwp.connect(sandbox)
+    with pytest.raises(bwp.RequestFailed):
+        client.send(client.new_event("click"))
+    panel.refresh.click()
+    assert "Ordered" not in shown_texts(panel.view)
