@@ -143,7 +143,7 @@ class Layout:
         given: dict[str, list[Any]] = {}
         for name, cells in chunk.columns.items():
             if field := self.field(name):
-                _put(given, field, cells, chunk, name)
+                _put(given, field, cells, chunk, TEXT_FIELDS[field])
         for field, value in self.fields.items():
             _put(given, field, [value] * chunk.length, chunk)
         return given
@@ -167,7 +167,7 @@ class Layout:
             if self.properties is None:
                 _put(found, name, cells, chunk, name)
             elif name in self.properties:
-                _put(found, self.properties[name], cells, chunk, name)
+                _put(found, self.properties[name], cells, chunk, self.properties[name])
         return found
 
 
@@ -250,8 +250,11 @@ def given_ids(chunk: Chunk, layout: Layout) -> list[Any]:
     return layout.given_fields(chunk).get("event_id") or [None] * chunk.length
 
 
-def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chunk, source: str | None = None) -> None:
-    """Add a column, or what it holds to one of that name; a row that has both cannot be told, and is broken."""
+def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chunk, kept: str | None = None) -> None:
+    """Add a column, or what it holds to one of that name; a row that has both is broken.
+
+    Its second value is kept under a name by which it clashes again.
+    """
     if name not in columns:
         columns[name] = cells
         return
@@ -259,8 +262,8 @@ def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chun
     for place, cell in enumerate(cells):
         if cell is not None and columns[name][place] is not None:
             chunk.broken[place] = f"{name} stands in it twice"
-            if source is not None:
-                chunk.kept.setdefault(place, {})[source] = cell
+            if kept is not None:
+                chunk.kept.setdefault(place, {})[kept] = cell
         elif cell is not None:
             columns[name][place] = cell
 

@@ -18,7 +18,7 @@ import bwp_nb as bwp
 from bwp_nb import traffic
 from bwp_nb.auth import Credentials, Secret, TokenAuth
 from bwp_nb.ledger import STATES, Ledger, Line, Run, stretches
-from tests.strategies import PROPERTY
+from tests.strategies import PROPERTY, VALID
 
 RUN = Run(source="s", layout="l", target="sandbox", rows=100, run="r", time="2024-11-22T09:00:00Z")
 
@@ -221,3 +221,40 @@ def test_a_ledger_is_jsonl_of_one_line_a_batch_before_and_after(tmp_path: Path) 
         {"rows": [[50, 100]], "state": "trying", "batch": 2},
         {"rows": [[50, 100]], "state": "sent", "batch": 2, "attempts": 1},
     ] == lines
+
+
+@pytest.mark.parametrize(
+    "line", ['{"rows":[[0,1]],"state":"gone"}', '{"rows":[[0,9]],"state":"sent"}', '{"state":"sent"}']
+)
+def test_a_line_that_means_nothing_is_told_by_its_number(line: str, tmp_path: Path) -> None:
+    """Whatever wrote it; the counts stay those of the rows there are."""
+    day = traffic.shop_day(3, wrong=0)
+    _send(tmp_path / "a", day)
+    with (tmp_path / "a").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(bwp.BwpError, match=r"Line 4 of the ledger a cannot be read"):
+        _send(tmp_path / "a", day)
+
+
+def test_a_ledger_has_one_lock_by_whatever_name(tmp_path: Path) -> None:
+    """A link to it is the same ledger."""
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    first = Ledger(tmp_path / "a")
+    with pytest.raises(bwp.BwpError, match="Another run is writing the ledger a"):
+        Ledger(tmp_path / "b")
+    first.close()
+
+
+def test_what_is_no_file_is_no_ledger(tmp_path: Path) -> None:
+    """It is refused in a sentence, before anything is sent."""
+    with pytest.raises(bwp.BwpError, match=r"Nothing was sent, because the ledger .* cannot be opened: Is a directory"):
+        _send(tmp_path, traffic.shop_day(3, wrong=0))
+
+
+def test_a_row_that_is_sent_is_never_called_invalid(tmp_path: Path) -> None:
+    """What a source says later of a row that arrived is not what arrived."""
+    rows = [VALID, VALID | {"event_id": "b", "event_time": "2023"}]
+    _send(tmp_path / "a", pd.DataFrame(rows))
+    with (tmp_path / "a").open("a") as file:
+        file.write('{"rows":[[1,2]],"state":"sent"}\n{"rows":[[0,1]],"state":"failed"}\n')
+    assert 2 == _send(tmp_path / "a", pd.DataFrame(rows)).counts["sent"]

@@ -1,10 +1,13 @@
 """The report: what became of each row, and the rows to mend in forms that can be sent again."""
 
+import contextlib
 import csv
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
 import pytest
 
@@ -159,3 +162,110 @@ def test_problems_of_a_dry_run_are_rows() -> None:
     frame = bwp.dry_run([event(event_type="a", event_time="2023"), event(event_id="b")]).frame()
     assert [(0, "eventType"), (0, "eventTime")] == list(frame[["row", "field"]].itertuples(index=False, name=None))
     assert ["row", "field", "value", "what", "rule"] == list(frame.columns)
+
+
+def _file(path: Path, text: str) -> Path:
+    path.write_text(text, "utf-8")
+    return path
+
+
+BROKEN = {
+    "day.csv": "{names},sku\n{values},a,b\n",
+    "short.csv": "{names},sku,page\n{values},a\n",
+    "day.jsonl": '{{"event_type": "click", \n',
+    "text.jsonl": '{{"additional_properties": "sku=1", {pairs}}}\n',
+    "both.jsonl": '{{"eventId": "b", {pairs}}}\n',
+    "twice.jsonl": '{{"sku": "a", "additional_properties": {{"sku": "b"}}, {pairs}}}\n',
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_row_that_could_not_be_read_is_kept_whole_and_refused_again_until_it_is_mended(
+    name: str, tmp_path: Path
+) -> None:
+    """Nothing of it is cut off, and sending the file as it is sends nothing."""
+    pairs = json.dumps(VALID)[1:-1]
+    text = BROKEN[name].format(names=",".join(VALID), values=",".join(VALID.values()), pairs=pairs)
+    report = _send(_file(tmp_path / name, text))
+    assert {"invalid": 1} == {state: count for state, count in report.counts.items() if count}
+    report.save_quarantine(tmp_path / "mend.jsonl")
+    (row,) = map(json.loads, (tmp_path / "mend.jsonl").read_text("utf-8").splitlines())
+    lost = {"day.csv": "b", "short.csv": "a", "day.jsonl": '{"event_type": "click", ', "text.jsonl": "sku=1"}
+    assert lost.get(name, "b") in json.dumps(row).replace('\\"', '"')
+    assert 1 == _send(tmp_path / "mend.jsonl").counts["invalid"]
+    sandbox = bwp.Sandbox()
+    with contextlib.suppress(bwp.BwpError):  # as a table it may lack a column, or have one twice
+        _send(report.quarantine(), sandbox)
+    assert [] == sandbox.accepted
+
+
+@pytest.mark.parametrize("value", [Decimal("1.50"), pd.Timestamp("2024-01-01"), {"a"}, b"a"])
+def test_what_json_cannot_hold_is_refused_again_until_it_is_mended(value: Any, tmp_path: Path) -> None:
+    """It does not turn into a text on the way, which nobody asked for."""
+    report = _send(pd.DataFrame([VALID | {"price": value}], dtype=object))
+    report.save_quarantine(tmp_path / "mend.jsonl")
+    assert 1 == _send(tmp_path / "mend.jsonl").counts["invalid"]
+
+
+def test_a_property_called_like_a_field_stays_a_property(tmp_path: Path) -> None:
+    """Then all rows keep theirs in a column of mappings, which can be sent as it is."""
+    rows = [
+        VALID | {"event_time": "2023", "additional_properties": {"schemaName": "mine"}},
+        VALID | {"event_id": "b", "event_time": "2023", "additional_properties": {"sku": "a"}},
+        VALID | {"event_id": "c", "event_time": "2023"},
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    mended = _send(_file(tmp_path / "day.jsonl", text)).quarantine()
+    mended["event_time"] = VALID["event_time"]
+    sandbox = bwp.Sandbox()
+    assert 3 == _send(mended, sandbox).counts["sent"]
+    found = [event.get("additionalProperties", {}).get("additionalProperties") for event in sandbox.accepted]
+    assert [[{"property": "schemaName", "value": "mine"}], [{"property": "sku", "value": "a"}], None] == found
+    assert [None] * 3 == [event.get("schemaName") for event in sandbox.accepted]
+
+
+def test_nothing_to_mend_is_a_table_without_rows() -> None:
+    """Which can be sent as any other."""
+    mended = _send([event()]).quarantine()
+    assert 0 == len(mended) == _send(mended).rows
+
+
+@pytest.mark.parametrize("value", ["\ud800", ["a"], pd.NA, float("nan"), {"a": "b"}])
+def test_the_file_for_people_holds_any_value(value: Any, tmp_path: Path) -> None:
+    """Also one that no text can hold."""
+    report = _send(pd.DataFrame([VALID | {"event_time": "2023", "sku": value}], dtype=object))
+    report.save_for_people(tmp_path / "refused.csv")
+    (row,) = csv.DictReader((tmp_path / "refused.csv").read_text("utf-8-sig").splitlines())
+    assert "invalid" == row["state"]
+
+
+def test_a_report_is_read_only_with_the_layout_that_was_sent(tmp_path: Path) -> None:
+    """Else it would tell of ids that were never sent."""
+    day = traffic.shop_day(3, wrong=0).rename(columns={"event_id": "order"})
+    sent = _send(day, columns={"order": "event_id"}, ledger=tmp_path / "a")
+    with pytest.raises(bwp.BwpError, match="is of a run with other columns, properties or fields: give those"):
+        bwp.Report.read(tmp_path / "a", day)
+    read = bwp.Report.read(tmp_path / "a", day, columns={"order": "event_id"})
+    pd.testing.assert_frame_equal(sent.frame(), read.frame())
+
+
+@pytest.mark.parametrize(("change", "rows"), [("grows", 800), ("shrinks", 600)])
+def test_a_source_that_changes_while_it_is_sent_ends_the_run(change: str, rows: int, tmp_path: Path) -> None:
+    """Each row that there was has its state, and the report says what happened."""
+    day, path, sandbox = traffic.shop_day(800, wrong=0), tmp_path / "day.csv", bwp.Sandbox()
+    day[:700].to_csv(path, index=False)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not sandbox.accepted:
+            day[:rows].to_csv(path, index=False)
+        return sandbox.handle_request(request)
+
+    played = bwp.connect(sandbox)
+    client = bwp.Client(httpx.MockTransport(answer), sandbox.endpoint, auth=played._auth, clock=sandbox.clock)
+    report = bwp.send_table(client, path, workers=1, progress=False)
+    assert (700, 700) == (report.rows, sum(report.counts.values()))
+    assert len(sandbox.accepted) == report.counts["sent"] < 700
+    assert "Stopped early: day.csv has been changed: it has other rows" in repr(report)
+    with pytest.raises(bwp.BwpError, match=rf"day\.csv has been changed: it has {rows} rows, and had 700"):
+        report.frame()
+    assert 700 == len(report.frame(ids=False))

@@ -139,6 +139,8 @@ def test_an_iterable_is_read_once() -> None:
         (pd.DataFrame({"a": ["1", "2"]}), pd.DataFrame({"a": ["1", "3"]})),
         (pd.DataFrame({"a": ["1"], "b": ["1"]}), pd.DataFrame({"b": ["1"], "a": ["1"]})),
         (pd.DataFrame({"a": ["1"]}), pd.DataFrame({"a": [1]})),
+        (pd.DataFrame({"additionalProperties": [{"a": "1"}]}), pd.DataFrame({"additionalProperties": [{"b": "1"}]})),
+        (pd.DataFrame({"additionalProperties": ["one"]}), pd.DataFrame({"additionalProperties": ["other"]})),
         ([event()], [event(), event()]),
         ([event()], [event(event_id="b")]),
     ],
@@ -200,3 +202,10 @@ def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkey
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(bwp.BwpError, match=r"bwp-nb\[parquet\]"):
         table(_written(tmp_path / "a.parquet", ""))
+
+
+def test_what_is_no_parquet_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """As a CSV file that cannot be read is."""
+    path = _written(tmp_path / "day.parquet", "a,b\n")
+    with pytest.raises(bwp.BwpError, match=r"^day\.parquet cannot be read as Parquet: "):
+        table(path)

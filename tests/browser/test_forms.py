@@ -231,6 +231,19 @@ def test_while_the_kernel_is_busy_sending_the_form_shows_it(open_in_lab: OpenNot
     expect(status(page, "Sent:")).to_be_visible()
 
 
+def test_an_edit_while_it_is_sent_leaves_the_form_not_checked(open_in_lab: OpenNotebook, lab_folder: Path) -> None:
+    """Nothing says that what stands there now was sent."""
+    page = open_in_lab(SLOW_FORM)
+    press(page, "Check")
+    press(page, "Send")
+    expect(status(page, "Sending …")).to_be_visible()
+    page.get_by_label("clientVersion *").press_sequentially("9")
+    (lab_folder / "go").touch()
+    expect(page.get_by_text("This answered the request as it was before the last edit.")).to_be_visible()
+    expect(status(page, "Not checked.")).to_be_visible()
+    expect(page.get_by_text("Event 1 of 1", exact=True)).to_be_visible()
+
+
 def test_an_error_of_the_form_itself_is_on_the_form(open_in_lab: OpenNotebook) -> None:
     """What a callback raises is read where the click was, not in a log."""
     page = open_in_lab(FORM, "client.new_event = None")
@@ -310,3 +323,61 @@ def test_rows_to_mend_are_opened_from_a_file(open_in_lab: OpenNotebook, tmp_path
     expect(status(page, "The form is filled: 2 events.")).to_be_visible()
     expect(page.get_by_label("eventId *").first).to_have_value("a")
     expect(page.get_by_label("value", exact=True)).to_have_value("'\n")
+
+
+def test_a_choice_is_made_by_keys_and_a_letter_stays_on_the_form(open_in_lab: OpenNotebook) -> None:
+    """JupyterLab, which would move to another cell at an arrow and cut this one at an X, hears of neither."""
+    page = open_in_lab(FORM)
+    cells = page.locator(".jp-CodeCell").count()
+    choice = page.get_by_label("eventType *")
+    choice.press("ArrowDown")
+    expect(choice).to_have_value("click")
+    expect(choice).to_be_focused()
+    for control in (choice, page.get_by_role("button", name="Check", exact=True), page.get_by_label("send schemaName")):
+        for key in ("x", "a", "d", "d"):
+            control.press(key)
+    expect(page.get_by_text("Event 1 of 1")).to_be_visible()
+    assert cells == page.locator(".jp-CodeCell").count()
+
+
+def test_the_focus_stays_where_somebody_works(open_in_lab: OpenNotebook) -> None:
+    """On the button that moved an event, on the next one to remove, and on Check once a request is sent."""
+    page = open_in_lab(FORM)
+
+    def button(name: str, index: int = 0) -> Locator:
+        return page.get_by_role("button", name=name, exact=True).nth(index)
+
+    button("Add an event").press("Enter")
+    expect(page.get_by_text("Event 2 of 2")).to_be_visible()
+    button("Duplicate", 1).press("Enter")
+    expect(page.get_by_text("Event 3 of 3")).to_be_visible()
+    button("Down").press("Enter")
+    expect(status(page, "Event 1 is event 2 now.")).to_be_visible()
+    expect(button("Down", 1)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(status(page, "Event 2 is event 3 now.")).to_be_visible()
+    expect(button("Up", 2)).to_be_focused()
+    button("Remove", 1).press("Enter")
+    expect(page.get_by_text("Event 2 of 2")).to_be_visible()
+    expect(button("Remove", 1)).to_be_focused()
+    button("Check").press("Enter")
+    expect(status(page, "Valid.")).to_be_visible()
+    button("Send").press("Enter")
+    expect(status(page, "Sent: the API accepted all events.")).to_be_visible()
+    expect(button("Check")).to_be_focused()
+
+
+def test_as_many_events_as_a_call_takes_are_shown(open_in_lab: OpenNotebook) -> None:
+    """Pasted as rows, with properties, and sent."""
+    page = open_in_lab(FORM)
+    rows = [{"event_id": f"row {number}", "product_sku": f"sku {number}", "page_type": "cart"} for number in range(50)]
+    page.get_by_label("Paste a request").fill(json.dumps(rows))
+    press(page, "Fill the form with it")
+    expect(status(page, "The form is filled: 50 events.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Event 50 of 50")).to_be_visible(timeout=60_000)
+    expect(page.get_by_label("eventId *").last).to_have_value("row 49", timeout=60_000)
+    expect(page.get_by_label("value", exact=True)).to_have_count(100, timeout=60_000)
+    press(page, "Check")
+    expect(status(page, "Valid.")).to_be_visible(timeout=60_000)
+    press(page, "Send")
+    expect(status(page, "Sent: the API accepted all events.")).to_be_visible(timeout=60_000)
