@@ -180,8 +180,9 @@ class Property:
         self.value.layout.height = "auto"
         self.remove = widgets.Button(description="Remove", tooltip="Remove this property")
         self.problems = widgets.HTML()
-        parts = [look.classed(self.name, "bwp-name"), look.classed(self.value, "bwp-grow"), self.remove]
-        row = look.classed(widgets.HBox(parts), "bwp-row")
+        # In a box of their own, so that a narrow row breaks before the value and never between it and its button.
+        value = look.classed(widgets.HBox([look.classed(self.value, "bwp-grow"), self.remove]), "bwp-row", "bwp-value")
+        row = look.classed(widgets.HBox([look.classed(self.name, "bwp-name"), value]), "bwp-row", "bwp-property")
         self.view = look.classed(widgets.VBox([row, self.problems]), "bwp-stack")
         self.show([])
 

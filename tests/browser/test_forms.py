@@ -99,7 +99,7 @@ def test_two_events_are_made_refused_mended_and_sent_by_hand(open_in_lab: OpenNo
     expect(status(page, "Valid.")).to_be_visible()
     press(page, "Send")
     expect(status(page, "Sent: the API accepted all events.")).to_be_visible()
-    expect(page.get_by_text("Receipt(status='successful', events=2")).to_be_visible()
+    expect(page.get_by_text("2 events accepted after 1 attempt, with the status successful.")).to_be_visible()
     expect(status(page, "2 accepted, 0 rejected, 1 request.")).to_be_visible()
     for arrived in ("product_sku: 00123, mine: a 'b' \U0001f600", "current_url: https://example.com"):
         expect(page.get_by_role("cell", name=arrived)).to_be_visible()
