@@ -22,7 +22,8 @@ def html(outcome: Receipt | BwpError | None, exchange: Exchange | None) -> str:
 
 def _received(receipt: Receipt) -> str:
     events, attempts = look.counted(receipt.events, "event"), look.counted(receipt.attempts, "attempt")
-    said = f"<p>{events} accepted after {attempts}, with the status <code>{escape(readable(receipt.status))}</code>.</p>"
+    status = escape(readable(receipt.status))
+    said = f"<p>{events} accepted after {attempts}, with the status <code>{status}</code>.</p>"
     return said + _listed("Warnings", receipt.warnings) + _listed("Notes", receipt.notes)
 
 
