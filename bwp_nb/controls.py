@@ -192,8 +192,10 @@ class Property:
         )
         self.remove = look.made(widgets.Button, description="Remove", tooltip="Remove this property")
         self.problems = look.made(widgets.HTML)
-        parts = [look.classed(self.name, "bwp-name"), look.classed(self.value, "bwp-grow"), self.remove]
-        row = look.classed(look.made(widgets.HBox, parts), "bwp-row")
+        # In a box of their own, so that a narrow row breaks before the value and never between it and its button.
+        held = look.made(widgets.HBox, [look.classed(self.value, "bwp-grow"), self.remove])
+        parts = [look.classed(self.name, "bwp-name"), look.classed(held, "bwp-row", "bwp-value")]
+        row = look.classed(look.made(widgets.HBox, parts), "bwp-row", "bwp-property")
         self.view = look.classed(look.made(widgets.VBox, [row, self.problems]), "bwp-stack")
         self.show([])
 

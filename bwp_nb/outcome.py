@@ -1,6 +1,7 @@
 """What a send came to, as HTML: the receipt, or the error explained, with the exchange that led to it."""
 
 import json
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -15,8 +16,22 @@ _MOST_ROWS = 10
 
 def html(outcome: Receipt | BwpError | None, exchange: Exchange | None) -> str:
     """Return an outcome with the exchange that led to it, if there was one."""
-    said = _explained(outcome) if isinstance(outcome, BwpError) else f"<p><code>{escape(repr(outcome))}</code></p>"
+    said = _explained(outcome) if isinstance(outcome, BwpError) else _received(outcome) if outcome else ""
     return f"<h4>The answer</h4>{said}{_exchange(exchange) if exchange else ''}"
+
+
+def _received(receipt: Receipt) -> str:
+    events, attempts = look.counted(receipt.events, "event"), look.counted(receipt.attempts, "attempt")
+    status = escape(readable(receipt.status))
+    said = f"<p>{events} accepted after {attempts}, with the status <code>{status}</code>.</p>"
+    return said + _listed("Warnings", receipt.warnings) + _listed("Notes", receipt.notes)
+
+
+def _listed(title: str, texts: Sequence[str]) -> str:
+    """Return what a server wrote as a list, cut; nothing if it wrote nothing."""
+    more = [f"and {len(texts) - _MOST_ROWS} more"] if len(texts) > _MOST_ROWS else []
+    items = "".join(f"<li>{escape(readable(text))}</li>" for text in [*texts[:_MOST_ROWS], *more])
+    return f"<p><b>{title}:</b></p><ul>{items}</ul>" if items else ""
 
 
 def _explained(error: BwpError) -> str:

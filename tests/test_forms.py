@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 import bwp_nb as bwp
-from bwp_nb import look, snippets
+from bwp_nb import look, outcome, snippets
 from bwp_nb.event import UNICODE_RULE
 from bwp_nb.forms import EventForm, SandboxPanel
 from tests.strategies import PROPERTY, any_events, nearly_valid_events
@@ -514,6 +514,20 @@ def test_whatever_a_user_or_a_server_wrote_is_text(form: EventForm) -> None:
     html = shown_texts(form.view) + shown_texts(panel.view)
     assert "note: &lt;img" in html
     assert (False, False) == ("<img" in html, "</script>" in html)
+
+
+def test_a_receipt_is_told_in_words(form: EventForm) -> None:
+    """Status, number and attempts are a sentence; warnings and notes are lists, of which many are cut."""
+    for _ in range(2):
+        form.check.click()
+        form.send.click()
+    told = shown_texts(form.view)
+    assert "<p>1 event accepted after 1 attempt, with the status <code>successful</code>.</p>" in told
+    assert "<p><b>Notes:</b></p><ul><li>unknown: whether the API keeps an event whose eventId it has seen;" in told
+    assert "Warnings" not in told
+    many = outcome.html(bwp.Receipt("a<b", 2, 3, warnings=("<i>",) * 12), None)
+    assert "2 events accepted after 3 attempts, with the status <code>a&lt;b</code>" in many
+    assert (10, True) == (many.count("<li>&lt;i&gt;</li>"), "<li>and 2 more</li></ul>" in many)
 
 
 def test_the_text_of_the_form_tells_its_state() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb import BwpError, Client, InvalidEvent, MutationRejected, Receipt, Sandbox, plots
+from bwp_nb import BwpError, Client, InvalidEvent, MutationRejected, Receipt, Sandbox, outcome, plots
 from bwp_nb.sandbox import SandboxClock
 from tests.hostile import HOSTILE, chart, harm_of_text, page
 from tests.servers import SUCCESS
@@ -152,7 +152,6 @@ def test_a_value_of_our_own_event_is_shown_as_text(text: str, shown: str) -> Non
 @EVERY_TEXT
 def test_a_receipt_shows_a_text_with_escapes(text: str, shown: str) -> None:
     """A status, a warning and a note may be anything."""
-    del shown
     for given in (
         {"data": {"sendUserEvents": {"status": text}}},
         SUCCESS | {"errors": [{"message": text}]},
@@ -163,6 +162,9 @@ def test_a_receipt_shows_a_text_with_escapes(text: str, shown: str) -> None:
         found = client.send(event())
         assert isinstance(found, Receipt)
         assert [] == harm_of_text(repr(found), 5_000)
+        told = page(outcome.html(found, None))
+        assert shown in told.text
+        assert {"h4", "code", "b", "ul", "li"} >= set(told.harm)  # These tags are our own.
 
 
 @EVERY_TEXT

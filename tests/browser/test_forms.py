@@ -99,7 +99,7 @@ def test_two_events_are_made_refused_mended_and_sent_by_hand(open_in_lab: OpenNo
     expect(status(page, "Valid.")).to_be_visible()
     press(page, "Send")
     expect(status(page, "Sent: the API accepted all events.")).to_be_visible()
-    expect(page.get_by_text("Receipt(status='successful', events=2")).to_be_visible()
+    expect(page.get_by_text("2 events accepted after 1 attempt, with the status successful.")).to_be_visible()
     expect(status(page, "2 accepted, 0 rejected, 1 request.")).to_be_visible()
     for arrived in ("product_sku: 00123, mine: a 'b' \U0001f600", "current_url: https://example.com"):
         expect(page.get_by_role("cell", name=arrived)).to_be_visible()
@@ -164,6 +164,42 @@ def test_every_control_is_reached_by_the_tab_key(open_in_lab: OpenNotebook) -> N
     ] == [name for name in dict.fromkeys(names) if name != "?"]  # fmt: skip
     page.keyboard.press("Enter")
     expect(status(page, "Valid.")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_where_the_keyboard_is_can_be_seen(open_in_lab: OpenNotebook, theme: str) -> None:
+    """Whatever has the focus has an outline, against ipywidgets' own rules."""
+    page = open_in_lab(FORM, theme=theme)
+    press(page, "Add a property")
+    expect(page.get_by_label("value", exact=True)).to_be_visible()
+    page.get_by_label("eventType *").focus()
+    page.keyboard.press("Tab")
+    for part in page.locator(".bwp :is(input, select, textarea, button, summary, a, pre):visible:enabled").all():
+        part.focus()
+        expect(part).to_have_css("outline-style", "solid")
+        expect(part).to_have_css("outline-width", "2px")
+
+
+def test_a_question_mark_stays_under_the_mouse(open_in_lab: OpenNotebook) -> None:
+    """A second click where the first one was folds the help up again."""
+    page = open_in_lab(FORM)
+    mark = page.get_by_label("About eventId")
+    place = mark.bounding_box()
+    mark.click()
+    expect(page.locator(".bwp details[open]")).to_have_count(1)
+    assert place == mark.bounding_box()
+
+
+def test_a_long_value_is_read_in_full(open_in_lab: OpenNotebook) -> None:
+    """Its box has a row for each line, and keeps within its card whatever stands in it."""
+    page = open_in_lab(FORM)
+    press(page, "Add a property")
+    box = page.get_by_label("value", exact=True)
+    box.fill("one\ntwo\nthree")
+    assert box.evaluate("box => box.scrollHeight <= box.clientHeight")
+    box.fill("x" * 5000)
+    card = page.locator(".bwp-card").first
+    assert card.evaluate("card => card.scrollWidth <= card.clientWidth")
 
 
 def test_a_pasted_curl_line_fills_the_form(open_in_lab: OpenNotebook) -> None:
