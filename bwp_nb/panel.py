@@ -61,8 +61,8 @@ class SandboxPanel:
         if accepted:
             parts.append(_table(f"Accepted, the last {_SHOWN} at most", _COLUMNS, map(_cells, accepted[-_SHOWN:])))
         if rejected:
-            rows = ([*_cells(item["event"]), str(item["reason"])] for item in rejected[-_SHOWN:])
-            parts.append(_table(f"Rejected, the last {_SHOWN} at most", (*_COLUMNS, "reason"), rows))
+            rows = ([str(item["reason"]), *_cells(item["event"])] for item in rejected[-_SHOWN:])
+            parts.append(_table(f"Rejected, the last {_SHOWN} at most", ("reason", *_COLUMNS), rows))
         self._arrived.value = "".join(parts)
         self._said.value = _waiting(self.sandbox.ordered)
 
