@@ -351,7 +351,7 @@ class EventForm:
                 blame.field,
                 blame.value,
                 blame.rule or "unknown; the API's answer stands below",
-                f"the API refused {quoted(blame.value)}",
+                f"The API refused {quoted(blame.value)}",
                 blame.index,
             )
             for blame in self.outcome.blame

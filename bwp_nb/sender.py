@@ -225,7 +225,7 @@ class Sender:
         """Write down which rows a refusal names, and return the others."""
         blamed = _blamed(outcome)
         for reason in dict.fromkeys(blamed.values()):
-            rows = [part.rows[place] for place, why in blamed.items() if why == reason]
+            rows = [part.rows[place] for place in sorted(blamed) if blamed[place] == reason]
             self._write(rows, outcome, "rejected", reason)
         return part.take(place for place in range(len(part)) if place not in blamed)
 

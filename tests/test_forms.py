@@ -117,7 +117,7 @@ def test_sending_anyway_shows_what_the_api_says(form: EventForm) -> None:
     form.send.click()
     form.send.click()
     assert ("rejected", False, 1) == (form.state, form.send_anyway.value, len(sandbox_of(form).requests))
-    assert "the API refused &#x27;2023&#x27;" in form.events[0].controls["eventTime"].problems.value
+    assert "The API refused &#x27;2023&#x27;" in form.events[0].controls["eventTime"].problems.value
     assert "rejected" in shown_texts(form.events[0].view)
 
 
