@@ -20,7 +20,7 @@ _NAME_RULE = "a property has a name (our own rule: whether the API takes an empt
 class EventEditor:
     """The controls of one event. Each field's input has the field's name, such as `event_time`; so do the buttons.
 
-    `edited` is called at every edit, `new_id` and `now` give ids and times.
+    `edited` is called at every edit, `new_id` and `now` give ids and times, `focus` moves the keyboard's focus.
     """
 
     event_type: Any
@@ -40,8 +40,9 @@ class EventEditor:
         edited: Callable[[], object],
         new_id: Callable[[], str],
         now: Callable[[], datetime],
+        focus: Callable[[Any], object],
     ) -> None:
-        self._shown, self._edited, self._new_id = shown, edited, new_id
+        self._shown, self._edited, self._new_id, self._focus = shown, edited, new_id, focus
         self.new_id = look.made(widgets.Button, description="New id", tooltip="Put a new id in place of this one")
         self.new_id.on_click(shown(self._take_new_id))
         self.controls = {
@@ -156,9 +157,8 @@ class EventEditor:
         self._lay_out_properties()
         look.close(row.view)
         self._edited()
-        if look.is_by_hand():  # the button that held the focus is gone
-            left = self.properties[index : index + 1] or self.properties[-1:]
-            (left[0].remove if left else self.add_property).focus()
+        left = self.properties[index : index + 1] or self.properties[-1:]
+        self._focus(left[0].remove if left else self.add_property)
 
     def _lay_out_properties(self) -> None:
         self._property_rows.children = [row.view for row in self.properties]

@@ -56,7 +56,7 @@ class EventForm:
         self.outcome: Receipt | BwpError | None = None
         self.answer: dict[str, Any] | None = None
         self.events: list[EventEditor] = []
-        self.faults = look.Faults()
+        self.faults, self._cursor = look.Faults(), look.Cursor()
         self._sending = threading.Lock()
         self._edited_meanwhile = False
         self._answered = ""
@@ -165,7 +165,7 @@ class EventForm:
             box.layout.flex, box.layout.overflow = flex, "visible"
         left.layout.grid_gap = "8px"
         columns = look.classed(widgets.HBox([left, right]), "bwp-columns")
-        return [widgets.HTML(look.STYLE), widgets.HTML(self._title()), self.faults.view, columns]
+        return [widgets.HTML(look.STYLE), widgets.HTML(self._title()), self.faults.view, columns, self._cursor.view]
 
     def _title(self) -> str:
         if self.client.sandbox is not None:
@@ -182,6 +182,7 @@ class EventForm:
             edited=self._edited,
             new_id=self.client.new_id,
             now=self.client.clock.now,
+            focus=self._cursor.put,
         )
         editor.duplicate.on_click(shown(lambda: self._duplicate(editor)))
         editor.remove.on_click(shown(lambda: self._remove(editor)))
@@ -212,9 +213,8 @@ class EventForm:
         self._lay_out_events()
         look.close(editor.view)
         self._edited(f"Event {index + 1} is removed.")
-        if look.is_by_hand():  # the button that held the focus is gone
-            left = self.events[index : index + 1] or self.events[-1:]
-            (left[0].remove if left else self.add).focus()
+        left = self.events[index : index + 1] or self.events[-1:]
+        self._cursor.put(left[0].remove if left else self.add)
 
     def _move(self, editor: EventEditor, by: int) -> None:
         index = self.events.index(editor)
@@ -223,9 +223,8 @@ class EventForm:
         self.events.insert(index + by, self.events.pop(index))
         self._lay_out_events()
         self._edited(f"Event {index + 1} is event {index + by + 1} now.")
-        if look.is_by_hand():  # the button that held the focus was drawn anew
-            first, second = (editor.up, editor.down) if by < 0 else (editor.down, editor.up)
-            (second if first.disabled else first).focus()
+        first, second = (editor.up, editor.down) if by < 0 else (editor.down, editor.up)
+        self._cursor.put(second if first.disabled else first)
 
     def _check(self) -> None:
         if self.state != "sending":
@@ -265,8 +264,7 @@ class EventForm:
             self._become(self.outcome.state)
         if self.client.sandbox is not None:
             refresh(self.client.sandbox)
-        if look.is_by_hand():  # a button that is disabled loses the focus
-            self.check.focus()
+        self._cursor.put(self.check)  # Send, which had the focus, is disabled
 
     def _newest_exchange(self) -> Exchange | None:
         return self.client.history[-1] if len(self.client.history) else None

@@ -35,6 +35,16 @@ _COPY = (
 _shared: dict[Any, Any] = {}
 
 
+# A control that was moved is drawn anew a moment later.
+_FOCUS = (
+    "const until = Date.now() + 2000, form = this.closest('.bwp');"
+    "const put = () => { const place = form.querySelector('.bwp-focus');"
+    " if (document.activeElement !== document.body) { return; }"
+    " if (place && !place.disabled) { place.focus(); }"
+    " if (document.activeElement === document.body && Date.now() < until) { setTimeout(put, 50); } }; put();"
+)
+
+
 def copyable(text: str, label: str) -> str:
     """Return a text with a button that copies it."""
     return (
@@ -122,7 +132,7 @@ def close(view: Any) -> None:
         view.close()
 
 
-def is_by_hand() -> bool:
+def _is_by_hand() -> bool:
     """Tell whether what runs now answers somebody at the page, and not a cell or a program."""
     shell = get_ipython()
     kernel = getattr(shell, "kernel", None)
@@ -139,6 +149,28 @@ def classed(view: Any, *names: str) -> Any:
     for name in names:
         view.add_class(name)
     return view
+
+
+class Cursor:
+    """Gives the keyboard's focus, lost with the button that held it, to another control; not to a cell's own doing.
+
+    Only if nothing else has it by then: who has gone on to another field is left there.
+    """
+
+    def __init__(self) -> None:
+        self.view = widgets.HTML()
+        shown(self.view, visible=False)
+        self._place: Any = None
+        self._times = 0
+
+    def put(self, place: Any) -> None:
+        """Put it on a control."""
+        if not _is_by_hand():
+            return
+        if self._place is not None:
+            self._place.remove_class("bwp-focus")
+        self._place, self._times = classed(place, "bwp-focus"), self._times + 1
+        self.view.value = f'<style data-times="{self._times}" onload="{escape(_FOCUS)}"></style>'
 
 
 class Faults:
