@@ -35,13 +35,15 @@ _COPY = (
 _shared: dict[Any, Any] = {}
 
 
-# A control that was moved is drawn anew a moment later.
+# A control that was moved is drawn anew a moment later, and JupyterLab takes the focus that was lost for the cell.
 _FOCUS = (
-    "const until = Date.now() + 2000, form = this.closest('.bwp');"
-    "const put = () => { const place = form.querySelector('.bwp-focus');"
-    " if (document.activeElement !== document.body) { return; }"
-    " if (place && !place.disabled) { place.focus(); }"
-    " if (document.activeElement === document.body && Date.now() < until) { setTimeout(put, 50); } }; put();"
+    "const until = Date.now() + 1000, form = this.closest('.bwp');"
+    "const put = () => {"
+    " const place = form.querySelector('.bwp-focus'), held = document.activeElement || document.body;"
+    " const isTyping = held.matches('input, textarea, select, [contenteditable=true]');"
+    " if (held !== place && (isTyping || (form.contains(held) && !held.disabled))) { return; }"
+    " if (place && held !== place) { place.focus(); }"
+    " if (Date.now() < until) { setTimeout(put, 50); } }; put();"
 )
 
 
@@ -154,7 +156,7 @@ def classed(view: Any, *names: str) -> Any:
 class Cursor:
     """Gives the keyboard's focus, lost with the button that held it, to another control; not to a cell's own doing.
 
-    Only if nothing else has it by then: who has gone on to another field is left there.
+    Only if no other field or button has it by then: who has gone on is left there.
     """
 
     def __init__(self) -> None:

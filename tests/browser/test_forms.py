@@ -258,6 +258,7 @@ def test_events_are_saved_as_files(open_in_lab: OpenNotebook) -> None:
 
 def test_while_the_kernel_is_busy_sending_the_form_shows_it(open_in_lab: OpenNotebook, lab_folder: Path) -> None:
     """Until the answer comes the form says that it sends, and takes no further click."""
+    (lab_folder / "go").unlink(missing_ok=True)
     page = open_in_lab(SLOW_FORM)
     press(page, "Check")
     press(page, "Send")
@@ -269,6 +270,7 @@ def test_while_the_kernel_is_busy_sending_the_form_shows_it(open_in_lab: OpenNot
 
 def test_an_edit_while_it_is_sent_leaves_the_form_not_checked(open_in_lab: OpenNotebook, lab_folder: Path) -> None:
     """Nothing says that what stands there now was sent."""
+    (lab_folder / "go").unlink(missing_ok=True)
     page = open_in_lab(SLOW_FORM)
     press(page, "Check")
     press(page, "Send")
