@@ -57,7 +57,7 @@ class EventForm:
         self.answer: dict[str, Any] | None = None
         self.events: list[EventEditor] = []
         self.faults, self._cursor = look.Faults(), look.Cursor()
-        self._sending = threading.Lock()
+        self._sending, self._settling = threading.Lock(), threading.RLock()
         self._edited_meanwhile = False
         self._answered = ""
         self._make_controls()
@@ -257,11 +257,12 @@ class EventForm:
             self._become("unknown")
             raise
         exchange = self._newest_exchange()
-        self._show_outcome(None if exchange is before else exchange)
-        if self._edited_meanwhile:
-            self._become("not checked", "It was sent as it stood before you edited it.")
-        else:
-            self._become(self.outcome.state)
+        with self._settling:
+            self._show_outcome(None if exchange is before else exchange)
+            if self._edited_meanwhile:
+                self._become("not checked", "It was sent as it stood before you edited it.")
+            else:
+                self._become(self.outcome.state)
         if self.client.sandbox is not None:
             refresh(self.client.sandbox)
         self._cursor.put(self.check)  # Send, which had the focus, is disabled
@@ -296,13 +297,14 @@ class EventForm:
     def _edited(self, done: str = "") -> None:
         self.send_anyway.value = False  # Who ticked it meant what stood there then.
         self._paste_said.value = ""
-        if self.state == "sending":
-            self._edited_meanwhile = True
-        else:
-            self._become("not checked", done)
+        with self._settling:
+            if self.state == "sending":
+                self._edited_meanwhile = True
+            else:
+                self._become("not checked", done)
+            self._show_answer(is_earlier=True)
         self._show_request()
         self._show_downloads()
-        self._show_answer(is_earlier=True)
 
     def _become(self, state: str, done: str = "") -> None:
         """Pass to a state and say so; `done` is said before it."""
