@@ -37,13 +37,15 @@ _shared: dict[Any, Any] = {}
 
 # A control that was moved is drawn anew a moment later, and JupyterLab takes the focus that was lost for the cell.
 _FOCUS = (
-    "const until = Date.now() + 1000, form = this.closest('.bwp');"
+    "const form = this.closest('.bwp'); let until = Date.now() + 10000;"
+    "document.addEventListener('pointerdown', () => { until = 0; }, { capture: true, once: true });"
     "const put = () => {"
     " const place = form.querySelector('.bwp-focus'), held = document.activeElement || document.body;"
     " const isTyping = held.matches('input, textarea, select, [contenteditable=true]');"
     " if (held !== place && (isTyping || (form.contains(held) && !held.disabled))) { return; }"
+    " if (Date.now() > until) { return; }"
     " if (place && held !== place) { place.focus(); }"
-    " if (Date.now() < until) { setTimeout(put, 50); } }; put();"
+    " setTimeout(put, 50); }; put();"
 )
 
 

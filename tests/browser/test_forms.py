@@ -378,33 +378,6 @@ def test_a_choice_is_made_by_keys_and_a_letter_stays_on_the_form(open_in_lab: Op
     assert cells == page.locator(".jp-CodeCell").count()
 
 
-def test_the_focus_stays_where_somebody_works(open_in_lab: OpenNotebook) -> None:
-    """On the button that moved an event, on the next one to remove, and on Check once a request is sent."""
-    page = open_in_lab(FORM)
-
-    def button(name: str, index: int = 0) -> Locator:
-        return page.get_by_role("button", name=name, exact=True).nth(index)
-
-    button("Add an event").press("Enter")
-    expect(page.get_by_text("Event 2 of 2")).to_be_visible()
-    button("Duplicate", 1).press("Enter")
-    expect(page.get_by_text("Event 3 of 3")).to_be_visible()
-    button("Down").press("Enter")
-    expect(status(page, "Event 1 is event 2 now.")).to_be_visible()
-    expect(button("Down", 1)).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(status(page, "Event 2 is event 3 now.")).to_be_visible()
-    expect(button("Up", 2)).to_be_focused()
-    button("Remove", 1).press("Enter")
-    expect(page.get_by_text("Event 2 of 2")).to_be_visible()
-    expect(button("Remove", 1)).to_be_focused()
-    button("Check").press("Enter")
-    expect(status(page, "Valid.")).to_be_visible()
-    button("Send").press("Enter")
-    expect(status(page, "Sent: the API accepted all events.")).to_be_visible()
-    expect(button("Check")).to_be_focused()
-
-
 def test_as_many_events_as_a_call_takes_are_shown(open_in_lab: OpenNotebook) -> None:
     """Pasted as rows, with properties, and sent."""
     page = open_in_lab(FORM)
