@@ -24,13 +24,14 @@ _ANOTHER = "another text …"
 _LABEL = {"description_width": "144px"}
 _NARROW = {"description_width": "initial"}
 _AUTO = {"width": "auto"}
+_GROW = ("bwp-grow",)
 
 Shown = Callable[[Callable[[], object]], Callable[[object], None]]
 
 
 def help_of(field: Field) -> Any:
     """Return a field's help, which is the same for all events."""
-    return look.classed(look.shared(widgets.HTML, value=look.help_text(field)), "bwp-help")
+    return look.shared(widgets.HTML, value=look.help_text(field), _dom_classes=("bwp-help",))
 
 
 class Control:
@@ -39,10 +40,9 @@ class Control:
     def __init__(self, field: Field, text: str | None, more: Iterable[Any] = (), below: Iterable[Any] = ()) -> None:
         self.field = field
         self.input = self._input(text or "")
-        self.problems = look.made(widgets.HTML)
-        row = look.classed(look.made(widgets.HBox, [*self._inputs(), *more, help_of(field)]), "bwp-row")
-        self.view = look.classed(look.made(widgets.VBox, [row, *below, self.problems]), "bwp-stack")
-        self.show([])
+        self.problems = look.made(widgets.HTML, classes=("bwp-problems",))
+        row = look.made(widgets.HBox, [*self._inputs(), *more, help_of(field)], classes=("bwp-row",))
+        self.view = look.made(widgets.VBox, [row, *below, self.problems], classes=("bwp-stack",))
 
     @property
     def label(self) -> str:
@@ -54,6 +54,10 @@ class Control:
         """The text to send, None if the field is left out."""
         return str(self.input.value)
 
+    def fill(self, text: str | None) -> None:
+        """Put another text there, None to leave the field out."""
+        self.input.value = text or ""
+
     def focus(self) -> None:
         """Put the cursor there."""
         self.input.focus()
@@ -61,14 +65,13 @@ class Control:
     def show(self, problems: list[Problem]) -> None:
         """Show these problems beside the field, and no others."""
         self.problems.value = look.problems(problems)
-        look.shown(self.problems, visible=bool(problems))
 
     def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
         """Call `edited` at every edit."""
         self.input.observe(shown(edited), "value")
 
     def _input(self, text: str) -> Any:
-        return look.classed(look.made(widgets.Text, text, description=self.label, style=_LABEL), "bwp-grow")
+        return look.made(widgets.Text, text, description=self.label, style=_LABEL, classes=_GROW)
 
     def _inputs(self) -> list[Any]:
         return [self.input]
@@ -78,19 +81,34 @@ class Choice(Control):
     """A field with known values that takes another text all the same."""
 
     def _input(self, text: str) -> Any:
-        known = self.field.choices or SUGGESTED[self.field.name]
-        options = [*known, _ANOTHER]
-        value = text if text in known else _ANOTHER
-        self.choice = look.classed(
-            look.made(widgets.Dropdown, options=options, value=value, description=self.label, style=_LABEL), "bwp-grow"
+        self._known = tuple(self.field.choices or SUGGESTED[self.field.name])
+        self.choice = look.made(
+            widgets.Dropdown,
+            options=[*self._known, _ANOTHER],
+            value=self._choice_of(text),
+            description=self.label,
+            style=_LABEL,
+            classes=_GROW,
         )
-        name = f"another {self.field.api_name}"
-        another = look.made(widgets.Text, text, placeholder="any text", description=name, style=_NARROW)
-        return look.classed(another, "bwp-grow")
+        return look.made(
+            widgets.Text,
+            text,
+            placeholder="any text",
+            description=f"another {self.field.api_name}",
+            style=_NARROW,
+            classes=_GROW if text not in self._known else (*_GROW, "bwp-hidden"),
+        )
 
     def _inputs(self) -> list[Any]:
-        self._settle()
         return [self.choice, self.input]
+
+    def _choice_of(self, text: str) -> str:
+        return text if text in self._known else _ANOTHER
+
+    def fill(self, text: str | None) -> None:
+        """Put another text there, as the choice if it is one."""
+        self.choice.value = self._choice_of(text or "")
+        super().fill(text)
 
     def focus(self) -> None:
         """Put the cursor there."""
@@ -127,6 +145,11 @@ class Omittable(Control):
         """The text to send, None if the field is left out."""
         return str(self.input.value) if self.sent.value else None
 
+    def fill(self, text: str | None) -> None:
+        """Put another text there, None to leave the field out."""
+        super().fill(text)
+        self.sent.value = text is not None
+
     def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
         """Call `edited` at every edit."""
         self.input.observe(shown(self._settle), "value")
@@ -137,16 +160,15 @@ class Omittable(Control):
         self.sent.value = bool(self.input.value)
 
     def _input(self, text: str) -> Any:
-        suggested = SUGGESTED.get(self.field.name, ())
-        box = look.made(
+        return look.made(
             widgets.Combobox,
             value=text,
-            options=suggested,
+            options=SUGGESTED.get(self.field.name, ()),
             placeholder="left out",
             description=self.label,
             style=_LABEL,
+            classes=_GROW,
         )
-        return look.classed(box, "bwp-grow")
 
 
 class Moment(Control):
@@ -185,24 +207,37 @@ class Property:
 
     def __init__(self, name: str = "", value: str = "") -> None:
         self.name = look.made(
-            widgets.Combobox, value=name, options=PROPERTY_NAMES, description="property", style=_LABEL
+            widgets.Combobox,
+            value=name,
+            options=PROPERTY_NAMES,
+            description="property",
+            style=_LABEL,
+            classes=("bwp-name",),
         )
         self.value = look.made(
-            widgets.Textarea, value, rows=1, description="value", layout={"height": "auto"}, style=_NARROW
+            widgets.Textarea,
+            value,
+            rows=1,
+            description="value",
+            layout={"height": "auto"},
+            style=_NARROW,
+            classes=_GROW,
         )
         self.remove = look.made(widgets.Button, description="Remove", tooltip="Remove this property")
-        self.problems = look.made(widgets.HTML)
+        self.problems = look.made(widgets.HTML, classes=("bwp-problems",))
         # In a box of their own, so that a narrow row breaks before the value and never between it and its button.
-        held = look.made(widgets.HBox, [look.classed(self.value, "bwp-grow"), self.remove])
-        parts = [look.classed(self.name, "bwp-name"), look.classed(held, "bwp-row", "bwp-value")]
-        row = look.classed(look.made(widgets.HBox, parts), "bwp-row", "bwp-property")
-        self.view = look.classed(look.made(widgets.VBox, [row, self.problems]), "bwp-stack")
-        self.show([])
+        held = look.made(widgets.HBox, [self.value, self.remove], classes=("bwp-row", "bwp-value"))
+        row = look.made(widgets.HBox, [self.name, held], classes=("bwp-row", "bwp-property"))
+        self.view = look.made(widgets.VBox, [row, self.problems], classes=("bwp-stack",))
 
     @property
     def field(self) -> str:
         """How a `Problem` calls it."""
         return f"additionalProperties[{self.name.value!a:.80}]"
+
+    def fill(self, name: str, value: str) -> None:
+        """Put another property there."""
+        self.name.value, self.value.value = name, value
 
     def focus(self) -> None:
         """Put the cursor there."""
@@ -211,7 +246,6 @@ class Property:
     def show(self, problems: list[Problem]) -> None:
         """Show these problems beside the property, and no others."""
         self.problems.value = look.problems(problems)
-        look.shown(self.problems, visible=bool(problems))
 
 
 def _moment(text: str) -> datetime | None:

@@ -21,8 +21,8 @@ from bwp_nb.panel import SandboxPanel, refresh
 __all__ = ["EventForm", "SandboxPanel"]
 
 #: More than a call takes, so that it can be tried, and few enough to be shown.
-_MOST_SHOWN = MAX_EVENTS + 10
-_SHOWN_RULE = f"at most {_MOST_SHOWN} events on one form (our own rule)"
+_MOST_SHOWN, _MOST_PROPERTIES = MAX_EVENTS + 10, 1000
+_SHOWN_RULE = f"at most {_MOST_SHOWN} events and {_MOST_PROPERTIES} properties on one form (our own rule)"
 _COUNT_RULE = f"1 to {MAX_EVENTS} events a call (documented, that 50 are the most: IFACE)"
 
 _ENDS = ("sent", "rejected", "failed", "unknown")
@@ -56,6 +56,9 @@ class EventForm:
         self.outcome: Receipt | BwpError | None = None
         self.answer: dict[str, Any] | None = None
         self.events: list[EventEditor] = []
+        # Editors that are not shown are kept for the next events: closing them would be a message for each of their
+        # widgets, and a Jupyter server drops what is more than 3,000 in three seconds, with what is said next.
+        self._spare: list[EventEditor] = []
         self.faults, self._cursor = look.Faults(), look.Cursor()
         self._sending, self._settling = threading.Lock(), threading.RLock()
         self._edited_meanwhile = False
@@ -105,18 +108,19 @@ class EventForm:
         Raises `InvalidEvent`, with the form as it was, for anything else.
         """
         made = rows.events_of(source, lambda: self.client.new_event("page-load"))
-        if len(made) > _MOST_SHOWN:
-            message = (
-                f"a form holds {_MOST_SHOWN} events, and here are {len(made)}: give some of them, or use send_table"
-            )
-            raise InvalidEvent([Problem("events", len(made), _SHOWN_RULE, message)])
+        _refuse_too_many("events", len(made), _MOST_SHOWN)
+        _refuse_too_many("properties", sum(len(event.additional_properties) for event in made), _MOST_PROPERTIES)
         for event in made:
             _refuse_half_characters(event)
-        replaced = self.events
-        self.events = [self._editor(_values(event), event.additional_properties.items()) for event in made]
+        self._outdate()
+        kept, gone = self.events[: len(made)], self.events[len(made) :]
+        for editor, event in zip(kept, made, strict=False):
+            editor.fill(_values(event), event.additional_properties.items())
+        self._spare += gone
+        self.events = kept + [
+            self._editor(_values(event), event.additional_properties.items()) for event in made[len(kept) :]
+        ]
         self._lay_out_events()
-        for editor in replaced:
-            look.close(editor.view)
         self._edited()
 
     # ---- What is on the form ----
@@ -174,6 +178,11 @@ class EventForm:
         return f'<h3>Make events</h3><p class="bwp-state bwp-bad"><b>Live.</b> They go to {where} and are real.</p>'
 
     def _editor(self, values: Mapping[str, str | None], properties: Iterable[tuple[str, str]]) -> EventEditor:
+        """Return an editor with these, one that was removed if there is any."""
+        if self._spare:
+            editor = self._spare.pop()
+            editor.fill(values, properties)
+            return editor
         shown = self.faults.shown
         editor = EventEditor(
             values,
@@ -210,8 +219,8 @@ class EventForm:
     def _remove(self, editor: EventEditor) -> None:
         index = self.events.index(editor)
         self.events.remove(editor)
+        self._spare.append(editor)
         self._lay_out_events()
-        look.close(editor.view)
         self._edited(f"Event {index + 1} is removed.")
         left = self.events[index : index + 1] or self.events[-1:]
         self._cursor.put(left[0].remove if left else self.add)
@@ -295,16 +304,20 @@ class EventForm:
     # ---- What it shows ----
 
     def _edited(self, done: str = "") -> None:
-        self.send_anyway.value = False  # Who ticked it meant what stood there then.
         self._paste_said.value = ""
+        self._outdate(done)
+        self._show_request()
+        self._show_downloads()
+
+    def _outdate(self, done: str = "") -> None:
+        """Take back what was said of the request, and the leave to send it."""
+        self.send_anyway.value = False  # Who ticked it meant what stood there then.
         with self._settling:
             if self.state == "sending":
                 self._edited_meanwhile = True
             else:
                 self._become("not checked", done)
             self._show_answer(is_earlier=True)
-        self._show_request()
-        self._show_downloads()
 
     def _become(self, state: str, done: str = "") -> None:
         """Pass to a state and say so; `done` is said before it."""
@@ -340,7 +353,10 @@ class EventForm:
             editor.number(index, len(self.events), f"{self.state}{named}" if self.state in _ENDS else "")
         links = shown if self.state not in ("not checked", "sending") else []
         # One link a place, also where our checks and the API both refuse what stands there.
+        replaced = self._links.children
         self._links.children = [self._link(problem) for problem in {_place_text(p): p for p in links}.values()]
+        for link in replaced:
+            link.close()
 
     def _blamed(self) -> list[Problem]:
         """Return the values that the API's refusal names, as problems."""
@@ -359,8 +375,12 @@ class EventForm:
 
     def _link(self, problem: Problem) -> widgets.Button:
         """Return a button that puts the cursor where the problem is."""
-        button = look.classed(widgets.Button(description=f"Go to {_place_text(problem)}"), "bwp-link")
-        button.tooltip = readable(problem.message, 200)
+        button = look.made(
+            widgets.Button,
+            description=f"Go to {_place_text(problem)}",
+            tooltip=readable(problem.message, 200),
+            classes=("bwp-link",),
+        )
         button.on_click(self.faults.shown(lambda: self._go_to(problem)))
         return button
 
@@ -431,6 +451,12 @@ def _place_text(problem: Problem) -> str:
 
 def _problem_text(problem: Problem) -> str:
     return f"{_place_text(problem)}: {readable(problem.message)}"
+
+
+def _refuse_too_many(things: str, count: int, most: int) -> None:
+    if count > most:
+        message = f"a form holds {most} {things}, and here are {count}: give some of the events, or use send_table"
+        raise InvalidEvent([Problem("events", count, _SHOWN_RULE, message)])
 
 
 def _refuse_half_characters(event: UserEvent) -> None:

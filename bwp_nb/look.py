@@ -1,6 +1,7 @@
 """How forms look: their style sheet, pieces of HTML with everything escaped, and errors of their own shown on them."""
 
 import re
+import time
 from collections.abc import Callable
 from html import escape
 from importlib.resources import files
@@ -35,16 +36,18 @@ _COPY = (
 _shared: dict[Any, Any] = {}
 
 
-# A control that was moved is drawn anew a moment later, and JupyterLab takes the focus that was lost for the cell.
+# The button that was pressed is disabled, removed or drawn anew a moment later, and JupyterLab takes the focus that was
+# lost for the cell. So this waits until it is lost, and again if it is lost once more, until somebody goes on.
 _FOCUS = (
-    "const form = this.closest('.bwp'); let until = Date.now() + 10000;"
-    "document.addEventListener('pointerdown', () => { until = 0; }, { capture: true, once: true });"
+    "const form = this.closest('.bwp'), pressed = document.activeElement; let until = Date.now() + 10000;"
+    "for (const kind of ['pointerdown', 'keydown'])"
+    " { document.addEventListener(kind, () => { until = 0; }, { capture: true, once: true }); }"
     "const put = () => {"
-    " const place = form.querySelector('.bwp-focus'), held = document.activeElement || document.body;"
-    " const isTyping = held.matches('input, textarea, select, [contenteditable=true]');"
-    " if (held !== place && (isTyping || (form.contains(held) && !held.disabled))) { return; }"
     " if (Date.now() > until) { return; }"
-    " if (place && held !== place) { place.focus(); }"
+    " const place = form.querySelector('.bwp-focus'), held = document.activeElement ?? document.body;"
+    " const isHeld = form.contains(held) && !held.disabled;"
+    " if (isHeld && held !== place && held !== pressed) { return; }"
+    " if (place && !isHeld && !held.matches('input, textarea, select')) { place.focus(); }"
     " setTimeout(put, 50); }; put();"
 )
 
@@ -106,15 +109,21 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def made(kind: Any, *values: Any, layout: Any = None, style: Any = None, **options: Any) -> Any:
-    """Return a new widget whose layout and style are those of all that look alike.
+def made(
+    kind: Any, *values: Any, classes: tuple[str, ...] = (), layout: Any = None, style: Any = None, **options: Any
+) -> Any:
+    """Return a new widget with these CSS classes, whose layout and style are those of all that look alike.
 
-    Of their own they would be two more models each, and a form of 50 events more than a page takes at once.
+    Of their own they would be two more models each, and classes that are added later a message each: a form of 50
+    events is as much as it is. Of what a kernel tells faster than this, some never arrives at the page (measured).
     """
+    if _kernel() is not None:
+        time.sleep(0.001)
     traits = kind.class_traits()
     return kind(
         *values,
         **options,
+        _dom_classes=classes,
         layout=shared(widgets.Layout, **(layout or {})),
         **({"style": shared(traits["style"].klass, **(style or {}))} if "style" in traits else {}),
     )
@@ -128,18 +137,13 @@ def shared(kind: Any, **traits: Any) -> Any:
     return _shared[key]
 
 
-def close(view: Any) -> None:
-    """Close a widget and all that is in it, but for what is shared."""
-    for part in getattr(view, "children", ()):
-        close(part)
-    if view not in _shared.values():
-        view.close()
+def _kernel() -> Any:
+    return getattr(get_ipython(), "kernel", None)
 
 
 def _is_by_hand() -> bool:
     """Tell whether what runs now answers somebody at the page, and not a cell or a program."""
-    shell = get_ipython()
-    kernel = getattr(shell, "kernel", None)
+    kernel = _kernel()
     return kernel is not None and kernel.get_parent("shell").get("header", {}).get("msg_type") == "comm_msg"
 
 

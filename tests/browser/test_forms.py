@@ -95,6 +95,7 @@ def test_two_events_are_made_refused_mended_and_sent_by_hand(open_in_lab: OpenNo
     write(time_of(page, 1), "2023-12-03T10:15:30Z")
     expect(status(page, "Not checked.")).to_be_visible()
     expect(second.get_by_text("is no UTC date-time")).to_have_count(0)
+    expect(second.locator(".bwp-problems:visible")).to_have_count(0)
     press(page, "Check")
     expect(status(page, "Valid.")).to_be_visible()
     press(page, "Send")
@@ -378,17 +379,46 @@ def test_a_choice_is_made_by_keys_and_a_letter_stays_on_the_form(open_in_lab: Op
     assert cells == page.locator(".jp-CodeCell").count()
 
 
-def test_as_many_events_as_a_call_takes_are_shown(open_in_lab: OpenNotebook) -> None:
-    """Pasted as rows, with properties, and sent."""
+def test_the_focus_stays_where_somebody_works(open_in_lab: OpenNotebook) -> None:
+    """On the button that moved an event, on the next one to remove, and on Check once a request is sent."""
     page = open_in_lab(FORM)
-    rows = [{"event_id": f"row {number}", "product_sku": f"sku {number}", "page_type": "cart"} for number in range(50)]
-    page.get_by_label("Paste a request").fill(json.dumps(rows))
-    press(page, "Fill the form with it")
-    expect(status(page, "The form is filled: 50 events.")).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("Event 50 of 50")).to_be_visible(timeout=60_000)
-    expect(page.get_by_label("eventId *").last).to_have_value("row 49", timeout=60_000)
-    expect(page.get_by_label("value", exact=True)).to_have_count(100, timeout=60_000)
+
+    def button(name: str, index: int = 0) -> Locator:
+        return page.get_by_role("button", name=name, exact=True).nth(index)
+
+    button("Add an event").press("Enter")
+    expect(page.get_by_text("Event 2 of 2")).to_be_visible()
+    button("Duplicate", 1).press("Enter")
+    expect(page.get_by_text("Event 3 of 3")).to_be_visible()
+    button("Down").press("Enter")
+    expect(status(page, "Event 1 is event 2 now.")).to_be_visible()
+    expect(button("Down", 1)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(status(page, "Event 2 is event 3 now.")).to_be_visible()
+    expect(button("Up", 2)).to_be_focused()
+    button("Remove", 1).press("Enter")
+    expect(page.get_by_text("Event 2 of 2")).to_be_visible()
+    expect(button("Remove", 1)).to_be_focused()
+    button("Check").press("Enter")
+    expect(status(page, "Valid.")).to_be_visible()
+    button("Send").press("Enter")
+    expect(status(page, "Sent: the API accepted all events.")).to_be_visible()
+    expect(button("Check")).to_be_focused()
+
+
+def test_as_many_events_as_a_call_takes_are_shown(open_in_lab: OpenNotebook) -> None:
+    """Pasted as rows, with properties, twice, and sent."""
+    page = open_in_lab(FORM)
+    for tag in ("first", "second"):
+        rows = [{"event_id": f"{tag} {n}", "product_sku": f"{tag} sku {n}", "page_type": tag} for n in range(50)]
+        page.get_by_label("Paste a request").fill(json.dumps(rows))
+        press(page, "Fill the form with it")
+        expect(page.get_by_text("Event 50 of 50")).to_be_visible()
+        expect(page.get_by_label("eventId *").last).to_have_value(f"{tag} 49")
+        expect(page.get_by_label("value", exact=True)).to_have_count(100)
+        expect(page.get_by_label("value", exact=True).last).to_have_value(tag)
+        expect(status(page, "The form is filled: 50 events.")).to_be_visible()
     press(page, "Check")
-    expect(status(page, "Valid.")).to_be_visible(timeout=60_000)
+    expect(status(page, "Valid.")).to_be_visible()
     press(page, "Send")
-    expect(status(page, "Sent: the API accepted all events.")).to_be_visible(timeout=60_000)
+    expect(status(page, "Sent: the API accepted all events.")).to_be_visible()
