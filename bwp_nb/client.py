@@ -163,15 +163,16 @@ class Client:
         events: int,
         *,
         operation: str = "deliver",
-        before_wait: Callable[[BwpError, float], None] | None = None,
+        wait: Callable[[BwpError, float], None] | None = None,
     ) -> Receipt:
         """Post a ready body that holds so many events, as `send` does: for one who has checked and written them.
 
-        `before_wait` is told of an error that the body will be sent again for, and of the seconds until then.
+        `wait` is given an error that the body will be sent again for, and the seconds until then, and waits in the
+        clock's place; what it raises ends the call.
         """
         call = _Call(operation, self.clock, events, content)
         with self._kept(call):
-            return self._deliver(call, before_wait)
+            return self._deliver(call, wait)
 
     def _send(self, mutation: Mutation, operation: str, check: bool) -> Receipt:
         call = _Call(operation, self.clock, len(mutation.events), unwritten=lambda: mutation.payload)
@@ -191,9 +192,9 @@ class Client:
         finally:
             self.history.add(call.exchange())
 
-    def _deliver(self, call: "_Call", before_wait: Callable[[BwpError, float], None] | None = None) -> Receipt:
+    def _deliver(self, call: "_Call", wait: Callable[[BwpError, float], None] | None = None) -> Receipt:
         """Make the attempts that the policy allows, and return the receipt or raise the last error."""
-        for attempt in self.retries.each(self.clock, self._quota, before_wait):
+        for attempt in self.retries.each(self.clock, self._quota, wait):
             with attempt:
                 found = self._judged(call)
         self._quota.give_back()

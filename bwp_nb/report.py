@@ -178,7 +178,10 @@ class Report:
 
     def _reasons(self) -> list[list[str]]:
         """Return the first rows that have a reason, one of each kind, and how many more are like it."""
-        known = self.frame(ids=False).reset_index()
+        try:
+            known = self.frame(ids=False).reset_index()
+        except OSError as error:
+            return [["reasons", "", f"{self._ledger.name} cannot be read any more: {error.strerror}"]]
         kinds = known[known["reason"] != ""].groupby(["state", "reason"], sort=False)["row"].agg(["min", "size"])
         shown = kinds.sort_values("min").head(_MOST_SHOWN)
         lines = [

@@ -48,11 +48,12 @@ class Retries:
     uniform: Callable[[float, float], float] = random.uniform
 
     def each(
-        self, clock: Clock, quota: RetryQuota, before_wait: Callable[[BwpError, float], None] | None = None
+        self, clock: Clock, quota: RetryQuota, wait: Callable[[BwpError, float], None] | None = None
     ) -> Iterator[tenacity.AttemptManager]:
         """Yield the attempts of one call, waiting in between; the last error is raised.
 
-        `before_wait` is told each error that is tried again, and the seconds until then.
+        `wait` is given each error that is tried again, and the seconds until then, and waits in the clock's place; what
+        it raises ends the call.
         """
         ends = clock.monotonic() + self.deadline
 
@@ -64,8 +65,10 @@ class Retries:
 
         def waits(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
-            if before_wait is not None and isinstance(error, BwpError):
-                before_wait(error, state.upcoming_sleep)
+            if wait is not None and isinstance(error, BwpError):
+                wait(error, state.upcoming_sleep)
+            else:
+                clock.sleep(state.upcoming_sleep)
 
         return iter(
             tenacity.Retrying(
@@ -73,7 +76,7 @@ class Retries:
                 wait=self._wait,
                 stop=gives_up,
                 before_sleep=waits,
-                sleep=clock.sleep,
+                sleep=lambda _: None,
                 reraise=True,
             )
         )

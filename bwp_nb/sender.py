@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -255,9 +255,7 @@ class Sender:
 
     def _delivered(self, part: Batch) -> Receipt | BwpError:
         try:
-            return self._client.deliver(
-                body(part.texts), len(part), operation="send_table", before_wait=self._slow_down
-            )
+            return self._client.deliver(body(part.texts), len(part), operation="send_table", wait=self._wait)
         except BwpError as error:
             return error
 
@@ -279,6 +277,21 @@ class Sender:
         if self._refused_in_a_row >= MOST_REFUSALS:
             self._stop(f"the API refused {MOST_REFUSALS} requests in a row, the last one so: {outcome.what}")
 
+    def _wait(self, error: BwpError, seconds: float) -> None:
+        """Wait before a request is sent again, and give it up if the run is stopped meanwhile."""
+        self._slow_down(error, seconds)
+        moment = self._client.clock.monotonic() + seconds
+        self._pause(lambda: moment)
+        if self.stopped:
+            error.gave_up = "The run was stopped before this was tried again. "
+            raise error
+
+    def _pause(self, moment: Callable[[], float]) -> None:
+        """Wait until a moment, which may be put off meanwhile; a second at a time, so that a stop is noticed."""
+        clock = self._client.clock
+        while not self.stopped and (left := moment() - clock.monotonic()) > 0:
+            clock.sleep(min(left, 1.0))
+
     def _slow_down(self, error: BwpError, seconds: float) -> None:
         """Let all workers wait while one is told to, and go on with half of them."""
         if error.status_code != 429 and THROTTLING not in _kinds(error):
@@ -295,9 +308,7 @@ class Sender:
         with self._turn:
             self._turn.wait_for(lambda: self._busy < self._allowed)
             self._busy += 1
-        clock = self._client.clock
-        while not self.stopped and (left := self._resume_at - clock.monotonic()) > 0:
-            clock.sleep(min(left, 1.0))  # so that a stop is noticed
+        self._pause(lambda: self._resume_at)
         try:
             yield not self.stopped
         finally:

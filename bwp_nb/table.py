@@ -286,4 +286,10 @@ def _reading(path: Path) -> Iterator[TextIO]:
     except UnicodeDecodeError as error:
         raise BwpError(f"{path.name} is not UTF-8: {readable(str(error), 160)}. Save it as UTF-8.") from None
     except csv.Error as error:
-        raise BwpError(f"{path.name} cannot be read as CSV: {readable(str(error), 160)}.") from None
+        raise BwpError(f"{path.name} cannot be read as CSV: {readable(str(error), 160)}.{_advice(error)}") from None
+
+
+def _advice(error: csv.Error) -> str:
+    """Return what to do about a cell that is longer than Python's reader takes."""
+    is_long = "field limit" in str(error)
+    return " Give such rows as JSONL or Parquet, or raise Python's csv.field_size_limit." if is_long else ""

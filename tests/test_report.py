@@ -157,6 +157,18 @@ def test_a_report_is_read_from_ledger_and_source(tmp_path: Path) -> None:
         bwp.Report.read(tmp_path / "b", day)
 
 
+def test_a_report_whose_ledger_is_gone_still_tells_its_counts(tmp_path: Path) -> None:
+    """And says what it no longer knows."""
+    report = _send(pd.DataFrame({"event_type": ["click", ""]}), ledger=tmp_path / "gone")
+    (tmp_path / "gone").unlink()
+    assert (
+        "2 rows: 1 sent, 1 invalid\n"
+        "  reasons: , gone cannot be read any more: No such file or directory\n"
+        "To mend what is rejected or invalid, see report.quarantine()."
+    ) == repr(report)
+    assert "gone cannot be read any more" in report._repr_html_()
+
+
 def test_problems_of_a_dry_run_are_rows() -> None:
     """All problems of each row, with their rules."""
     frame = bwp.dry_run([event(event_type="a", event_time="2023"), event(event_id="b")]).frame()

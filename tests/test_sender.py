@@ -187,6 +187,28 @@ def test_an_interrupt_after_the_last_request_began_takes_no_report_away() -> Non
     assert (20, "") == (report.counts["sent"], report.stopped)
 
 
+def test_an_interrupt_is_heard_while_a_request_waits_to_be_sent_again() -> None:
+    """The rest of the wait is not waited, and the request not sent again."""
+
+    class Interrupted(SandboxClock):
+        slept = 0.0
+
+        def sleep(self, seconds: float) -> None:
+            self.slept += seconds
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            time.sleep(0.1)  # so that the main thread hears it
+            super().sleep(seconds)
+
+    clock = Interrupted()
+    transport = httpx.MockTransport(lambda _: httpx.Response(429, headers={"Retry-After": "50"}))
+    client = bwp.Client(transport, "https://api.invalid/graphql", clock=clock)
+    with pytest.raises(KeyboardInterrupt):
+        bwp.send_table(client, traffic.shop_day(20, wrong=0), workers=1, progress=False)
+    assert clock.slept < 50
+    assert [1] == [exchange.attempts for exchange in client.history]
+    assert "The run was stopped before this was tried again." in str(client.last_error)
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a signal that a timer sends")
 def test_any_other_end_of_the_main_thread_waits_for_what_is_under_way(tmp_path: Path) -> None:
     """A test's time limit, for example: no more is begun, and nothing is sent once the call is over."""

@@ -167,6 +167,10 @@ def test_the_digest_of_a_file_is_of_its_bytes(tmp_path: Path) -> None:
         (b",a\n1,2\n", "index=False"),
         (b"a\n\xff\n", "not UTF-8"),
         (b'a\n"1\n', "cannot be read as CSV"),
+        (
+            b"a\n" + b"1" * 131_073 + b"\n",
+            r"Give such rows as JSONL or Parquet, or raise Python's csv\.field_size_limit\.",
+        ),
         (b"row,state,reason,a\n1,2,3,4\n", "list for people"),
     ],
 )
