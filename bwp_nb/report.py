@@ -181,7 +181,7 @@ class Report:
         try:
             known = self.frame(ids=False).reset_index()
         except OSError as error:
-            return [["reasons", "", f"{self._ledger.name} cannot be read any more: {error.strerror}"]]
+            return [["reasons", "not told", f"{self._ledger.name} cannot be read any more: {error.strerror}"]]
         kinds = known[known["reason"] != ""].groupby(["state", "reason"], sort=False)["row"].agg(["min", "size"])
         shown = kinds.sort_values("min").head(_MOST_SHOWN)
         lines = [

@@ -159,11 +159,13 @@ def test_a_report_is_read_from_ledger_and_source(tmp_path: Path) -> None:
 
 def test_a_report_whose_ledger_is_gone_still_tells_its_counts(tmp_path: Path) -> None:
     """And says what it no longer knows."""
-    report = _send(pd.DataFrame({"event_type": ["click", ""]}), ledger=tmp_path / "gone")
+    day = traffic.shop_day(2, wrong=0)
+    day.loc[1, "event_type"] = ""
+    report = _send(day, ledger=tmp_path / "gone")
     (tmp_path / "gone").unlink()
     assert (
         "2 rows: 1 sent, 1 invalid\n"
-        "  reasons: , gone cannot be read any more: No such file or directory\n"
+        "  reasons: not told, the ledger gone cannot be read any more: No such file or directory\n"
         "To mend what is rejected or invalid, see report.quarantine()."
     ) == repr(report)
     assert "gone cannot be read any more" in report._repr_html_()
