@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from html import escape
 from importlib.resources import files
+from itertools import groupby
 from typing import Any
 
 import ipywidgets as widgets
@@ -84,10 +85,11 @@ def _page_link(match: re.Match[str]) -> str:
 
 def problems(found: list[Problem]) -> str:
     """Return problems as they stand beside their field: what is wrong, the rule and its source."""
+    runs = [(rule, [problem.message for problem in same]) for rule, same in groupby(found, lambda one: one.rule)]
     return "".join(
-        f'<p class="bwp-problem">{escape(readable(problem.message))} '
-        f'<span class="bwp-rule">Rule: {sourced(problem.rule)}</span></p>'
-        for problem in found
+        f'<p class="bwp-problem">{"<br>".join(escape(readable(message)) for message in messages)} '
+        f'<span class="bwp-rule">Rule: {sourced(rule)}</span></p>'
+        for rule, messages in runs
     )
 
 

@@ -177,6 +177,16 @@ def test_a_problem_stands_beside_its_field_while_typing(form: EventForm) -> None
     assert "" == problems.value
 
 
+def test_a_rule_that_two_refuse_by_stands_there_once(form: EventForm) -> None:
+    """Our check and the API's answer, one below the other, and the rule below both."""
+    form.events[0].event_time.value = "2023"
+    form.send_anyway.value = True
+    form.send.click()
+    shown = unescape(form.events[0].controls["eventTime"].problems.value)
+    assert f"{WRONG_TIME}<br>The API refused '2023' <span" in shown
+    assert 1 == shown.count("Rule: ")
+
+
 def test_a_check_links_to_each_problem(form: EventForm) -> None:
     """Each place in which something is wrong has one button that leads there."""
     form.add.click()
