@@ -54,10 +54,6 @@ class Control:
         """The text to send, None if the field is left out."""
         return str(self.input.value)
 
-    def fill(self, text: str | None) -> None:
-        """Put another text there, None to leave the field out."""
-        self.input.value = text or ""
-
     def focus(self) -> None:
         """Put the cursor there."""
         self.input.focus()
@@ -81,11 +77,11 @@ class Choice(Control):
     """A field with known values that takes another text all the same."""
 
     def _input(self, text: str) -> Any:
-        self._known = tuple(self.field.choices or SUGGESTED[self.field.name])
+        known = self.field.choices or SUGGESTED[self.field.name]
         self.choice = look.made(
             widgets.Dropdown,
-            options=[*self._known, _ANOTHER],
-            value=self._choice_of(text),
+            options=[*known, _ANOTHER],
+            value=text if text in known else _ANOTHER,
             description=self.label,
             style=_LABEL,
             classes=_GROW,
@@ -96,19 +92,11 @@ class Choice(Control):
             placeholder="any text",
             description=f"another {self.field.api_name}",
             style=_NARROW,
-            classes=_GROW if text not in self._known else (*_GROW, "bwp-hidden"),
+            classes=(*_GROW, "bwp-hidden") if text in known else _GROW,
         )
 
     def _inputs(self) -> list[Any]:
         return [self.choice, self.input]
-
-    def _choice_of(self, text: str) -> str:
-        return text if text in self._known else _ANOTHER
-
-    def fill(self, text: str | None) -> None:
-        """Put another text there, as the choice if it is one."""
-        self.choice.value = self._choice_of(text or "")
-        super().fill(text)
 
     def focus(self) -> None:
         """Put the cursor there."""
@@ -144,11 +132,6 @@ class Omittable(Control):
     def text(self) -> str | None:
         """The text to send, None if the field is left out."""
         return str(self.input.value) if self.sent.value else None
-
-    def fill(self, text: str | None) -> None:
-        """Put another text there, None to leave the field out."""
-        super().fill(text)
-        self.sent.value = text is not None
 
     def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
         """Call `edited` at every edit."""
@@ -234,10 +217,6 @@ class Property:
     def field(self) -> str:
         """How a `Problem` calls it."""
         return f"additionalProperties[{self.name.value!a:.80}]"
-
-    def fill(self, name: str, value: str) -> None:
-        """Put another property there."""
-        self.name.value, self.value.value = name, value
 
     def focus(self) -> None:
         """Put the cursor there."""

@@ -1,7 +1,6 @@
 """One event in a form."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -21,7 +20,7 @@ _NAME_RULE = "a property has a name (our own rule: whether the API takes an empt
 class EventEditor:
     """The controls of one event. Each field's input has the field's name, such as `event_time`; so do the buttons.
 
-    `edited` is called at every edit by hand, `new_id` and `now` give ids and times, `focus` moves the keyboard's focus.
+    `edited` is called at every edit, `new_id` and `now` give ids and times, `focus` moves the keyboard's focus.
     """
 
     event_type: Any
@@ -43,8 +42,7 @@ class EventEditor:
         now: Callable[[], datetime],
         focus: Callable[[Any], object],
     ) -> None:
-        self._shown, self._tell, self._new_id, self._focus = shown, edited, new_id, focus
-        self._is_filling = False
+        self._shown, self._edited, self._new_id, self._focus = shown, edited, new_id, focus
         self.new_id = look.made(widgets.Button, description="New id", tooltip="Put a new id in place of this one")
         self.new_id.on_click(shown(self._take_new_id))
         self.controls = {
@@ -54,14 +52,13 @@ class EventEditor:
         }
         for control in self.controls.values():
             setattr(self, control.field.name, control.input)
-            control.watch(shown, self._edited)
+            control.watch(shown, edited)
         self.duplicate, self.up, self.down, self.remove = (
             look.made(widgets.Button, description=name) for name in ("Duplicate", "Up", "Down", "Remove")
         )
         self.add_property = look.made(widgets.Button, description="Add a property")
         self.add_property.on_click(shown(self._add_property))
         self.properties = [self._property(*pair) for pair in properties]
-        self._spare: list[Property] = []
         self._property_rows = look.made(widgets.VBox, [row.view for row in self.properties], classes=("bwp-stack",))
         self._heading = look.made(widgets.HTML, classes=("bwp-grow",))
         self._other_problems = look.made(widgets.HTML, classes=("bwp-problems",))
@@ -83,34 +80,6 @@ class EventEditor:
         if twice := self._twice():
             raise InvalidEvent(twice)
         return self._event()
-
-    def fill(self, values: Mapping[str, str | None], properties: Iterable[tuple[str, str]]) -> None:
-        """Put another event in place of this one, in the same controls."""
-        with self._filling():
-            for control in self.controls.values():
-                control.fill(values[control.field.name])
-            self._fill_properties(list(properties))
-
-    @contextmanager
-    def _filling(self) -> Iterator[None]:
-        """Keep what is done meanwhile from being told as edits by hand."""
-        self._is_filling = True
-        try:
-            yield
-        finally:
-            self._is_filling = False
-
-    def _fill_properties(self, pairs: list[tuple[str, str]]) -> None:
-        kept, gone = self.properties[: len(pairs)], self.properties[len(pairs) :]
-        for row, pair in zip(kept, pairs, strict=False):
-            row.fill(*pair)
-        self._spare += gone
-        self.properties = kept + [self._new_property(*pair) for pair in pairs[len(kept) :]]
-        self._lay_out_properties()
-
-    def _edited(self) -> None:
-        if not self._is_filling:
-            self._tell()
 
     def found(self) -> list[Problem]:
         """Return what is wrong with the event as it stands."""
@@ -176,26 +145,19 @@ class EventEditor:
         row.remove.on_click(self._shown(lambda: self._remove_property(row)))
         return row
 
-    def _new_property(self, name: str = "", value: str = "") -> Property:
-        """Return a row with a property, one that was removed if there is any."""
-        if not self._spare:
-            return self._property(name, value)
-        row = self._spare.pop()
-        row.fill(name, value)
-        return row
-
     def _add_property(self) -> None:
-        with self._filling():
-            self.properties.append(self._new_property())
+        self.properties.append(self._property())
         self._lay_out_properties()
         self._edited()
 
     def _remove_property(self, row: Property) -> None:
+        if row not in self.properties:  # a click that came late
+            return
         index = self.properties.index(row)
         self.properties.remove(row)
-        self._spare.append(row)
         self._lay_out_properties()
         self._edited()
+        look.close(row.view)
         left = self.properties[index : index + 1] or self.properties[-1:]
         self._focus(left[0].remove if left else self.add_property)
 

@@ -1,8 +1,8 @@
 """Forms for a notebook, or for a page of Voila: make events, check them, send them, see what comes back."""
 
 import base64
-import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -56,11 +56,7 @@ class EventForm:
         self.outcome: Receipt | BwpError | None = None
         self.answer: dict[str, Any] | None = None
         self.events: list[EventEditor] = []
-        # Editors that are not shown are kept for the next events: closing them would be a message for each of their
-        # widgets, and a Jupyter server drops what is more than 3,000 in three seconds, with what is said next.
-        self._spare: list[EventEditor] = []
         self.faults, self._cursor = look.Faults(), look.Cursor()
-        self._sending, self._settling = threading.Lock(), threading.RLock()
         self._edited_meanwhile = False
         self._answered = ""
         self._make_controls()
@@ -112,16 +108,12 @@ class EventForm:
         _refuse_too_many("properties", sum(len(event.additional_properties) for event in made), _MOST_PROPERTIES)
         for event in made:
             _refuse_half_characters(event)
-        self._outdate()
-        kept, gone = self.events[: len(made)], self.events[len(made) :]
-        for editor, event in zip(kept, made, strict=False):
-            editor.fill(_values(event), event.additional_properties.items())
-        self._spare += gone
-        self.events = kept + [
-            self._editor(_values(event), event.additional_properties.items()) for event in made[len(kept) :]
-        ]
-        self._lay_out_events()
-        self._edited()
+        with self.faults.turn:
+            replaced = self.events
+            self.events = [self._editor(_values(event), event.additional_properties.items()) for event in made]
+            self._lay_out_events()
+            self._edited()
+            look.close(*(editor.view for editor in replaced))
 
     # ---- What is on the form ----
 
@@ -129,7 +121,7 @@ class EventForm:
         shown = self.faults.shown
         self.add = _button("Add an event", shown(self._add))
         self.check = _button("Check", shown(self._check))
-        self.send = _button("Send", shown(self._send), button_style="primary")
+        self.send = _button("Send", shown(self._send, in_turn=False), button_style="primary")
         self.send_anyway = widgets.Checkbox(description="Send anyway, to see what the API says", indent=False)
         self.send_anyway.observe(shown(self._settle_send), "value")
         self.send_anyway.layout.width = "auto"
@@ -178,11 +170,6 @@ class EventForm:
         return f'<h3>Make events</h3><p class="bwp-state bwp-bad"><b>Live.</b> They go to {where} and are real.</p>'
 
     def _editor(self, values: Mapping[str, str | None], properties: Iterable[tuple[str, str]]) -> EventEditor:
-        """Return an editor with these, one that was removed if there is any."""
-        if self._spare:
-            editor = self._spare.pop()
-            editor.fill(values, properties)
-            return editor
         shown = self.faults.shown
         editor = EventEditor(
             values,
@@ -193,10 +180,13 @@ class EventForm:
             now=self.client.clock.now,
             focus=self._cursor.put,
         )
-        editor.duplicate.on_click(shown(lambda: self._duplicate(editor)))
-        editor.remove.on_click(shown(lambda: self._remove(editor)))
-        editor.up.on_click(shown(lambda: self._move(editor, -1)))
-        editor.down.on_click(shown(lambda: self._move(editor, 1)))
+        for button, act in (
+            (editor.duplicate, self._duplicate),
+            (editor.remove, self._remove),
+            (editor.up, self._move_up),
+            (editor.down, self._move_down),
+        ):
+            button.on_click(shown(partial(self._of_event, act, editor)))
         return editor
 
     # ---- What its buttons do ----
@@ -206,6 +196,11 @@ class EventForm:
 
     def _new_editor(self) -> EventEditor:
         return self._editor(_values(self.client.new_event("page-load")), ())
+
+    def _of_event(self, act: Callable[[EventEditor], object], editor: EventEditor) -> None:
+        """Do what a button of an event does, unless the click came late and the event is gone."""
+        if editor in self.events:
+            act(editor)
 
     def _duplicate(self, editor: EventEditor) -> None:
         copy = self._editor({**editor.values, "event_id": self.client.new_id()}, editor.pairs)
@@ -219,11 +214,17 @@ class EventForm:
     def _remove(self, editor: EventEditor) -> None:
         index = self.events.index(editor)
         self.events.remove(editor)
-        self._spare.append(editor)
         self._lay_out_events()
         self._edited(f"Event {index + 1} is removed.")
+        look.close(editor.view)
         left = self.events[index : index + 1] or self.events[-1:]
         self._cursor.put(left[0].remove if left else self.add)
+
+    def _move_up(self, editor: EventEditor) -> None:
+        self._move(editor, -1)
+
+    def _move_down(self, editor: EventEditor) -> None:
+        self._move(editor, 1)
 
     def _move(self, editor: EventEditor, by: int) -> None:
         index = self.events.index(editor)
@@ -240,38 +241,39 @@ class EventForm:
             self._become("invalid" if self.problems else "valid")
 
     def _send(self) -> None:
-        """Send, once: the state moves on, so that a second click finds nothing to send.
-
-        Kernels may run the answers to two clicks, or to a click and a key, at the same time.
-        """
-        if not self._sending.acquire(blocking=False):
-            return
+        """Send, once: the state moves on, so that a second click finds nothing to send. Edits may come meanwhile."""
+        with self.faults.turn:
+            if not self._may_send():
+                return
+            check, before = not self.send_anyway.value, self._newest_exchange()
+            self.client.confirm = None  # It was answered on the form: no keyboard can answer while a form waits.
+            self._edited_meanwhile = False
+            self._become("sending")
+            self.send_anyway.value = False
+            try:
+                mutation = self.mutation
+            except InvalidEvent as error:
+                self._end(error, None)
+                return
         try:
-            if self._may_send():
-                self._send_once(check=not self.send_anyway.value)
-        finally:
-            self._sending.release()
-
-    def _send_once(self, *, check: bool) -> None:
-        self.client.confirm = None  # It was answered on the form: no keyboard can answer while a form waits.
-        before = self._newest_exchange()
-        self._edited_meanwhile = False
-        self._become("sending")
-        self.send_anyway.value = False
-        try:
-            self.outcome = self.client.send(self.mutation, check=check)
+            found: Receipt | BwpError = self.client.send(mutation, check=check)
         except BwpError as error:
-            self.outcome = error
+            found = error
         except BaseException:  # Also an interrupted kernel: whether the request went out is then not known.
-            self._become("unknown")
+            with self.faults.turn:
+                self._become("unknown")
             raise
         exchange = self._newest_exchange()
-        with self._settling:
-            self._show_outcome(None if exchange is before else exchange)
+        self._end(found, None if exchange is before else exchange)
+
+    def _end(self, found: Receipt | BwpError, exchange: Exchange | None) -> None:
+        with self.faults.turn:
+            self.outcome = found
+            self._show_outcome(exchange)
             if self._edited_meanwhile:
                 self._become("not checked", "It was sent as it stood before you edited it.")
             else:
-                self._become(self.outcome.state)
+                self._become(found.state)
         if self.client.sandbox is not None:
             refresh(self.client.sandbox)
         self._cursor.put(self.check)  # Send, which had the focus, is disabled
@@ -304,20 +306,15 @@ class EventForm:
     # ---- What it shows ----
 
     def _edited(self, done: str = "") -> None:
+        self.send_anyway.value = False  # Who ticked it meant what stood there then.
         self._paste_said.value = ""
-        self._outdate(done)
+        if self.state == "sending":
+            self._edited_meanwhile = True
+        else:
+            self._become("not checked", done)
+        self._show_answer(is_earlier=True)
         self._show_request()
         self._show_downloads()
-
-    def _outdate(self, done: str = "") -> None:
-        """Take back what was said of the request, and the leave to send it."""
-        self.send_anyway.value = False  # Who ticked it meant what stood there then.
-        with self._settling:
-            if self.state == "sending":
-                self._edited_meanwhile = True
-            else:
-                self._become("not checked", done)
-            self._show_answer(is_earlier=True)
 
     def _become(self, state: str, done: str = "") -> None:
         """Pass to a state and say so; `done` is said before it."""
@@ -355,8 +352,7 @@ class EventForm:
         # One link a place, also where our checks and the API both refuse what stands there.
         replaced = self._links.children
         self._links.children = [self._link(problem) for problem in {_place_text(p): p for p in links}.values()]
-        for link in replaced:
-            link.close()
+        look.close(*replaced)
 
     def _blamed(self) -> list[Problem]:
         """Return the values that the API's refusal names, as problems."""

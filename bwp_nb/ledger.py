@@ -110,6 +110,8 @@ class Ledger:
         else:
             self._file.seek(0)
             content = self._file.read()
+        if _run(content, self.name) != self.run:
+            raise BwpError(f"{self.name} is another run's by now: what became of these rows stood in it before.")
         return _lines(content, self.name, len(self.states))
 
     def close(self) -> None:

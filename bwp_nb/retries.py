@@ -65,10 +65,14 @@ class Retries:
 
         def waits(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
-            if wait is not None and isinstance(error, BwpError):
-                wait(error, state.upcoming_sleep)
-            else:
-                clock.sleep(state.upcoming_sleep)
+            try:
+                if wait is not None and isinstance(error, BwpError):
+                    wait(error, state.upcoming_sleep)
+                else:
+                    clock.sleep(state.upcoming_sleep)
+            except BaseException:
+                quota.give_back()  # it will not be tried again
+                raise
 
         return iter(
             tenacity.Retrying(

@@ -131,6 +131,7 @@ class Sender:
         self._well = 0
         self._show_at = 0.0
         self._error: Exception | None = None
+        self._is_cut_short = False
         self._doubted = _doubted(ledger)
 
     def send(self, batches: Iterator[Batch]) -> None:
@@ -156,7 +157,8 @@ class Sender:
             self._error.add_note(self._how_to_go_on())
             raise self._error
         if self.stopped == _INTERRUPTED:
-            if any(self._ledger.states.count(STATES.index(state)) for state in ("untried", "failed")):
+            left = any(self._ledger.states.count(STATES.index(state)) for state in ("untried", "failed"))
+            if left or self._is_cut_short:
                 raise KeyboardInterrupt(f"Stopped. {self._how_to_go_on()}")
             self.stopped = ""  # it came when all had been sent
 
@@ -283,6 +285,7 @@ class Sender:
         moment = self._client.clock.monotonic() + seconds
         self._pause(lambda: moment)
         if self.stopped:
+            self._is_cut_short = True
             error.gave_up = "The run was stopped before this was tried again. "
             raise error
 

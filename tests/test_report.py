@@ -157,18 +157,25 @@ def test_a_report_is_read_from_ledger_and_source(tmp_path: Path) -> None:
         bwp.Report.read(tmp_path / "b", day)
 
 
-def test_a_report_whose_ledger_is_gone_still_tells_its_counts(tmp_path: Path) -> None:
-    """And says what it no longer knows."""
+@pytest.mark.parametrize("other", [None, b"", b"{}\n", 3])
+def test_a_report_whose_ledger_is_gone_still_tells_its_counts(tmp_path: Path, other: Any) -> None:
+    """And says what it no longer knows, also where another run's ledger lies there by now."""
     day = traffic.shop_day(2, wrong=0)
     day.loc[1, "event_type"] = ""
     report = _send(day, ledger=tmp_path / "gone")
     (tmp_path / "gone").unlink()
+    if isinstance(other, bytes):
+        (tmp_path / "gone").write_bytes(other)
+    elif other is not None:
+        _send(traffic.shop_day(other, wrong=0), ledger=tmp_path / "gone")
     assert (
         "2 rows: 1 sent, 1 invalid\n"
-        "  reasons: not told, the ledger gone cannot be read any more: No such file or directory\n"
+        "  reasons: not told, the ledger gone is gone or has been changed\n"
         "To mend what is rejected or invalid, see report.quarantine()."
     ) == repr(report)
-    assert "gone cannot be read any more" in report._repr_html_()
+    assert "gone is gone or has been changed" in report._repr_html_()
+    with pytest.raises((OSError, bwp.BwpError)):
+        report.frame(ids=False)
 
 
 def test_problems_of_a_dry_run_are_rows() -> None:

@@ -187,8 +187,9 @@ def test_an_interrupt_after_the_last_request_began_takes_no_report_away() -> Non
     assert (20, "") == (report.counts["sent"], report.stopped)
 
 
-def test_an_interrupt_is_heard_while_a_request_waits_to_be_sent_again() -> None:
-    """The rest of the wait is not waited, and the request not sent again."""
+@pytest.mark.parametrize("status_code", [429, 503])
+def test_an_interrupt_is_heard_while_a_request_waits_to_be_sent_again(status_code: int) -> None:
+    """The rest of the wait is not waited, the request is not sent again, and no retry is used up."""
 
     class Interrupted(SandboxClock):
         slept = 0.0
@@ -200,13 +201,14 @@ def test_an_interrupt_is_heard_while_a_request_waits_to_be_sent_again() -> None:
             super().sleep(seconds)
 
     clock = Interrupted()
-    transport = httpx.MockTransport(lambda _: httpx.Response(429, headers={"Retry-After": "50"}))
+    transport = httpx.MockTransport(lambda _: httpx.Response(status_code, headers={"Retry-After": "50"}))
     client = bwp.Client(transport, "https://api.invalid/graphql", clock=clock)
     with pytest.raises(KeyboardInterrupt):
         bwp.send_table(client, traffic.shop_day(20, wrong=0), workers=1, progress=False)
     assert clock.slept < 50
     assert [1] == [exchange.attempts for exchange in client.history]
     assert "The run was stopped before this was tried again." in str(client.last_error)
+    assert client._quota.size == client._quota._left
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a signal that a timer sends")
