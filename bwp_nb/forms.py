@@ -183,8 +183,8 @@ class EventForm:
         for button, act in (
             (editor.duplicate, self._duplicate),
             (editor.remove, self._remove),
-            (editor.up, self._move_up),
-            (editor.down, self._move_down),
+            (editor.up, partial(self._move, by=-1)),
+            (editor.down, partial(self._move, by=1)),
         ):
             button.on_click(shown(partial(self._of_event, act, editor)))
         return editor
@@ -219,12 +219,6 @@ class EventForm:
         look.close(editor.view)
         left = self.events[index : index + 1] or self.events[-1:]
         self._cursor.put(left[0].remove if left else self.add)
-
-    def _move_up(self, editor: EventEditor) -> None:
-        self._move(editor, -1)
-
-    def _move_down(self, editor: EventEditor) -> None:
-        self._move(editor, 1)
 
     def _move(self, editor: EventEditor, by: int) -> None:
         index = self.events.index(editor)

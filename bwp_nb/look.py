@@ -1,4 +1,7 @@
-"""How forms look: their style sheet, pieces of HTML with everything escaped, and errors of their own shown on them."""
+"""How forms look: their style sheet and pieces of HTML with everything escaped; how their widgets and handlers behave.
+
+Widgets are made and closed no faster than a page takes them in; handlers take turns, and show their own errors.
+"""
 
 import re
 import threading
@@ -206,7 +209,7 @@ class Cursor:
 class Faults:
     """Shows an error of the form itself on the form, where else it would only stand in a log.
 
-    Kernels may run the answers to two clicks, or to a click and a key, at the same time, so that they take `turn`.
+    Kernels may run the answers to two clicks, or to a click and a key, at the same time: each waits for its `turn`.
     """
 
     def __init__(self) -> None:
@@ -216,7 +219,10 @@ class Faults:
         shown(self.view, visible=False)
 
     def shown(self, handler: Callable[[], object], *, in_turn: bool = True) -> Callable[[object], None]:
-        """Return a handler as a callback of a widget, one at a time; what it raises is shown, and raised further."""
+        """Return a handler as a callback of a widget; what it raises is shown, and raised further.
+
+        With `in_turn` no other runs meanwhile; a handler that takes long takes its `turn` itself, for parts of it.
+        """
 
         def callback(_event: object = None) -> None:
             try:

@@ -180,7 +180,7 @@ class Report:
         """Return the first rows that have a reason, one of each kind, and how many more are like it."""
         try:
             known = self.frame(ids=False).reset_index()
-        except (OSError, BwpError):  # the report itself is whole, and says so of its account
+        except (OSError, BwpError):  # what is counted is known all the same
             return [["reasons", "not told", f"{self._ledger.name} is gone or has been changed"]]
         kinds = known[known["reason"] != ""].groupby(["state", "reason"], sort=False)["row"].agg(["min", "size"])
         shown = kinds.sort_values("min").head(_MOST_SHOWN)

@@ -80,7 +80,7 @@ class Retries:
                 wait=self._wait,
                 stop=gives_up,
                 before_sleep=waits,
-                sleep=lambda _: None,
+                sleep=lambda _: None,  # it has waited before
                 reraise=True,
             )
         )
