@@ -7,5 +7,11 @@ import bwp_nb as bwp
 client = bwp.connect()
 assert client.send(bwp.Mutation.parse(bwp.documented.PAGE_LOAD.request).events).status == "successful"
 assert client.sandbox.accepted
-for name in ("schema.graphql", "py.typed", "__init__.pyi", "documented/page_load.json"):
+for name in (
+    "contract/schema.graphql",
+    "py.typed",
+    "__init__.pyi",
+    "contract/documented/page_load.json",
+    "forms/style.css",
+):
     assert files("bwp_nb").joinpath(name).is_file(), name

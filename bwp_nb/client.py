@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bwp_nb.answer import Answer, Receipt, errors_of, receipt, status_of
-from bwp_nb.auth import TokenAuth
-from bwp_nb.classifications import ACCESS_DENIED, classification
-from bwp_nb.clock import Clock, SystemClock
-from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem, RequestFailed, readable
+from bwp_nb.contract.classifications import ACCESS_DENIED, classification
+from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem, RequestFailed
 from bwp_nb.event import UNICODE_RULE, UserEvent
 from bwp_nb.history import Exchange, History
-from bwp_nb.mutation import MAX_EVENTS, Mutation, body, written
-from bwp_nb.retries import Retries, RetryQuota
-from bwp_nb.transport import is_certificate_error
+from bwp_nb.mutation import MAX_EVENTS, Mutation, body, encode_event
+from bwp_nb.text import readable
+from bwp_nb.wire.answer import Answer, Receipt, errors_of, receipt, status_of
+from bwp_nb.wire.auth import TokenAuth
+from bwp_nb.wire.clock import Clock, SystemClock
+from bwp_nb.wire.retries import Retries, RetryQuota
+from bwp_nb.wire.transport import is_certificate_error
 
 if TYPE_CHECKING:
-    from bwp_nb.sandbox import Sandbox
+    from bwp_nb.sandbox.api import Sandbox
 
 #: The date that names the API's version (MUT).
 API_VERSION = "2024-11-01"
@@ -178,7 +179,7 @@ class Client:
         call = _Call(operation, self.clock, len(mutation.events), unwritten=lambda: mutation.payload)
         with self._kept(call):
             _refuse(mutation, check)
-            call.body = body(map(written, mutation.events))
+            call.body = body(map(encode_event, mutation.events))
             return self._deliver(call)
 
     @contextmanager
@@ -207,7 +208,7 @@ class Client:
             left = self.retries.deadline - call.elapsed
             return receipt(self._attempt(call, max(0.1, min(self.timeout, left))), call.events, call.inputs)
         except BwpError as error:
-            is_settled = isinstance(error, MutationRejected) and error.blames_content
+            is_settled = isinstance(error, MutationRejected) and error.names_content
             call.may_have_arrived = not is_settled and (call.may_have_arrived or error.may_have_arrived)
             error.may_have_arrived = call.may_have_arrived
             error.attempts = call.attempts
@@ -314,7 +315,7 @@ class _Call:
 def _fields(error: BwpError | None) -> tuple[str, ...]:
     if isinstance(error, InvalidEvent):
         return tuple(problem.field for problem in error.problems)
-    return tuple(blame.field for blame in error.blame) if isinstance(error, MutationRejected) else ()
+    return tuple(found.field for found in error.rejected_values) if isinstance(error, MutationRejected) else ()
 
 
 def _json(answer: Answer | None) -> Any:

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bwp_nb import settings
-from bwp_nb.auth import Credentials, Secret, TokenAuth
 from bwp_nb.client import Client
-from bwp_nb.clock import SystemClock
-from bwp_nb.retries import Retries
-from bwp_nb.transport import DeadlineTransport
+from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
+from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.retries import Retries
+from bwp_nb.wire.transport import DeadlineTransport
 
 if TYPE_CHECKING:
-    from bwp_nb.sandbox import Sandbox
+    from bwp_nb.sandbox.api import Sandbox
 
 
 def connect(sandbox: "Sandbox | None" = None, *, confirm: Callable[[str], bool] | None = None) -> Client:
@@ -25,7 +25,7 @@ def connect(sandbox: "Sandbox | None" = None, *, confirm: Callable[[str], bool] 
     if sandbox is None and settings.mode() == "live":
         given = settings.live()
         return client_of(given, (confirm or ask) if given.confirm else None)
-    from bwp_nb.sandbox import Sandbox
+    from bwp_nb.sandbox.api import Sandbox
 
     return _played(sandbox or Sandbox())
 

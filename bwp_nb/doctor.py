@@ -1,4 +1,4 @@
-"""A walk through all that must be right before the first send: `bwp.check()`, or `python -m bwp_nb.check`.
+"""A walk through all that must be right before the first send: `bwp.doctor()`, or `python -m bwp_nb doctor`.
 
 It sends no event. The exit status is 0 if no step failed, else 1.
 """
@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from bwp_nb import connection, settings
-from bwp_nb.answer import Answer, errors_of
-from bwp_nb.auth import token
-from bwp_nb.classifications import ACCESS_DENIED, classification
 from bwp_nb.client import Client
-from bwp_nb.clock import SystemClock
-from bwp_nb.errors import BwpError, RequestFailed, readable
+from bwp_nb.contract.classifications import ACCESS_DENIED, classification
+from bwp_nb.errors import BwpError, RequestFailed
 from bwp_nb.mutation import Mutation
-from bwp_nb.transport import DeadlineTransport, is_certificate_error
+from bwp_nb.text import readable
+from bwp_nb.wire.answer import Answer, errors_of
+from bwp_nb.wire.auth import token
+from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.transport import DeadlineTransport, is_certificate_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ _QUERY = "{__schema {mutationType {fields {name}}}}"
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a checkup: `outcome` is passed, failed or skipped; `found` says why, `next_step` what to do."""
+    """One step of a diagnosis: `outcome` is passed, failed or skipped; `found` says why, `next_step` what to do."""
 
     name: str
     outcome: str
@@ -47,13 +48,13 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Checkup:
+class Diagnosis:
     """The steps of a walk-through, in order."""
 
     steps: list[Step]
 
     @property
-    def is_well(self) -> bool:
+    def ok(self) -> bool:
         """Whether no step failed."""
         return all(step.outcome != "failed" for step in self.steps)
 
@@ -74,9 +75,9 @@ class Checkup:
         return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
 
-def check() -> Checkup:
+def doctor() -> Diagnosis:
     """Walk through environment, settings, network, token, clock, schema and a dry run, for where `connect` points."""
-    return Checkup([_environment(), *_walk()])
+    return Diagnosis([_environment(), *_walk()])
 
 
 @dataclass
@@ -250,6 +251,6 @@ def _skipped(*names: str, because: str) -> Iterator[Step]:
 
 
 if __name__ == "__main__":
-    checkup = check()
+    checkup = doctor()
     sys.stdout.write(f"{checkup!r}\n")
-    sys.exit(not checkup.is_well)
+    sys.exit(not checkup.ok)

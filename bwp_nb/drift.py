@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from graphql import (
@@ -20,11 +19,12 @@ from graphql import (
     get_introspection_query,
 )
 
-from bwp_nb import documented
-from bwp_nb.answer import errors_of
 from bwp_nb.client import Client
-from bwp_nb.errors import BwpError, quoted, readable
+from bwp_nb.contract import documented, schema_text
+from bwp_nb.errors import BwpError
 from bwp_nb.history import compare
+from bwp_nb.text import quoted, readable
+from bwp_nb.wire.answer import errors_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,7 @@ class Drift:
     changes: list[Change]
 
     @property
-    def is_none(self) -> bool:
+    def ok(self) -> bool:
         """Whether all that answered is as it was, and something did."""
         results = {change.result for change in self.changes}
         return "same" in results and "changed" not in results
@@ -99,7 +99,7 @@ def _schema_changes(client: Client) -> list[Change]:
 
 def _schema_rows(theirs: GraphQLSchema) -> Iterator[Change]:
     """Yield the changes from our schema to theirs; an enum's value that went while another came is one change."""
-    ours = build_schema(files("bwp_nb").joinpath("schema.graphql").read_text("utf-8"))
+    ours = build_schema(schema_text())
     breaking = [(change, "breaking") for change in find_breaking_changes(ours, theirs)]
     dangerous = [(change, "dangerous") for change in find_dangerous_changes(ours, theirs)]
     found = [
@@ -144,4 +144,4 @@ if __name__ == "__main__":
 
     found = drift(connect())
     sys.stdout.write(f"{found.frame().to_string()}\n{found!r}\n")
-    sys.exit(not found.is_none)
+    sys.exit(not found.ok)

@@ -14,26 +14,22 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.classifications import CLASSIFICATIONS, INTERNAL, RETRYABLE, VALIDATION, Classification, classification
-from bwp_nb.sources import pages
+from bwp_nb.contract.classifications import (
+    CLASSIFICATIONS,
+    INTERNAL,
+    RETRYABLE,
+    VALIDATION,
+    Classification,
+    classification,
+)
+from bwp_nb.contract.sources import pages
+from bwp_nb.text import quoted, readable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 _MOST_ROWS = 100
-
-
-def quoted(value: object) -> str:
-    """Return a value's repr, on one line, cut to some 80 characters."""
-    shown = readable(repr(value)[:100], 100)
-    return shown if len(shown) <= 80 else f"{shown[:79]}…"
-
-
-def readable(text: str, limit: int = 400) -> str:
-    """Return somebody else's text on one line: what cannot be printed is escaped, what is long is cut."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
-    return shown if len(text) <= limit else f"{shown}… ({len(text)} characters)"
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Blame:
+class RejectedValue:
     """One sent value that a refusal names: which event (from 0), its id, the API's name of the field, the value.
 
     `rule` says what is known to be asked of the field, and who says so; `message` is the text that names it.
@@ -75,7 +71,7 @@ class BwpError(Exception):
 
     `state` is what became of the events: `invalid`, `rejected`, `failed` or `unknown`. `attempts` is how often they
     were sent, `status_code` the last HTTP status, if one came. `retryable` says whether the same call may fare better
-    later, `may_have_arrived` whether the events may have been accepted all the same, `gave_up` why it was not tried
+    later, `may_have_arrived` whether the events may have been accepted all the same, `stop_reason` why it was not tried
     again.
     """
 
@@ -84,7 +80,7 @@ class BwpError(Exception):
     retryable = False
     retry_after: float | None = None
     may_have_arrived = False
-    gave_up = ""
+    stop_reason = ""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -112,8 +108,8 @@ class BwpError(Exception):
     def _what_became(self, otherwise: str) -> str:
         """Return why it ended and what became of the events."""
         if self.may_have_arrived:
-            return f"{self.gave_up}The events may have arrived all the same: send them again with the same ids."
-        return f"{self.gave_up}{otherwise}."
+            return f"{self.stop_reason}The events may have arrived all the same: send them again with the same ids."
+        return f"{self.stop_reason}{otherwise}."
 
 
 class InvalidEvent(BwpError):
@@ -170,7 +166,7 @@ class RequestFailed(BwpError):
             advice = "Send them again later."
         else:
             advice = "Look at where the client points and what stands between it and the API."
-        return [_row(what=f"{self.args[0]} {self.gave_up}".strip(), advice=advice)]
+        return [_row(what=f"{self.args[0]} {self.stop_reason}".strip(), advice=advice)]
 
     def __str__(self) -> str:
         return f"{self.args[0]} {self._what_became('The events were not accepted')}"
@@ -179,23 +175,26 @@ class RequestFailed(BwpError):
 class MutationRejected(BwpError):
     """The API answered no.
 
-    `errors` are the answer's errors as it gave them. `blame` lists the sent values that they name; it is empty where
+    `errors` are the answer's errors as it gave them. `rejected_values` lists the sent values that they name; it is empty where
     the text does not tell which event it means. The state is `rejected`, but `failed` if the API was only too busy, and
     `unknown` if something broke in it: no page says that nothing was accepted then. Errors of no known classification
     are told apart by the HTTP status, as what is no GraphQL answer is.
     """
 
     def __init__(
-        self, errors: Sequence[dict[str, Any]], blame: Sequence[Blame] = (), status_code: int | None = None
+        self,
+        errors: Sequence[dict[str, Any]],
+        rejected_values: Sequence[RejectedValue] = (),
+        status_code: int | None = None,
     ) -> None:
         self.errors = list(errors)
-        self.blame = list(blame)
+        self.rejected_values = list(rejected_values)
         self.status_code = status_code
         names = {found.name for found in self.classifications}
         status = 0 if names & set(CLASSIFICATIONS) else status_code or 0  # all there is, where no page knows the errors
         self.retryable = bool(names & set(RETRYABLE)) or status == 429 or status >= 500
         self.may_have_arrived = INTERNAL in names or status >= 500
-        super().__init__(self.errors, self.blame, status_code)
+        super().__init__(self.errors, self.rejected_values, status_code)
 
     @property
     def classifications(self) -> list[Classification]:
@@ -203,13 +202,17 @@ class MutationRejected(BwpError):
         return [classification(error) for error in self.errors]
 
     @property
-    def blames_content(self) -> bool:
+    def names_content(self) -> bool:
         """Whether it names what is wrong in the events, so that the same body cannot have been accepted before.
 
         What it says of an id may come from an earlier attempt: how the API meets an id that it has seen is unknown.
         """
         is_validation = self.classifications[0].name == VALIDATION
-        return is_validation and bool(self.blame) and all(blame.field != "eventId" for blame in self.blame)
+        return (
+            is_validation
+            and bool(self.rejected_values)
+            and all(found.field != "eventId" for found in self.rejected_values)
+        )
 
     @property
     def state(self) -> str:
@@ -217,32 +220,38 @@ class MutationRejected(BwpError):
         return super().state if self.retryable or self.may_have_arrived else "rejected"
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each value that is blamed; one for each error if the text blames none."""
-        if not self.blame:
+        """Return a row for each value that the text names; one for each error if it names none."""
+        if not self.rejected_values:
             found = zip(self.errors[:_MOST_ROWS], self.classifications, strict=False)
             rows = [_row(what=_said(error), advice=kind.advice, rule=kind.certainty) for error, kind in found]
             more = len(self.errors) - _MOST_ROWS
             return rows + [_row(what=f"and {more} more, all in .errors", advice="")] * (more > 0)
         return [
             _row(
-                what=readable(blame.message) or _said(self.errors[0]), advice=self.classifications[0].advice,
-                rule=blame.rule,
-                event=blame.index, event_id=readable(blame.event_id, 80), field=blame.field, value=quoted(blame.value),
+                what=readable(found.message) or _said(self.errors[0]), advice=self.classifications[0].advice,
+                rule=found.rule,
+                event=found.index, event_id=readable(found.event_id, 80), field=found.field, value=quoted(found.value),
             )
-            for blame in self.blame
+            for found in self.rejected_values
         ]  # fmt: skip
 
     def __str__(self) -> str:
         said = "; ".join(_said(error) for error in self.errors[:3])
         kind = self.classifications[0]
-        refused = f"The API refused the request ({readable(kind.name, 40)}): {said.rstrip('. ')}. {self._blamed()}"
+        refused = (
+            f"The API refused the request ({readable(kind.name, 40)}): {said.rstrip('. ')}. {self._values_named()}"
+        )
         return f"{refused} {kind.advice} {self._what_became('None of the events was accepted')}"
 
-    def _blamed(self) -> str:
-        if not self.blame:
+    def _values_named(self) -> str:
+        if not self.rejected_values:
             return "The text does not tell which event it means."
-        named = "; ".join(_named(blame) for blame in self.blame[:5])
-        more = f"; and {len(self.blame) - 5} more, all in .blame" if len(self.blame) > 5 else ""
+        named = "; ".join(_named(found) for found in self.rejected_values[:5])
+        more = (
+            f"; and {len(self.rejected_values) - 5} more, all in .rejected_values"
+            if len(self.rejected_values) > 5
+            else ""
+        )
         return f"It names {named}{more}."
 
 
@@ -253,9 +262,9 @@ def explain(error: BwpError) -> "pd.DataFrame":
     return pd.DataFrame(error.rows())
 
 
-def _named(blame: Blame) -> str:
-    rule = f", which must be {blame.rule}" if blame.rule else ""
-    return f"event {blame.index} ({readable(blame.event_id, 40)}), {blame.field} {quoted(blame.value)}{rule}"
+def _named(found: RejectedValue) -> str:
+    rule = f", which must be {found.rule}" if found.rule else ""
+    return f"event {found.index} ({readable(found.event_id, 40)}), {found.field} {quoted(found.value)}{rule}"
 
 
 def _said(error: dict[str, Any]) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 from immutabledict import immutabledict
 
-from bwp_nb.errors import InvalidEvent, Problem, quoted
+from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.text import quoted
 
 #: The kinds of client (SCH-new), and what the older guide called them (SCH-old).
 CLIENT_TYPES = ("WEBSITE_CLIENT", "SERVER_CLIENT")

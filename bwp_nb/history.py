@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.errors import readable
+from bwp_nb.text import readable
 
 if TYPE_CHECKING:
     import pandas as pd

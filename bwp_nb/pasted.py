@@ -1,4 +1,7 @@
-"""Finds the request in what people paste: a cURL line or Python code. Nothing pasted is ever run."""
+"""Finds the events of the request in what people paste: GraphQL, a JSON body, a cURL line or Python code.
+
+Nothing pasted is ever run.
+"""
 
 import ast
 import json
@@ -6,11 +9,37 @@ import re
 import warnings
 from collections.abc import Iterator
 from textwrap import dedent
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.text import quoted, readable
+
+if TYPE_CHECKING:
+    from graphql import DocumentNode, FieldNode, OperationDefinitionNode
+
+_RULE = "a sendUserEvents request: GraphQL, a JSON body with query and variables, a cURL line or Python code"
+_OUR_NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()}
 
 
 class Unreadable(ValueError):
     """A pasted text is a cURL line or Python code, but the request in it cannot be read; the message says why."""
+
+
+def events(text: str) -> list[UserEvent]:
+    """Return the events of the request that a text holds, or raise `InvalidEvent`."""
+    if not isinstance(text, str):
+        raise _unreadable(text, f"{quoted(text)} is no text")
+    try:
+        calls, text = user_events(text), body(text)
+    except Unreadable as error:
+        raise _unreadable(text, str(error)) from None
+    if calls:
+        return [_called(index, keywords) for index, keywords in enumerate(calls)]
+    query, variables, operation_name = _body(text)
+    document = _document(query)
+    operation = _operation(document, operation_name)
+    return _events(_input(_send_user_events(operation), operation, variables))
 
 
 def body(text: str) -> str:
@@ -29,6 +58,148 @@ def user_events(text: str) -> list[dict[str, Any]] | None:
     # ast.walk goes level by level: calls are put back in the order in which they are written.
     calls.sort(key=lambda call: (call.lineno, call.col_offset))
     return [_keywords(call) for call in calls] or None
+
+
+# ---- GraphQL ----
+
+
+def _body(text: str) -> tuple[str, dict[str, Any], str | None]:
+    """Return the query, the variables and the operation's name of a JSON body, or of a bare GraphQL text."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return text, {}, None
+    except RecursionError:
+        raise _unreadable(text, "it is nested too deeply") from None
+    if not isinstance(body, dict) or not isinstance(body.get("query"), str):
+        raise _unreadable(text, "it is JSON, but no object with a query")
+    variables = body.get("variables") or {}
+    if not isinstance(variables, dict):
+        raise _unreadable(text, f"its variables are {quoted(variables)}, no object")
+    return body["query"], variables, body.get("operationName")
+
+
+def _document(query: str) -> "DocumentNode":
+    from graphql import GraphQLSchema, GraphQLSyntaxError, UniqueInputFieldNamesRule, parse, validate
+
+    try:
+        document = parse(query, max_tokens=100_000)
+        for error in validate(GraphQLSchema(assume_valid=True), document, [UniqueInputFieldNamesRule]):
+            raise _unreadable(query, readable(error.message, 120))
+        return document
+    except GraphQLSyntaxError as error:
+        line, column = error.locations[0] if error.locations else (1, 1)
+        if re.split(r"\r\n|\n|\r", query)[line - 1].lstrip().startswith("//"):
+            advice = "GraphQL comments begin with #. The guides print such a line above their examples: delete it"
+            raise _unreadable(query, f"line {line} begins with //, which is no GraphQL. {advice}") from None
+        said = readable(error.message.removeprefix("Syntax Error: ").rstrip("."))
+        raise _unreadable(query, f"it is no GraphQL at line {line}, column {column}: {said}") from None
+    except RecursionError:
+        raise _unreadable(query, "it is nested too deeply") from None
+
+
+def _operation(document: "DocumentNode", name: str | None) -> "OperationDefinitionNode":
+    from graphql import get_operation_ast
+
+    operation = get_operation_ast(document, name)
+    if operation is None:
+        raise _unreadable(None, "it holds none or several operations, and no operationName that picks one")
+    if operation.operation.value != "mutation":
+        raise _unreadable(None, f"it is a {operation.operation.value}, not a mutation")
+    return operation
+
+
+def _send_user_events(operation: "OperationDefinitionNode") -> "FieldNode":
+    from graphql import FieldNode
+
+    selections = operation.selection_set.selections
+    names = [node.name.value if isinstance(node, FieldNode) else "a fragment" for node in selections]
+    field = selections[0]
+    if names != ["sendUserEvents"] or not isinstance(field, FieldNode):
+        raise _unreadable(None, f"it asks for {readable(', '.join(names), 80)}, not for sendUserEvents alone")
+    return field
+
+
+def _input(field: "FieldNode", operation: "OperationDefinitionNode", variables: dict[str, Any]) -> Any:
+    """Return the value of the argument `input`, its variables filled in."""
+    from graphql import value_from_ast_untyped
+
+    known = {
+        definition.variable.name.value: value_from_ast_untyped(definition.default_value)
+        for definition in operation.variable_definitions or ()
+        if definition.default_value
+    }
+    arguments = {argument.name.value: argument.value for argument in field.arguments or ()}
+    if set(arguments) != {"input"}:
+        found = readable(", ".join(arguments), 80) or "none"
+        raise _unreadable(None, f"sendUserEvents takes one argument, input; here it has {found}")
+    return value_from_ast_untyped(arguments["input"], known | variables)
+
+
+def _events(value: Any) -> list[UserEvent]:
+    if not isinstance(value, dict) or set(value) != {"events"}:
+        raise _unreadable(None, f"its input is {quoted(value)}, not an object with events and nothing else")
+    listed = value["events"] if isinstance(value["events"], list) else [value["events"]]
+    return [_event(index, item) for index, item in enumerate(listed)]
+
+
+def _event(index: int, given: Any) -> UserEvent:
+    """Return one event of the input; a problem names its place in the list."""
+    if not isinstance(given, dict):
+        raise InvalidEvent([Problem("events", given, "UserEvent", f"{quoted(given)} is no UserEvent", index)])
+    known = (*_OUR_NAMES, "additionalProperties")
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        message = f"UserEvent has no such field; it has {', '.join(known)}"
+        raise InvalidEvent([Problem(readable(name, 80), given[name], _RULE, message, index) for name in unknown])
+    try:
+        values: dict[str, Any] = {name: given.get(api_name) for api_name, name in _OUR_NAMES.items()}
+        return UserEvent(**values, additional_properties=_pairs(given.get("additionalProperties")))
+    except InvalidEvent as error:
+        raise _in_batch(error, index) from None
+
+
+def _called(index: int, keywords: dict[str, Any]) -> UserEvent:
+    """Return the event of a `UserEvent(…)` in Python code."""
+    try:
+        return UserEvent(**keywords)
+    except InvalidEvent as error:
+        raise _in_batch(error, index) from None
+    except TypeError as error:
+        raise InvalidEvent([Problem("events", keywords, _RULE, readable(str(error)), index)]) from None
+
+
+def _pairs(given: Any) -> dict[str, str]:
+    """Return the properties of an `AdditionalPropertiesInput`; GraphQL lets a single item stand for a list."""
+    if given is None:
+        return {}
+    nested = given.get("additionalProperties") if isinstance(given, dict) else None
+    items = nested if isinstance(nested, list) else [] if nested is None else [nested]
+    if not isinstance(given, dict) or set(given) - {"additionalProperties"}:
+        raise _bad_properties(given, "is no object that holds additionalProperties and nothing else")
+    properties: dict[str, str] = {}
+    for item in items:
+        if not isinstance(item, dict) or set(item) != {"property", "value"}:
+            raise _bad_properties(item, "is no pair of property and value")
+        if not isinstance(item["property"], str):
+            raise _bad_properties(item["property"], "is a property's name, but no text")
+        if item["property"] in properties:
+            advice = "stands twice, and a UserEvent holds a name once; Client.execute sends the text as it is"
+            raise _bad_properties(item["property"], advice)
+        properties[item["property"]] = item["value"]
+    return properties
+
+
+def _in_batch(error: InvalidEvent, index: int) -> InvalidEvent:
+    return InvalidEvent([Problem(p.field, p.value, p.rule, p.message, index) for p in error.problems])
+
+
+def _bad_properties(value: Any, message: str) -> InvalidEvent:
+    return InvalidEvent([Problem("additionalProperties", value, _RULE, f"{quoted(value)} {message}")])
+
+
+def _unreadable(text: Any, message: str) -> InvalidEvent:
+    return InvalidEvent([Problem("text", text, _RULE, f"cannot be read as a sendUserEvents request: {message}")])
 
 
 # ---- cURL ----

@@ -17,10 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bwp_nb.errors import readable
 from bwp_nb.history import History
-from bwp_nb.report import Report
-from bwp_nb.sandbox import Sandbox
+from bwp_nb.sandbox.api import Sandbox
+from bwp_nb.tables.report import Report
+from bwp_nb.text import readable
 
 #: The states in which an event can end, with their colour and hatching.
 STATES = {

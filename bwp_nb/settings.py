@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import httpx
 from dotenv import dotenv_values
 
-from bwp_nb.auth import Credentials, Secret
-from bwp_nb.errors import BwpError, quoted, readable
+from bwp_nb.errors import BwpError
+from bwp_nb.text import quoted, readable
+from bwp_nb.wire.auth import Credentials, Secret
 
 _CONSOLE = "merchant console: Settings, API credentials, Generate credentials (AUTH)"
 _ADDRESS = "https, or http on this machine, without a name or password in it"

@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from bwp_nb.bulk import send_table
 from bwp_nb.client import Client
 from bwp_nb.connection import connect
 from bwp_nb.errors import BwpError
 from bwp_nb.event import EVENT_TYPES, UserEvent
-from bwp_nb.sandbox import Sandbox
+from bwp_nb.sandbox.api import Sandbox
+from bwp_nb.tables.bulk import send_table
 
 #: When the day begins: the sandbox's own first instant.
 START = datetime(2024, 11, 22, 9, tzinfo=UTC)
@@ -25,17 +25,17 @@ _FIELDS = ("event_type", "event_id", "event_time", "client_type", "client_versio
 _PAGES = ("product", "cart", "checkout", "thank-you")
 
 
-def shop_day(events: int = 300, *, seed: int = 0, wrong: float = 0.05) -> pd.DataFrame:
+def shop_day(events: int = 300, *, seed: int = 0, invalid_rate: float = 0.05) -> pd.DataFrame:
     """Return the events of 24 hours, one a row, in the order of their time; the same for the same seed.
 
     The columns are named as the fields of `UserEvent`, the rest are additional properties. A share of the rows,
-    `wrong`, has a mistake that shops make: a time without its zone, or an event type cut short. All values are made
+    `invalid_rate`, has a mistake that shops make: a time without its zone, or an event type cut short. All values are made
     up.
     """
     chance = random.Random(seed)  # noqa: S311  # makes up data, guards nothing
     seconds = sorted(chance.triangular(0, 86_400, 36_000) for _ in range(events))
     rows = [_row(chance, START + timedelta(seconds=second)) for second in seconds]
-    for row in chance.sample(rows, round(events * wrong)):
+    for row in chance.sample(rows, round(events * invalid_rate)):
         row.update(chance.choice(({"event_time": row["event_time"].removesuffix("Z")}, {"event_type": "pl"})))
     return pd.DataFrame(rows)
 

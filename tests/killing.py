@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import bwp_nb as bwp
-from bwp_nb.ledger import STATES, Ledger
+from bwp_nb.tables.ledger import STATES, Ledger
 
 
 def killed(source: str, ledger: str, workers: int, chance: random.Random) -> bool:

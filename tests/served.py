@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.server import Server
+from bwp_nb.sandbox.server import Server
 
 DOCUMENTED = {"query": bwp.documented.PAGE_LOAD.request}
 ACCEPTED = {"data": {"sendUserEvents": {"status": "successful"}}}

@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "bwp_nb.answer": "blame errors",
         "bwp_nb.bulk": "client columns duplicates errors ledger mutation report sender table",
         "bwp_nb.auth": "answer clock errors transport",
-        "bwp_nb.blame": "errors event",
+        "bwp_nb.rejected_values": "errors event",
         "bwp_nb.check": "answer auth classifications client clock connection errors mutation settings transport",
         "bwp_nb.classifications": "",
         "bwp_nb.client": "answer auth classifications clock errors event history mutation retries sandbox transport",

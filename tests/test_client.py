@@ -11,7 +11,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb import BwpError, Client, InvalidEvent, Mutation, MutationRejected, Receipt, RequestFailed, UserEvent
-from bwp_nb.sandbox import SandboxClock
+from bwp_nb.sandbox.api import SandboxClock
 from tests.strategies import event
 
 SUCCESS = {"data": {"sendUserEvents": {"status": "successful"}}}
@@ -66,7 +66,7 @@ def test_the_documented_refusal_is_reached_from_its_request() -> None:
         client.send(events, check=False)
     found = bwp.compare(REFUSAL["errors"][0], caught.value.errors[0])
     assert ["$.locations[0].column"] == [difference.path for difference in found]
-    assert [bwp.Blame(0, events[0].event_id, "eventTime", "2023")] == caught.value.blame
+    assert [bwp.RejectedValue(0, events[0].event_id, "eventTime", "2023")] == caught.value.rejected_values
 
 
 MEGABYTE = "a" * 1_000_000
@@ -131,7 +131,9 @@ def test_an_unchecked_event_reaches_the_api_as_it_stands() -> None:
     sandbox = bwp.Sandbox()
     with pytest.raises(MutationRejected) as caught:
         bwp.connect(sandbox).send([event(), event(client_type="IOS")], check=False)
-    assert [(1, "clientType", "IOS")] == [(named.index, named.field, named.value) for named in caught.value.blame]
+    assert [(1, "clientType", "IOS")] == [
+        (named.index, named.field, named.value) for named in caught.value.rejected_values
+    ]
     assert 1 == len(sandbox.requests)
 
 

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 import bwp_nb as bwp
-from bwp_nb.server import Server
+from bwp_nb.sandbox.server import Server
 from bwp_nb.settings import SETTINGS
 from tests.servers import Connection, serving
 
@@ -36,26 +36,26 @@ def _set(monkeypatch: pytest.MonkeyPatch, folder: Path, given: dict[str, str]) -
 
 
 def _failed() -> list[str]:
-    return [step.name for step in bwp.check().steps if step.outcome == "failed"]
+    return [step.name for step in bwp.doctor().steps if step.outcome == "failed"]
 
 
 def _found(name: str) -> str:
-    (step,) = [step for step in bwp.check().steps if step.name == name]
+    (step,) = [step for step in bwp.doctor().steps if step.name == name]
     return f"{step.found} {step.next_step}"
 
 
 def test_the_sandbox_is_well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing fails, and what needs a network is skipped with the reason."""
     _set(monkeypatch, tmp_path, {})
-    checkup = bwp.check()
-    assert checkup.is_well
+    checkup = bwp.doctor()
+    assert checkup.ok
     assert {"name", "TLS", "clock"} == {step.name for step in checkup.steps if step.outcome == "skipped"}
 
 
 def test_a_good_live_set_up_is_well_and_no_event_was_sent(server: Server) -> None:
     """Every step passes but TLS, which a server on this machine does without."""
-    checkup = bwp.check()
-    assert checkup.is_well, checkup
+    checkup = bwp.doctor()
+    assert checkup.ok, checkup
     assert ["TLS"] == [step.name for step in checkup.steps if step.outcome == "skipped"]
     assert [] == server.sandbox.accepted + server.sandbox.rejected
 
@@ -74,7 +74,7 @@ def test_a_wrong_secret_fails_the_token_step(server: Server, monkeypatch: pytest
     monkeypatch.setenv("BWP_CLIENT_SECRET", "mistyped-by-hand")
     assert ["token"] == _failed()
     assert "BWP_CLIENT_SECRET" in _found("token")
-    assert "mistyped" not in repr(bwp.check())
+    assert "mistyped" not in repr(bwp.doctor())
 
 
 def test_a_wrong_target_fails_the_schema_step(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,16 +152,16 @@ def test_a_good_certificate_passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_the_command_ends_with_a_status_for_ci(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """0 where all is well, 1 where a step failed; it prints a line for each step."""
-    command = [sys.executable, "-W", "error", "-m", "bwp_nb.check"]
+    command = [sys.executable, "-W", "error", "-m", "bwp_nb.doctor"]
     well = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (0, "") == (well.returncode, well.stderr)
-    assert len(bwp.check().steps) == len(well.stdout.splitlines())
+    assert len(bwp.doctor().steps) == len(well.stdout.splitlines())
     monkeypatch.setenv("BWP_CLIENT_SECRET", "mistyped")
     assert 1 == subprocess.run(command, capture_output=True, check=False).returncode
 
 
 def test_a_checkup_shows_as_a_table_and_as_text(server: Server) -> None:
     """In a notebook and in a terminal, the same steps."""
-    checkup = bwp.check()
+    checkup = bwp.doctor()
     assert [step.name for step in checkup.steps] == list(checkup.frame()["name"])
     assert len(checkup.steps) + 1 == checkup._repr_html_().count("<tr>")

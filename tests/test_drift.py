@@ -10,9 +10,9 @@ from graphql import build_schema, introspection_from_schema
 
 import bwp_nb as bwp
 from bwp_nb import Client, documented
-from bwp_nb.sandbox import SandboxClock
+from bwp_nb.sandbox.api import SandboxClock
 
-SCHEMA = files("bwp_nb").joinpath("schema.graphql").read_text("utf-8")
+SCHEMA = files("bwp_nb").joinpath("contract/schema.graphql").read_text("utf-8")
 REFUSAL = documented.INVALID_EVENT_TIME.response
 
 
@@ -34,7 +34,7 @@ def test_the_sandbox_has_not_drifted() -> None:
     """Schema and documented refusal are the same, and no valid event was sent."""
     client = bwp.connect()
     drift = bwp.drift(client)
-    assert drift.is_none
+    assert drift.ok
     assert ["schema", "invalid_event_time"] == [item.place for item in drift.changes]
     assert [] == client.sandbox.accepted
 
@@ -42,13 +42,13 @@ def test_the_sandbox_has_not_drifted() -> None:
 def test_valid_examples_are_sent_only_when_told_to() -> None:
     """Each is a real event."""
     client = bwp.connect()
-    assert bwp.drift(client, send_valid=True).is_none
+    assert bwp.drift(client, send_valid=True).ok
     assert 2 == len(client.sandbox.accepted)
 
 
 def test_the_documented_location_is_no_drift() -> None:
     """A server that prints 2:68 and one that prints 2:5 are both as documented."""
-    assert bwp.drift(_client()).is_none
+    assert bwp.drift(_client()).ok
 
 
 def test_three_changes_of_a_schema_are_three_rows() -> None:
@@ -88,7 +88,7 @@ def test_what_does_not_answer_is_said_not_to(status_code: int) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(status_code, json=refusal if status_code == 200 else None))
     drift = bwp.drift(Client(transport, "https://api.invalid/graphql", clock=SandboxClock()))
     assert "not answered" == drift.changes[0].result
-    assert not drift.is_none
+    assert not drift.ok
 
 
 def test_somebody_elses_text_is_only_text() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb import Blame, BwpError, InvalidEvent, MutationRejected, Problem, RequestFailed
-from bwp_nb.classifications import classification
+from bwp_nb import BwpError, InvalidEvent, MutationRejected, Problem, RejectedValue, RequestFailed
+from bwp_nb.contract.classifications import classification
 from tests.hostile import page
 from tests.strategies import event
 
@@ -23,7 +23,7 @@ DOCUMENTED = {
 }
 
 
-def _rejected(message: Any = "No.", found: Any = None, blame: list[Blame] | None = None) -> MutationRejected:
+def _rejected(message: Any = "No.", found: Any = None, blame: list[RejectedValue] | None = None) -> MutationRejected:
     return MutationRejected([{"message": message, "extensions": {"classification": found}}], blame or [])
 
 
@@ -32,7 +32,7 @@ def _examples() -> list[BwpError]:
     return [
         InvalidEvent([problem]),
         RequestFailed("Lost.", status_code=503, retryable=True, may_have_arrived=True),
-        _rejected("No.", DOCUMENTED, [Blame(0, "id", "eventTime", "2023")]),
+        _rejected("No.", DOCUMENTED, [RejectedValue(0, "id", "eventTime", "2023")]),
     ]
 
 
@@ -51,8 +51,10 @@ def test_a_copied_error_says_the_same(error: BwpError, copied: Any) -> None:
         _rejected({"a": HOSTILE}),
         _rejected("No.", HOSTILE),
         _rejected("No.", {"type": HOSTILE}),
-        _rejected("No.", DOCUMENTED, [Blame(0, HOSTILE, "eventTime", HOSTILE)]),
-        MutationRejected([{"message": HOSTILE}] * 1000, [Blame(i, HOSTILE, "eventTime", HOSTILE) for i in range(50)]),
+        _rejected("No.", DOCUMENTED, [RejectedValue(0, HOSTILE, "eventTime", HOSTILE)]),
+        MutationRejected(
+            [{"message": HOSTILE}] * 1000, [RejectedValue(i, HOSTILE, "eventTime", HOSTILE) for i in range(50)]
+        ),
     ],
 )
 def test_what_a_server_wrote_is_escaped_and_cut(error: BwpError) -> None:
@@ -113,7 +115,7 @@ def test_the_classification_is_an_object_or_plain_text(extensions: Any, expected
 
 def test_a_rejection_names_the_events_it_blames() -> None:
     """Index, id, field and value stand in the message."""
-    said = str(_rejected("No.", DOCUMENTED, [Blame(3, "some-id", "eventTime", "2023")]))
+    said = str(_rejected("No.", DOCUMENTED, [RejectedValue(3, "some-id", "eventTime", "2023")]))
     assert all(part in said for part in ("ValidationError", "No.", "event 3", "some-id", "eventTime", "'2023'"))
 
 
@@ -124,7 +126,9 @@ def test_a_rejection_without_blame_says_that_it_cannot_tell() -> None:
 
 def test_a_rejection_of_many_names_the_first_and_how_many_more() -> None:
     """Fifty culprits still make one paragraph."""
-    assert "45 more" in str(_rejected("No.", DOCUMENTED, [Blame(i, "id", "eventTime", "2023") for i in range(50)]))
+    assert "45 more" in str(
+        _rejected("No.", DOCUMENTED, [RejectedValue(i, "id", "eventTime", "2023") for i in range(50)])
+    )
 
 
 @pytest.mark.parametrize("kind", [InvalidEvent, RequestFailed, MutationRejected])

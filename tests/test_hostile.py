@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb import BwpError, Client, InvalidEvent, MutationRejected, Receipt, Sandbox, outcome, plots
-from bwp_nb.sandbox import SandboxClock
+from bwp_nb import BwpError, Client, InvalidEvent, MutationRejected, Receipt, Sandbox, plots
+from bwp_nb.forms import outcome
+from bwp_nb.sandbox.api import SandboxClock
 from tests.hostile import HOSTILE, chart, harm_of_text, page
 from tests.servers import SUCCESS
 from tests.strategies import event

@@ -13,7 +13,7 @@ from bwp_nb import plots, traffic
 
 def _report(client: bwp.Client) -> bwp.Report:
     """Return the report of a table that a client sent: as long as its history, and with mistakes and faults in it."""
-    day = traffic.shop_day(max(1, len(client.history)), wrong=0.2)[: len(client.history)]
+    day = traffic.shop_day(max(1, len(client.history)), invalid_rate=0.2)[: len(client.history)]
     return bwp.send_table(client, day, workers=1, progress=False)
 
 
@@ -32,7 +32,7 @@ EVERY_CHART = pytest.mark.parametrize("draw", CHARTS, ids=NAMES)
 def _busy_client() -> bwp.Client:
     faults = {"throttled": 0.1, "reset_after": 0.1, "html": 0.05, "slow": 0.1}
     client = bwp.connect(bwp.Sandbox(fault_rates=faults, latency=(0.05, 0.6), seed=1))
-    traffic.replay(client, traffic.shop_day(60, wrong=0.2), check=False)
+    traffic.replay(client, traffic.shop_day(60, invalid_rate=0.2), check=False)
     return client
 
 
@@ -143,7 +143,7 @@ def test_every_row_of_a_report_is_drawn_once() -> None:
     """In the state that the report gives it, where it stands in the table, in at most 24 steps."""
     client = bwp.connect()
     client.sandbox.fail_next("html")
-    report = bwp.send_table(client, traffic.shop_day(1000, wrong=0.1), workers=1, progress=False)
+    report = bwp.send_table(client, traffic.shop_day(1000, invalid_rate=0.1), workers=1, progress=False)
     table = plots.rows(report).table
     assert {state: count for state, count in report.counts.items() if count} == table.sum().to_dict()
     assert [50] * 20 == list(table.sum(axis=1))
@@ -154,7 +154,7 @@ def test_reasons_count_what_was_not_sent() -> None:
     """Each row once, the most frequent reason first."""
     client = bwp.connect()
     client.sandbox.fail_next("html")
-    report = bwp.send_table(client, traffic.shop_day(100, wrong=0.1), workers=1, progress=False)
+    report = bwp.send_table(client, traffic.shop_day(100, invalid_rate=0.1), workers=1, progress=False)
     table = plots.reasons(report).table
     frame = report.frame()
     assert (frame["state"] != "sent").sum() == table["rows"].sum()

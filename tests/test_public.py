@@ -10,11 +10,10 @@ import pytest
 import bwp_nb
 
 PUBLIC = [
-    "Blame",
     "BwpError",
     "CLASSIFICATIONS",
-    "Checkup",
     "Client",
+    "Diagnosis",
     "Difference",
     "Drift",
     "DryRun",
@@ -28,13 +27,14 @@ PUBLIC = [
     "MutationRejected",
     "Problem",
     "Receipt",
+    "RejectedValue",
     "Report",
     "RequestFailed",
     "Sandbox",
     "UserEvent",
-    "check",
     "compare",
     "connect",
+    "doctor",
     "documented",
     "drift",
     "dry_run",

@@ -14,8 +14,8 @@ from nbclient import NotebookClient
 
 import bwp_nb as bwp
 from bwp_nb import settings
-from bwp_nb.auth import Credentials, Secret
-from bwp_nb.server import Server
+from bwp_nb.sandbox.server import Server
+from bwp_nb.wire.auth import Credentials, Secret
 
 MARKER = "Zq7vX2-planted-for-this-test-K9pL4w"
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -140,7 +140,7 @@ def test_no_traceback_shows_the_secret(server: Server, monkeypatch: pytest.Monke
         f"%xmode {mode}",
         f"import bwp_nb as bwp; client = bwp.connect(); {retries}",
         "client.send(client.new_event('click'))",
-        "client.last_error, bwp.check()",
+        "client.last_error, bwp.doctor()",
     )
     assert "RequestFailed" in saved
     assert [] == traces(saved)

@@ -11,7 +11,7 @@ from keyring.backend import KeyringBackend
 
 import bwp_nb as bwp
 from bwp_nb import settings
-from bwp_nb.server import Server
+from bwp_nb.sandbox.server import Server
 from bwp_nb.settings import SETTINGS
 from tests.servers import Connection, serving
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import bwp_nb as bwp
 from bwp_nb import snippets
-from bwp_nb.server import Server
+from bwp_nb.sandbox.server import Server
 from tests.served import needs, token
 from tests.strategies import PROPERTY
 

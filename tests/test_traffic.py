@@ -12,7 +12,7 @@ def test_a_seed_makes_one_day() -> None:
 
 def test_a_day_has_as_many_mistakes_as_were_asked_for() -> None:
     """Our own checks find exactly those."""
-    events = [traffic.user_event(row) for row in traffic.shop_day(100, wrong=0.2).to_dict("records")]
+    events = [traffic.user_event(row) for row in traffic.shop_day(100, invalid_rate=0.2).to_dict("records")]
     assert 20 == sum(bool(event.problems()) for event in events)
 
 
@@ -28,7 +28,7 @@ def test_ids_are_uuids_of_version_4_and_no_two_are_the_same() -> None:
 def test_a_replay_tells_the_state_of_every_row() -> None:
     """Each row ends in one state, and what was sent has arrived, at its own time."""
     client = bwp.connect()
-    day = traffic.shop_day(40, wrong=0.1)
+    day = traffic.shop_day(40, invalid_rate=0.1)
     states = traffic.replay(client, day)
     assert {"sent": 36, "invalid": 4} == states.value_counts().to_dict()
     assert [event["eventId"] for event in client.sandbox.accepted] == list(day[states == "sent"]["event_id"])
@@ -37,5 +37,5 @@ def test_a_replay_tells_the_state_of_every_row() -> None:
 
 def test_an_unchecked_replay_leaves_the_refusal_to_the_api() -> None:
     """The same rows, refused one step later."""
-    states = traffic.replay(bwp.connect(), traffic.shop_day(40, wrong=0.1), check=False)
+    states = traffic.replay(bwp.connect(), traffic.shop_day(40, invalid_rate=0.1), check=False)
     assert {"sent": 36, "rejected": 4} == states.value_counts().to_dict()

@@ -6,10 +6,10 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from bwp_nb import look
 from bwp_nb.errors import Problem
 from bwp_nb.event import EVENT_TYPES, PROPERTY_NAMES
-from bwp_nb.fields import Field
+from bwp_nb.forms import style
+from bwp_nb.forms.fields import Field
 
 #: Values that documentation pages show, for fields that take any text (SCH-new, SEND, UE).
 SUGGESTED = {
@@ -31,7 +31,7 @@ Shown = Callable[[Callable[[], object]], Callable[[object], None]]
 
 def help_of(field: Field) -> Any:
     """Return a field's help, which is the same for all events."""
-    return look.shared(widgets.HTML, value=look.help_text(field), _dom_classes=("bwp-help",))
+    return style.shared(widgets.HTML, value=style.help_text(field), _dom_classes=("bwp-help",))
 
 
 class Control:
@@ -40,9 +40,9 @@ class Control:
     def __init__(self, field: Field, text: str | None, more: Iterable[Any] = (), below: Iterable[Any] = ()) -> None:
         self.field = field
         self.input = self._input(text or "")
-        self.problems = look.made(widgets.HTML, classes=("bwp-problems",))
-        row = look.made(widgets.HBox, [*self._inputs(), *more, help_of(field)], classes=("bwp-row",))
-        self.view = look.made(widgets.VBox, [row, *below, self.problems], classes=("bwp-stack",))
+        self.problems = style.made(widgets.HTML, classes=("bwp-problems",))
+        row = style.made(widgets.HBox, [*self._inputs(), *more, help_of(field)], classes=("bwp-row",))
+        self.view = style.made(widgets.VBox, [row, *below, self.problems], classes=("bwp-stack",))
 
     @property
     def label(self) -> str:
@@ -60,14 +60,14 @@ class Control:
 
     def show(self, problems: list[Problem]) -> None:
         """Show these problems beside the field, and no others."""
-        self.problems.value = look.problems(problems)
+        self.problems.value = style.problems(problems)
 
     def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
         """Call `edited` at every edit."""
         self.input.observe(shown(edited), "value")
 
     def _input(self, text: str) -> Any:
-        return look.made(widgets.Text, text, description=self.label, style=_LABEL, classes=_GROW)
+        return style.made(widgets.Text, text, description=self.label, style=_LABEL, classes=_GROW)
 
     def _inputs(self) -> list[Any]:
         return [self.input]
@@ -78,7 +78,7 @@ class Choice(Control):
 
     def _input(self, text: str) -> Any:
         known = self.field.choices or SUGGESTED[self.field.name]
-        self.choice = look.made(
+        self.choice = style.made(
             widgets.Dropdown,
             options=[*known, _ANOTHER],
             value=text if text in known else _ANOTHER,
@@ -86,7 +86,7 @@ class Choice(Control):
             style=_LABEL,
             classes=_GROW,
         )
-        return look.made(
+        return style.made(
             widgets.Text,
             text,
             placeholder="any text",
@@ -117,7 +117,7 @@ class Choice(Control):
         """Let the choice follow the text; while another text is typed, it stays at that."""
         if self.choice.value not in (_ANOTHER, self.input.value):
             self.choice.value = _ANOTHER
-        look.shown(self.input, visible=self.choice.value == _ANOTHER)
+        style.shown(self.input, visible=self.choice.value == _ANOTHER)
 
 
 class Omittable(Control):
@@ -125,7 +125,7 @@ class Omittable(Control):
 
     def __init__(self, field: Field, text: str | None) -> None:
         name = f"send {field.api_name}"
-        self.sent = look.made(widgets.Checkbox, text is not None, description=name, indent=False, layout=_AUTO)
+        self.sent = style.made(widgets.Checkbox, text is not None, description=name, indent=False, layout=_AUTO)
         super().__init__(field, text, [self.sent])
 
     @property
@@ -143,7 +143,7 @@ class Omittable(Control):
         self.sent.value = bool(self.input.value)
 
     def _input(self, text: str) -> Any:
-        return look.made(
+        return style.made(
             widgets.Combobox,
             value=text,
             options=SUGGESTED.get(self.field.name, ()),
@@ -160,10 +160,10 @@ class Moment(Control):
     def __init__(self, field: Field, text: str | None, now: Callable[[], datetime]) -> None:
         self._now = now
         moment = _moment(text or "")
-        self.picker = look.made(
+        self.picker = style.made(
             widgets.NaiveDatetimePicker, value=moment, description="or pick, in UTC", layout=_AUTO, style=_LABEL
         )
-        self.now = look.made(widgets.Button, description="Now", tooltip="Set the time to this moment")
+        self.now = style.made(widgets.Button, description="Now", tooltip="Set the time to this moment")
         super().__init__(field, text, [self.now], [self.picker])
 
     def watch(self, shown: Shown, edited: Callable[[], object]) -> None:
@@ -189,7 +189,7 @@ class Property:
     """One additional property: its name, of which any is allowed, and its value."""
 
     def __init__(self, name: str = "", value: str = "") -> None:
-        self.name = look.made(
+        self.name = style.made(
             widgets.Combobox,
             value=name,
             options=PROPERTY_NAMES,
@@ -197,7 +197,7 @@ class Property:
             style=_LABEL,
             classes=("bwp-name",),
         )
-        self.value = look.made(
+        self.value = style.made(
             widgets.Textarea,
             value,
             rows=1,
@@ -206,12 +206,12 @@ class Property:
             style=_NARROW,
             classes=_GROW,
         )
-        self.remove = look.made(widgets.Button, description="Remove", tooltip="Remove this property")
-        self.problems = look.made(widgets.HTML, classes=("bwp-problems",))
+        self.remove = style.made(widgets.Button, description="Remove", tooltip="Remove this property")
+        self.problems = style.made(widgets.HTML, classes=("bwp-problems",))
         # In a box of their own, so that a narrow row breaks before the value and never between it and its button.
-        held = look.made(widgets.HBox, [self.value, self.remove], classes=("bwp-row", "bwp-value"))
-        row = look.made(widgets.HBox, [self.name, held], classes=("bwp-row", "bwp-property"))
-        self.view = look.made(widgets.VBox, [row, self.problems], classes=("bwp-stack",))
+        held = style.made(widgets.HBox, [self.value, self.remove], classes=("bwp-row", "bwp-value"))
+        row = style.made(widgets.HBox, [self.name, held], classes=("bwp-row", "bwp-property"))
+        self.view = style.made(widgets.VBox, [row, self.problems], classes=("bwp-stack",))
 
     @property
     def field(self) -> str:
@@ -224,7 +224,7 @@ class Property:
 
     def show(self, problems: list[Problem]) -> None:
         """Show these problems beside the property, and no others."""
-        self.problems.value = look.problems(problems)
+        self.problems.value = style.problems(problems)
 
 
 def _moment(text: str) -> datetime | None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from bwp_nb import look
-from bwp_nb.controls import SUGGESTED, Choice, Control, Moment, Omittable, Property, Shown, help_of
-from bwp_nb.errors import InvalidEvent, Problem, quoted
+from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent
-from bwp_nb.fields import Field, fields
+from bwp_nb.forms import style
+from bwp_nb.forms.controls import SUGGESTED, Choice, Control, Moment, Omittable, Property, Shown, help_of
+from bwp_nb.forms.fields import Field, fields
+from bwp_nb.text import quoted
 
 _ONCE_RULE = "one value for each name (our own rule: whether the API takes a name twice is unknown)"
 _NAME_RULE = "a property has a name (our own rule: whether the API takes an empty one is unknown)"
@@ -43,7 +44,7 @@ class EventEditor:
         focus: Callable[[Any], object],
     ) -> None:
         self._shown, self._edited, self._new_id, self._focus = shown, edited, new_id, focus
-        self.new_id = look.made(widgets.Button, description="New id", tooltip="Put a new id in place of this one")
+        self.new_id = style.made(widgets.Button, description="New id", tooltip="Put a new id in place of this one")
         self.new_id.on_click(shown(self._take_new_id))
         self.controls = {
             field.api_name: self._control(field, values[field.name], now)
@@ -54,15 +55,15 @@ class EventEditor:
             setattr(self, control.field.name, control.input)
             control.watch(shown, edited)
         self.duplicate, self.up, self.down, self.remove = (
-            look.made(widgets.Button, description=name) for name in ("Duplicate", "Up", "Down", "Remove")
+            style.made(widgets.Button, description=name) for name in ("Duplicate", "Up", "Down", "Remove")
         )
-        self.add_property = look.made(widgets.Button, description="Add a property")
+        self.add_property = style.made(widgets.Button, description="Add a property")
         self.add_property.on_click(shown(self._add_property))
         self.properties = [self._property(*pair) for pair in properties]
-        self._property_rows = look.made(widgets.VBox, [row.view for row in self.properties], classes=("bwp-stack",))
-        self._heading = look.made(widgets.HTML, classes=("bwp-grow",))
-        self._other_problems = look.made(widgets.HTML, classes=("bwp-problems",))
-        self.view = look.made(widgets.VBox, self._parts(), classes=("bwp-card",))
+        self._property_rows = style.made(widgets.VBox, [row.view for row in self.properties], classes=("bwp-stack",))
+        self._heading = style.made(widgets.HTML, classes=("bwp-grow",))
+        self._other_problems = style.made(widgets.HTML, classes=("bwp-problems",))
+        self.view = style.made(widgets.VBox, self._parts(), classes=("bwp-card",))
 
     @property
     def values(self) -> dict[str, str | None]:
@@ -108,7 +109,7 @@ class EventEditor:
         for row in self.properties:
             row.show([problem for problem in problems if problem.field == row.field])
         others = [problem for problem in problems if self.place(problem.field) is None]
-        self._other_problems.value = look.problems(others)
+        self._other_problems.value = style.problems(others)
 
     def number(self, index: int, count: int, outcome: str) -> None:
         """Say which event of how many this is, and what became of it."""
@@ -129,12 +130,12 @@ class EventEditor:
 
     def _parts(self) -> list[Any]:
         actions = [self.duplicate, self.up, self.down, self.remove]
-        buttons = look.made(widgets.HBox, actions, classes=("bwp-row",))
-        head = look.made(widgets.HBox, [self._heading, buttons], classes=("bwp-row", "bwp-head"))
+        buttons = style.made(widgets.HBox, actions, classes=("bwp-row",))
+        head = style.made(widgets.HBox, [self._heading, buttons], classes=("bwp-row", "bwp-head"))
         (properties,) = (field for field in fields() if field.name == "additional_properties")
-        title = look.shared(widgets.HTML, value=f"<p>{properties.api_name}</p>", _dom_classes=("bwp-indent",))
+        title = style.shared(widgets.HTML, value=f"<p>{properties.api_name}</p>", _dom_classes=("bwp-indent",))
         parts = [title, self.add_property, help_of(properties)]
-        properties_head = look.made(widgets.HBox, parts, classes=("bwp-row",))
+        properties_head = style.made(widgets.HBox, parts, classes=("bwp-row",))
         controls = [control.view for control in self.controls.values()]
         return [head, self._other_problems, *controls, properties_head, self._property_rows]
 
@@ -157,7 +158,7 @@ class EventEditor:
         self.properties.remove(row)
         self._lay_out_properties()
         self._edited()
-        look.close(row.view)
+        style.close(row.view)
         left = self.properties[index : index + 1] or self.properties[-1:]
         self._focus(left[0].remove if left else self.add_property)
 

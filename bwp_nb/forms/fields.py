@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
+from bwp_nb.contract import schema_text
 from bwp_nb.event import TEXT_FIELDS
 
 if TYPE_CHECKING:
@@ -32,14 +32,10 @@ def fields() -> tuple[Field, ...]:
     """Return the fields of a `UserEvent`, in the order of the schema."""
     from graphql import build_schema
 
-    schema = build_schema(_text())
+    schema = build_schema(schema_text())
     ours = {api_name: name for name, api_name in _NAMES.items()}
     event = cast("GraphQLInputObjectType", schema.type_map["UserEvent"])
     return tuple(_field(ours[api_name], api_name, field) for api_name, field in event.fields.items())
-
-
-def _text() -> str:
-    return files("bwp_nb").joinpath("schema.graphql").read_text("utf-8")
 
 
 def _field(name: str, api_name: str, field: "GraphQLInputField") -> Field:

@@ -8,17 +8,18 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from bwp_nb import look, outcome, rows, snippets
-from bwp_nb.answer import Receipt
+from bwp_nb import snippets
 from bwp_nb.client import Client
-from bwp_nb.editor import EventEditor
-from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem, quoted, readable
+from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem
 from bwp_nb.event import TEXT_FIELDS, UNICODE_RULE, UserEvent
+from bwp_nb.forms import outcome, style
+from bwp_nb.forms.editor import EventEditor
+from bwp_nb.forms.panel import refresh
 from bwp_nb.history import Exchange
 from bwp_nb.mutation import MAX_EVENTS, Mutation
-from bwp_nb.panel import SandboxPanel, refresh
-
-__all__ = ["EventForm", "SandboxPanel"]
+from bwp_nb.tables import rows
+from bwp_nb.text import quoted, readable
+from bwp_nb.wire.answer import Receipt
 
 #: More than a call takes, so that it can be tried, and few enough to be shown.
 _MOST_SHOWN, _MOST_PROPERTIES = MAX_EVENTS + 10, 1000
@@ -56,11 +57,11 @@ class EventForm:
         self.outcome: Receipt | BwpError | None = None
         self.answer: dict[str, Any] | None = None
         self.events: list[EventEditor] = []
-        self.faults, self._cursor = look.Faults(), look.Cursor()
+        self.faults, self._cursor = style.ErrorBoundary(), style.Cursor()
         self._edited_meanwhile = False
         self._answered = ""
         self._make_controls()
-        self.view = look.classed(widgets.VBox(self._parts()), "bwp")
+        self.view = style.classed(widgets.VBox(self._parts()), "bwp")
         self.fill([client.new_event("page-load")] if events is None else events)
 
     def __repr__(self) -> str:
@@ -113,7 +114,7 @@ class EventForm:
             self.events = [self._editor(_values(event), event.additional_properties.items()) for event in made]
             self._lay_out_events()
             self._edited()
-            look.close(*(editor.view for editor in replaced))
+            style.close(*(editor.view for editor in replaced))
 
     # ---- What is on the form ----
 
@@ -145,23 +146,23 @@ class EventForm:
         self.opened = widgets.FileUpload(description="Open a file", accept=".json,.jsonl,.csv,.graphql,.txt")
         self.opened.observe(shown(self._open), "value")
         self._events_box = widgets.VBox()
-        self._links = look.classed(widgets.VBox(), "bwp-stack")
+        self._links = style.classed(widgets.VBox(), "bwp-stack")
         self._status, self._answer, self._request, self._paste_said, self._downloads = (
             widgets.HTML() for _ in range(5)
         )
 
     def _parts(self) -> list[Any]:
-        actions = look.classed(widgets.HBox([self.check, self.send, self.send_anyway, self.confirm]), "bwp-row")
+        actions = style.classed(widgets.HBox([self.check, self.send, self.send_anyway, self.confirm]), "bwp-row")
         left = widgets.VBox([self._events_box, self.add, actions, self._status, self._links, self._answer])
         request = widgets.VBox([self.request_as, self._request, self._downloads])
-        sources = look.classed(widgets.HBox([self.fill_in, self.opened]), "bwp-row")
+        sources = style.classed(widgets.HBox([self.fill_in, self.opened]), "bwp-row")
         paste = widgets.VBox([self.pasted, sources, self._paste_said])
-        right = widgets.VBox([look.classed(request, "bwp-card"), look.classed(paste, "bwp-card")])
+        right = widgets.VBox([style.classed(request, "bwp-card"), style.classed(paste, "bwp-card")])
         for box, flex in ((left, "3 1 30em"), (right, "2 1 26em")):
             box.layout.flex, box.layout.overflow = flex, "visible"
         left.layout.grid_gap = "8px"
-        columns = look.classed(widgets.HBox([left, right]), "bwp-columns")
-        return [widgets.HTML(look.STYLE), widgets.HTML(self._title()), self.faults.view, columns, self._cursor.view]
+        columns = style.classed(widgets.HBox([left, right]), "bwp-columns")
+        return [widgets.HTML(style.STYLE), widgets.HTML(self._title()), self.faults.view, columns, self._cursor.view]
 
     def _title(self) -> str:
         if self.client.sandbox is not None:
@@ -216,7 +217,7 @@ class EventForm:
         self.events.remove(editor)
         self._lay_out_events()
         self._edited(f"Event {index + 1} is removed.")
-        look.close(editor.view)
+        style.close(editor.view)
         left = self.events[index : index + 1] or self.events[-1:]
         self._cursor.put(left[0].remove if left else self.add)
 
@@ -287,14 +288,16 @@ class EventForm:
 
     def _take(self, source: Callable[[], Any]) -> bool:
         """Fill the form with what somebody pasted or opened, and tell whether that worked."""
-        self._paste_said.value = look.status("Filling the form …", "busy")
+        self._paste_said.value = style.status("Filling the form …", "busy")
         try:
             self.fill(source())
         except InvalidEvent as error:
             said = "; ".join(_problem_text(problem) for problem in error.problems[:5])
-            self._paste_said.value = look.status(said, "bad", alert=True)
+            self._paste_said.value = style.status(said, "bad", alert=True)
             return False
-        self._paste_said.value = look.status(f"The form is filled: {look.counted(len(self.events), 'event')}.", "good")
+        self._paste_said.value = style.status(
+            f"The form is filled: {style.counted(len(self.events), 'event')}.", "good"
+        )
         return True
 
     # ---- What it shows ----
@@ -315,9 +318,9 @@ class EventForm:
         self.state = state
         found = self.problems
         self._show_problems(found)
-        said = f"Invalid: {look.counted(len(found), 'problem')}." if state == "invalid" else _SAID[state]
+        said = f"Invalid: {style.counted(len(found), 'problem')}." if state == "invalid" else _SAID[state]
         mood = _MOODS.get(state, "bad")
-        self._status.value = look.status(f"{done} {said}".strip(), mood, alert=mood in ("bad", "warn"))
+        self._status.value = style.status(f"{done} {said}".strip(), mood, alert=mood in ("bad", "warn"))
         self._settle_send()
 
     def _may_send(self) -> bool:
@@ -330,42 +333,42 @@ class EventForm:
         return self.state == "valid" or (self.state in ("not checked", "invalid") and self.send_anyway.value)
 
     def _settle_send(self) -> None:
-        look.shown(self.confirm, visible=self.client.confirm is not None)
+        style.shown(self.confirm, visible=self.client.confirm is not None)
         self.send.disabled = not self._may_send()
         self.check.disabled = self.state == "sending"
 
     def _show_problems(self, found: list[Problem]) -> None:
         """Show problems beside their fields at once, and as links to them once Check was pressed."""
-        shown = found + self._blamed()
-        blamed = {problem.index for problem in self._blamed()}
+        shown = found + self._rejected_values()
+        named_events = {problem.index for problem in self._rejected_values()}
         for index, editor in enumerate(self.events):
             editor.show([problem for problem in shown if problem.index == index])
-            named = ": the answer names it" if index in blamed else ""
+            named = ": the answer names it" if index in named_events else ""
             editor.number(index, len(self.events), f"{self.state}{named}" if self.state in _ENDS else "")
         links = shown if self.state not in ("not checked", "sending") else []
         # One link a place, also where our checks and the API both refuse what stands there.
         replaced = self._links.children
         self._links.children = [self._link(problem) for problem in {_place_text(p): p for p in links}.values()]
-        look.close(*replaced)
+        style.close(*replaced)
 
-    def _blamed(self) -> list[Problem]:
+    def _rejected_values(self) -> list[Problem]:
         """Return the values that the API's refusal names, as problems."""
         if self.state != "rejected" or not isinstance(self.outcome, MutationRejected):
             return []
         return [
             Problem(
-                blame.field,
-                blame.value,
-                blame.rule or "unknown; the API's answer stands below",
-                f"The API refused {quoted(blame.value)}",
-                blame.index,
+                found.field,
+                found.value,
+                found.rule or "unknown; the API's answer stands below",
+                f"The API refused {quoted(found.value)}",
+                found.index,
             )
-            for blame in self.outcome.blame
+            for found in self.outcome.rejected_values
         ]
 
     def _link(self, problem: Problem) -> widgets.Button:
         """Return a button that puts the cursor where the problem is."""
-        button = look.made(
+        button = style.made(
             widgets.Button,
             description=f"Go to {_place_text(problem)}",
             tooltip=readable(problem.message, 200),
@@ -383,9 +386,9 @@ class EventForm:
         try:
             text = snippets.FORMS[self.request_as.value](self.mutation, self.client.endpoint)
         except InvalidEvent as error:
-            self._request.value = look.status(f"There is no request yet. {error.problems[0].message}", "bad")
+            self._request.value = style.status(f"There is no request yet. {error.problems[0].message}", "bad")
         else:
-            self._request.value = look.copyable(text, f"Request: {self.request_as.value}")
+            self._request.value = style.copyable(text, f"Request: {self.request_as.value}")
 
     def _show_downloads(self) -> None:
         try:

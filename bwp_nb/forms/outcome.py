@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from bwp_nb import look
-from bwp_nb.answer import Receipt
-from bwp_nb.errors import BwpError, readable
+from bwp_nb.errors import BwpError
+from bwp_nb.forms import style
 from bwp_nb.history import Exchange
+from bwp_nb.text import readable
+from bwp_nb.wire.answer import Receipt
 
 _COLUMNS = ("time", "operation", "events", "attempts", "outcome", "classification", "status_code", "elapsed")
 _MOST_ROWS = 10
@@ -21,7 +22,7 @@ def html(outcome: Receipt | BwpError | None, exchange: Exchange | None) -> str:
 
 
 def _received(receipt: Receipt) -> str:
-    events, attempts = look.counted(receipt.events, "event"), look.counted(receipt.attempts, "attempt")
+    events, attempts = style.counted(receipt.events, "event"), style.counted(receipt.attempts, "attempt")
     status = escape(readable(receipt.status))
     said = f"<p>{events} accepted after {attempts}, with the status <code>{status}</code>.</p>"
     return said + _listed("Warnings", receipt.warnings) + _listed("Notes", receipt.notes)
@@ -46,8 +47,8 @@ def _row(row: dict[str, Any]) -> str:
     lines = [
         f"<p>{escape(row['what'])}</p>",
         f"<p><b>Where:</b> {escape(place)}</p>" if place else "",
-        f"<p><b>Rule:</b> {look.sourced(row['rule'])}</p>" if row["rule"] else "",
-        f"<p><b>What to do:</b> {look.sourced(row['advice'])}</p>" if row["advice"] else "",
+        f"<p><b>Rule:</b> {style.sourced(row['rule'])}</p>" if row["rule"] else "",
+        f"<p><b>What to do:</b> {style.sourced(row['advice'])}</p>" if row["advice"] else "",
     ]
     return f'<div class="bwp-explained">{"".join(lines)}</div>'
 
@@ -58,7 +59,7 @@ def _exchange(exchange: Exchange) -> str:
     row = f"<details><summary>Its row in the history</summary><table>{''.join(lines)}</table></details>"
     if exchange.answer is None:
         return row
-    answer = look.copyable(json.dumps(exchange.answer, indent=2), "The answer as JSON")
+    answer = style.copyable(json.dumps(exchange.answer, indent=2), "The answer as JSON")
     return f"{row}<details><summary>As JSON</summary>{answer}</details>"
 
 

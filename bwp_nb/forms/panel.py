@@ -8,12 +8,12 @@ from weakref import WeakSet
 
 import ipywidgets as widgets
 
-from bwp_nb import look
-from bwp_nb.errors import readable
-from bwp_nb.faults import faults
+from bwp_nb.forms import style
+from bwp_nb.sandbox.faults import faults
+from bwp_nb.text import readable
 
 if TYPE_CHECKING:
-    from bwp_nb.sandbox import Sandbox
+    from bwp_nb.sandbox.api import Sandbox
 
 _SHOWN = 10
 _COLUMNS = ("eventType", "eventId", "eventTime", "clientType", "clientVersion", "additionalProperties")
@@ -29,7 +29,7 @@ class SandboxPanel:
 
     def __init__(self, sandbox: "Sandbox") -> None:
         self.sandbox = sandbox
-        self.faults = look.Faults()
+        self.faults = style.ErrorBoundary()
         shown = self.faults.shown
         options = [(f"{fault.name}: {fault.summary}", fault.name) for fault in faults()]
         self.fault = widgets.Dropdown(options=options, description="Fault")
@@ -39,7 +39,7 @@ class SandboxPanel:
         self.reset.on_click(shown(self._reset))
         self.refresh.on_click(shown(self.show))
         self._said, self._arrived = widgets.HTML(), widgets.HTML()
-        self.view = look.classed(widgets.VBox(self._parts()), "bwp")
+        self.view = style.classed(widgets.VBox(self._parts()), "bwp")
         self.show()
         _panels.add(self)
 
@@ -54,28 +54,30 @@ class SandboxPanel:
     def show(self) -> None:
         """Show what the sandbox holds now."""
         accepted, rejected, dropped = self.sandbox.accepted, self.sandbox.rejected, len(self.sandbox.duplicates)
-        requests = look.counted(len(self.sandbox.requests), "request")
-        duplicates = f"{look.counted(dropped, 'duplicate')} dropped, " if dropped else ""
+        requests = style.counted(len(self.sandbox.requests), "request")
+        duplicates = f"{style.counted(dropped, 'duplicate')} dropped, " if dropped else ""
         counts = f"{len(accepted)} accepted, {len(rejected)} rejected, {duplicates}{requests}."
-        parts = [look.status(counts)]
+        parts = [style.status(counts)]
         if accepted:
             parts.append(_table(f"Accepted, the last {_SHOWN} at most", _COLUMNS, map(_cells, accepted[-_SHOWN:])))
         if rejected:
             rows = ([str(item["reason"]), *_cells(item["event"])] for item in rejected[-_SHOWN:])
             parts.append(_table(f"Rejected, the last {_SHOWN} at most", ("reason", *_COLUMNS), rows))
         self._arrived.value = "".join(parts)
-        self._said.value = _waiting(self.sandbox.ordered)
+        self._said.value = _waiting(self.sandbox.pending_faults)
 
     def _parts(self) -> list[Any]:
         self.fault.style.description_width = self.times.style.description_width = "initial"
         self.times.layout.width = "7em"
-        ordering = look.classed(widgets.HBox([look.classed(self.fault, "bwp-grow"), self.times, self.order]), "bwp-row")
-        buttons = look.classed(widgets.HBox([self.refresh, self.reset]), "bwp-row")
+        ordering = style.classed(
+            widgets.HBox([style.classed(self.fault, "bwp-grow"), self.times, self.order]), "bwp-row"
+        )
+        buttons = style.classed(widgets.HBox([self.refresh, self.reset]), "bwp-row")
         title = widgets.HTML(
             "<h3>The sandbox</h3><p>Order a fault, and see how a send ends. What may pass, the client tries again by "
             "itself: order more of it, and it gives up.</p>"
         )
-        return [widgets.HTML(look.STYLE), title, self.faults.view, ordering, self._said, self._arrived, buttons]
+        return [widgets.HTML(style.STYLE), title, self.faults.view, ordering, self._said, self._arrived, buttons]
 
     def _order(self) -> None:
         self.sandbox.fail_next(self.fault.value, times=self.times.value)
@@ -84,7 +86,7 @@ class SandboxPanel:
     def _reset(self) -> None:
         self.sandbox.reset()
         self.show()
-        self._said.value = look.status("Reset: the sandbox is as new.")
+        self._said.value = style.status("Reset: the sandbox is as new.")
 
 
 _BUTTONS = ("Order it", "Reset the sandbox", "Refresh")
@@ -104,7 +106,7 @@ def _waiting(names: list[str]) -> str:
         return ""
     answers = "answer" if len(names) == 1 else f"{len(names)} answers"
     told = ", ".join(name if count == 1 or len(runs) == 1 else f"{count} times {name}" for name, count in runs)
-    return look.status(f"Ordered: the next {answers} will be: {told}.", "warn")
+    return style.status(f"Ordered: the next {answers} will be: {told}.", "warn")
 
 
 def _cells(event: dict[str, Any]) -> list[str]:
@@ -117,4 +119,4 @@ def _table(caption: str, columns: Iterable[str], rows: Iterable[list[str]]) -> s
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
     cells = ("".join(f"<td>{escape(readable(cell, 200))}</td>" for cell in row) for row in rows)
     body = "".join(f"<tr>{row}</tr>" for row in cells)
-    return look.scrolling(f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>", caption)
+    return style.scrolling(f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>", caption)

@@ -16,9 +16,10 @@ from typing import Any
 import ipywidgets as widgets
 from IPython.core.getipython import get_ipython
 
-from bwp_nb.errors import Problem, readable
-from bwp_nb.fields import Field
-from bwp_nb.sources import PAGES
+from bwp_nb.contract.sources import PAGES
+from bwp_nb.errors import Problem
+from bwp_nb.forms.fields import Field
+from bwp_nb.text import readable
 
 # Scripts in a widget's HTML do not run, but an attribute of it does, in JupyterLab and Voila alike. Keys on a form stay
 # there: JupyterLab takes those on a choice or a button for its own, an X to cut the cell with the form for example.
@@ -27,7 +28,7 @@ _KEYS = (
 )
 
 #: The style sheet, as a piece of HTML.
-STYLE = f'<style onload="{escape(_KEYS)}">{files("bwp_nb").joinpath("forms.css").read_text("utf-8")}</style>'
+STYLE = f'<style onload="{escape(_KEYS)}">{files(__package__ or "").joinpath("style.css").read_text("utf-8")}</style>'
 
 # Without a secure address there is no clipboard object; then the text is copied in the older way, out of a box.
 _COPY = (
@@ -206,7 +207,7 @@ class Cursor:
         self.view.value = f'<style data-times="{self._times}" onload="{escape(_FOCUS)}"></style>'
 
 
-class Faults:
+class ErrorBoundary:
     """Shows an error of the form itself on the form, where else it would only stand in a log.
 
     Kernels may run the answers to two clicks, or to a click and a key, at the same time: each waits for its `turn`.

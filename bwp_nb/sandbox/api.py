@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
-from importlib.resources import files
 from typing import Any, cast
 from urllib.parse import parse_qs
 
@@ -34,8 +33,9 @@ from graphql import (
     validate,
 )
 
-from bwp_nb.clock import Clock
-from bwp_nb.faults import FAULTS, Play
+from bwp_nb.contract import schema_text
+from bwp_nb.sandbox.faults import FAULTS, Play
+from bwp_nb.wire.clock import Clock
 
 #: A host that can never exist (RFC 2606), so that nothing meant for the sandbox reaches a real one.
 ENDPOINT = "https://sandbox.invalid/graphql"
@@ -197,7 +197,7 @@ class Sandbox(httpx.BaseTransport):
         self._refused_values[value] = name_it
 
     @property
-    def ordered(self) -> list[str]:
+    def pending_faults(self) -> list[str]:
         """The faults that are ordered and not played yet, the next one first."""
         with self._lock:
             return [name for name, _ in self._ordered]
@@ -360,7 +360,7 @@ def _json(status_code: int, answer: dict[str, Any]) -> httpx.Response:
 
 @cache
 def _schema() -> GraphQLSchema:
-    return build_schema(files("bwp_nb").joinpath("schema.graphql").read_text("utf-8"))
+    return build_schema(schema_text())
 
 
 @lru_cache(maxsize=8)

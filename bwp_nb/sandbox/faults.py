@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from bwp_nb.clock import Clock
+from bwp_nb.wire.clock import Clock
 
 _LABEL = "inferred: an ordered fault; no page shows this answer to sendUserEvents"
 

@@ -1,4 +1,4 @@
-"""The sandbox on a socket of this machine, for cURL, Postman and every other client: `python -m bwp_nb.server`.
+"""The sandbox on a socket of this machine, for cURL, Postman and every other client: `python -m bwp_nb.sandbox.server`.
 
 It listens on loopback only, and limits what a connection may send and how long it may take.
 """
@@ -35,11 +35,11 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream, StreamClosedError
 
-from bwp_nb import documented
-from bwp_nb.clock import SystemClock
-from bwp_nb.errors import readable
-from bwp_nb.sandbox import Sandbox
-from bwp_nb.site import MAX_BODY, Asked, Site
+from bwp_nb.contract import documented
+from bwp_nb.sandbox.api import Sandbox
+from bwp_nb.sandbox.site import MAX_BODY, Asked, Site
+from bwp_nb.text import readable
+from bwp_nb.wire.clock import SystemClock
 
 #: The most bytes of a request's head, and the most connections at a time.
 MAX_HEAD = 16_384
@@ -49,7 +49,7 @@ _NAMES = {"127.0.0.1": ("127.0.0.1", "localhost"), "::1": ("[::1]", "localhost")
 _ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _BREAK_OFF = struct.pack("ii", 1, 0)
 
-_log = logging.getLogger("bwp_nb.server")
+_log = logging.getLogger("bwp_nb.sandbox.server")
 
 
 def serve(
@@ -185,7 +185,7 @@ curl {server.control}/accepted -H 'Authorization: Bearer {server.control_token}'
 
 def main() -> None:
     """Serve a sandbox until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m bwp_nb.server", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bwp_nb.sandbox.server", description=main.__doc__)
     parser.add_argument("--port", type=int, default=0, help="any free one, unless given")
     parser.add_argument("--host", choices=_NAMES, default="127.0.0.1", help="an address of this machine alone")
     given = parser.parse_args()

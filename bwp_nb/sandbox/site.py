@@ -14,10 +14,10 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from bwp_nb import protocol
-from bwp_nb.faults import faults
-from bwp_nb.protocol import Refused
-from bwp_nb.sandbox import Sandbox
+from bwp_nb.sandbox import protocol
+from bwp_nb.sandbox.api import Sandbox
+from bwp_nb.sandbox.faults import faults
+from bwp_nb.sandbox.protocol import Refused
 
 #: The most bytes of a body, and the most requests that one order of a fault may befall.
 MAX_BODY = 1_048_576

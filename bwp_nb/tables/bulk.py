@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from bwp_nb.client import Client
-from bwp_nb.columns import Layout, Made, given_ids, written
-from bwp_nb.duplicates import duplicates
-from bwp_nb.errors import BwpError, InvalidEvent, Problem, readable
-from bwp_nb.ledger import STATES, Ledger, Line, Run
+from bwp_nb.errors import BwpError, InvalidEvent, Problem
 from bwp_nb.mutation import MAX_EVENTS, body
-from bwp_nb.report import DryRun, Report
-from bwp_nb.sender import Batch, Sender
-from bwp_nb.table import Table, table
+from bwp_nb.tables.duplicates import duplicates
+from bwp_nb.tables.encoding import encode_rows
+from bwp_nb.tables.ledger import STATES, Ledger, Line, Run
+from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, given_ids
+from bwp_nb.tables.report import DryRun, Report
+from bwp_nb.tables.sender import Batch, Sender
+from bwp_nb.tables.source import Table, table
+from bwp_nb.text import readable
 
-_TO_SEND = {"resend": ("untried", "failed", "trying", "unknown"), "hold": ("untried", "failed")}
-_NOBODY = Made("00000000-0000-4000-8000-000000000000", "2024-11-22T09:00:00Z")
+_TO_SEND = {"resend": ("untried", "failed", "in_flight", "unknown"), "skip": ("untried", "failed")}
+_NOBODY = GeneratedIds("00000000-0000-4000-8000-000000000000", "2024-11-22T09:00:00Z")
 
 
 def send_table(
@@ -41,22 +43,22 @@ def send_table(
     once for the run and the row. In CSV all cells are text as it stands, and an empty one is a missing value.
 
     `ledger` names a file that keeps what became of each row: the same call again sends what is left, with the same ids.
-    `on_unknown` says whether that includes what may have been accepted (`resend`) or not (`hold`). `on_duplicates`
+    `on_unknown` says whether that includes what may have been accepted (`resend`) or not (`skip`). `on_duplicates`
     is `refuse`, or `send` if rows may share an id. Up to `workers` requests are under way at once. Raises `BwpError`,
     before anything is sent, where source, columns or ledger do not fit; what ends the run later stands in the report's
     `stopped`. A ledger that can no longer be written raises `BwpError`, and an interrupt `KeyboardInterrupt`.
     """
     if on_unknown not in _TO_SEND or on_duplicates not in ("refuse", "send") or workers not in range(1, 10_000):
-        raise ValueError("on_unknown is 'resend' or 'hold', on_duplicates 'refuse' or 'send', workers 1 or more")
+        raise ValueError("on_unknown is 'resend' or 'skip', on_duplicates 'refuse' or 'send', workers 1 or more")
     given = table(source)
-    layout = Layout.of(given, columns, properties, fields)
+    layout = ColumnMapping.of(given, columns, properties, fields)
     client.ask()  # here, since the workers' threads have no keyboard
     book = Ledger(ledger)
     try:
         run = _begun(book, given, layout, client, on_duplicates)
         done = {code for code, state in enumerate(STATES) if state not in _TO_SEND[on_unknown]}
         sender = Sender(client, book, workers, progress)
-        sender.send(_batches(given, layout, Made(run.run, run.time), book, done))
+        sender.send(_batches(given, layout, GeneratedIds(run.run, run.time), book, done))
         return Report(book, given, layout, sender.stopped)
     finally:
         book.close()
@@ -72,12 +74,12 @@ def dry_run(
 ) -> DryRun:
     """Return what `send_table` would come to: all but the sending is done. Arguments are as there."""
     given = table(source)
-    layout = Layout.of(given, columns, properties, fields)
+    layout = ColumnMapping.of(given, columns, properties, fields)
     rows = _counted(given, layout, on_duplicates)
     valid = length = 0
     problems: dict[int, list[Problem]] = {}
     for chunk in given.chunks():
-        part = written(chunk, layout, _NOBODY)
+        part = encode_rows(chunk, layout, _NOBODY)
         problems |= part.problems
         valid += sum(text is not None for text in part.texts)
         length += sum(len(text.encode()) for text in part.texts if text is not None)
@@ -85,7 +87,7 @@ def dry_run(
     return DryRun(rows, valid, requests, length + valid - requests + requests * len(body([])), problems)
 
 
-def _begun(ledger: Ledger, given: Table, layout: Layout, client: Client, on_duplicates: str) -> Run:
+def _begun(ledger: Ledger, given: Table, layout: ColumnMapping, client: Client, on_duplicates: str) -> Run:
     """Begin the run, or take it up where it stopped; raise `BwpError` if the ledger is another run's."""
     kept = ledger.path is not None
     source = given.digest() if kept else ""
@@ -110,7 +112,7 @@ def _begun(ledger: Ledger, given: Table, layout: Layout, client: Client, on_dupl
     return run
 
 
-def _counted(given: Table, layout: Layout, on_duplicates: str) -> int:
+def _counted(given: Table, layout: ColumnMapping, on_duplicates: str) -> int:
     """Return the number of rows, or raise `InvalidEvent` naming those whose id is taken."""
     names = layout.columns_of("event_id", given)
     seen: set[str] = set()
@@ -131,7 +133,9 @@ def _counted(given: Table, layout: Layout, on_duplicates: str) -> int:
     return rows
 
 
-def _batches(given: Table, layout: Layout, made: Made, ledger: Ledger, done: set[int]) -> Iterator[Batch]:
+def _batches(
+    given: Table, layout: ColumnMapping, made: GeneratedIds, ledger: Ledger, done: set[int]
+) -> Iterator[Batch]:
     """Yield what is to be sent, 50 rows at a time; what is found invalid on the way goes to the ledger."""
     rows: list[int] = []
     texts: list[Any] = []
@@ -143,7 +147,7 @@ def _batches(given: Table, layout: Layout, made: Made, ledger: Ledger, done: set
             break
         if set(states) <= done:
             continue
-        part = written(chunk, layout, made)
+        part = encode_rows(chunk, layout, made)
         ledger.write(*_invalid(part.problems, ledger, done))
         here = range(chunk.first, chunk.first + chunk.length)
         if part.problems or set(states) & done:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bwp_nb.errors import Problem, quoted
+from bwp_nb.errors import Problem
+from bwp_nb.text import quoted
 
 _SHARE = 1_000_000
 _MOST_NAMED = 1_000

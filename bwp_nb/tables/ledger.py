@@ -1,7 +1,7 @@
 """What became of each row, line by line in a file: written before a batch is sent and after, so a killed run resumes.
 
 The first line tells whose ledger it is; each further one what is known of some rows. A line is written at once and
-whole. What was being sent when the process ended stands there as `trying`.
+whole. What was being sent when the process ended stands there as `in_flight`.
 """
 
 import json
@@ -15,12 +15,13 @@ from typing import Any
 
 import filelock
 
-from bwp_nb.errors import BwpError, quoted, readable
+from bwp_nb.errors import BwpError
+from bwp_nb.text import quoted, readable
 
 #: What a row can be, by the number that stands for it; the first two are never tried, and under way.
-STATES = ("untried", "trying", "sent", "rejected", "invalid", "failed", "unknown")
+STATES = ("untried", "in_flight", "sent", "rejected", "invalid", "failed", "unknown")
 
-_FORM = {"bwp_ledger": 1}
+_FORM = {"bwp_ledger": 2}
 _SPOOL = 2**23
 _BEGINNING = b'{"bwp_ledger":'
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
@@ -43,7 +44,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Line:
-    """What is known of some rows, given as stretches: the first of each, and the one behind its last."""
+    """What is known of some rows, given as ranges: the first of each, and the one behind its last."""
 
     rows: Sequence[Sequence[int]]
     state: str
@@ -156,8 +157,8 @@ class Ledger:
             self._size += len(content)
 
 
-def stretches(rows: Sequence[int]) -> list[list[int]]:
-    """Return row numbers as stretches."""
+def ranges(rows: Sequence[int]) -> list[list[int]]:
+    """Return row numbers as ranges."""
     if rows and list(rows) == list(range(rows[0], rows[-1] + 1)):
         return [[rows[0], rows[-1] + 1]]
     found: list[list[int]] = []

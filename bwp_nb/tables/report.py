@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.columns import Layout, Made, records
-from bwp_nb.errors import BwpError, Problem, readable
+from bwp_nb.errors import BwpError, Problem
 from bwp_nb.event import TEXT_FIELDS
-from bwp_nb.ledger import STATES, Ledger
-from bwp_nb.table import FOR_PEOPLE, NESTED, Chunk, Table, table
+from bwp_nb.tables.ledger import STATES, Ledger
+from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, records
+from bwp_nb.tables.source import NESTED, SPREADSHEET_COLUMNS, Chunk, Table, table
+from bwp_nb.text import readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,13 +33,13 @@ class Report:
     why the run ended early, if it did.
     """
 
-    def __init__(self, ledger: Ledger, table: Table, layout: Layout, stopped: str = "") -> None:
+    def __init__(self, ledger: Ledger, table: Table, layout: ColumnMapping, stopped: str = "") -> None:
         self._ledger = ledger
         self._table = table
         self._layout = layout
         self.stopped = stopped
         assert ledger.run is not None  # noqa: S101  # a run has begun, or there is nothing to report
-        self._made = Made(ledger.run.run, ledger.run.time)
+        self._made = GeneratedIds(ledger.run.run, ledger.run.time)
         self.rows = ledger.run.rows
         self.counts = _counts(ledger.states)
 
@@ -59,7 +60,7 @@ class Report:
         book.close()
         if book.run is None or book.run.source != given.digest():
             raise BwpError(f"{book.name} is no account of {given.name}: it is of another source, or nothing had begun.")
-        layout = Layout.of(given, columns, properties, fields)
+        layout = ColumnMapping.of(given, columns, properties, fields)
         if book.run.layout != layout.digest:
             raise BwpError(
                 f"{book.name} is of a run with other columns, properties or fields: give those that it was sent with."
@@ -119,12 +120,14 @@ class Report:
         hold stands as a list of its text, so that it is refused again until it is mended.
         """
         if Path(path).suffix != ".jsonl":
-            raise ValueError(f"Rows to mend are kept in a .jsonl file, not in {Path(path).name!r}; see save_for_people")
+            raise ValueError(
+                f"Rows to mend are kept in a .jsonl file, not in {Path(path).name!r}; see save_spreadsheet"
+            )
         with Path(path).open("w", encoding="utf-8") as file:
             for _, row in self._records(("invalid", "rejected")):
                 file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")
 
-    def save_for_people(self, path: str | Path) -> None:
+    def save_spreadsheet(self, path: str | Path) -> None:
         """Write the rows that must be mended and why to a `.csv` file for a spreadsheet; it cannot be sent again.
 
         A cell that begins like a formula gets a `'` before it, which keeps it text.
@@ -137,7 +140,7 @@ class Report:
         ends = self.frame(ids=False)[["state", "reason"]]
         with Path(path).open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow([*FOR_PEOPLE, *map(_harmless, events.columns)])
+            writer.writerow([*SPREADSHEET_COLUMNS, *map(_harmless, events.columns)])
             for row, cells in zip(events.index, events.to_numpy(), strict=True):
                 given = ["" if pd.api.types.is_scalar(cell) and pd.isna(cell) else cell for cell in cells]
                 writer.writerow(map(_harmless, [row, *ends.loc[row], *given]))
@@ -170,7 +173,7 @@ class Report:
                 attempts[first:end] += line.attempts
                 reasons[first:end] = len(texts) - 1 if line.reason else 0
         reasons[states == STATES.index("untried")] = 1
-        reasons[states == STATES.index("trying")] = 2
+        reasons[states == STATES.index("in_flight")] = 2
         ends = np.array([_end(state) for state in STATES], dtype=object)[states]
         told = np.array(texts, dtype=object)[reasons]
         columns = {"state": ends, "reason": told, "batch": batches, "attempts": attempts}
@@ -247,7 +250,7 @@ class DryRun:
 
 def _end(state: str) -> str:
     """Return the state that a row is reported in: untried is known not to be accepted, under way is not known."""
-    return {"untried": "failed", "trying": "unknown"}.get(state, state)
+    return {"untried": "failed", "in_flight": "unknown"}.get(state, state)
 
 
 def _counts(states: bytearray) -> dict[str, int]:

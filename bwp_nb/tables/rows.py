@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bwp_nb.errors import InvalidEvent, Problem, quoted, readable
+from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
-from bwp_nb.table import FOR_PEOPLE
+from bwp_nb.tables.source import SPREADSHEET_COLUMNS
+from bwp_nb.text import quoted, readable
 
 _FIELDS = (*TEXT_FIELDS, "additional_properties")
 _NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()} | {"additionalProperties": "additional_properties"}
@@ -87,7 +88,7 @@ def content(name: str, given: bytes) -> Any:
     if rows is None:
         return text
     names, *others = rows or [[]]
-    if names[:3] == FOR_PEOPLE:
+    if names[:3] == SPREADSHEET_COLUMNS:
         message = f"{quoted(name)} is a list for people, with cells changed for spreadsheets; open the .jsonl file"
         raise InvalidEvent([Problem("file", name, _SOURCE_RULE, message)])
     return [{key: cell or None for key, cell in zip(names, row, strict=False)} for row in others if row]

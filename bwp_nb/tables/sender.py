@@ -9,18 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.answer import SUCCESSFUL, Receipt
-from bwp_nb.classifications import ACCESS_DENIED, CLASSIFICATIONS, THROTTLING
 from bwp_nb.client import Client
-from bwp_nb.errors import BwpError, MutationRejected, RequestFailed, quoted, readable
-from bwp_nb.ledger import STATES, CannotWrite, Ledger, Line, stretches
+from bwp_nb.contract.classifications import ACCESS_DENIED, CLASSIFICATIONS, THROTTLING
+from bwp_nb.errors import BwpError, MutationRejected, RequestFailed
 from bwp_nb.mutation import MAX_EVENTS, body
+from bwp_nb.tables.ledger import STATES, CannotWrite, Ledger, Line, ranges
+from bwp_nb.text import quoted, readable
+from bwp_nb.wire.answer import SUCCESSFUL, Receipt
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 #: So many batches in a row that got no answer, and the run stops.
-PATIENCE = 5
+MAX_CONSECUTIVE_FAILURES = 5
 
 #: So many requests that the API refused in a row, accepting none in between, and the run stops: more than it takes to
 #: find five batches in which every event is refused.
@@ -69,9 +70,9 @@ class Outcome:
         return isinstance(self.found, MutationRejected) and self.found.state == "rejected" and not self.is_denied
 
     @property
-    def blames_content(self) -> bool:
+    def names_content(self) -> bool:
         """Whether it names what is wrong in the events, so that they were never accepted."""
-        return isinstance(self.found, MutationRejected) and self.found.blames_content
+        return isinstance(self.found, MutationRejected) and self.found.names_content
 
     @property
     def is_denied(self) -> bool:
@@ -225,11 +226,11 @@ class Sender:
 
     def _reject(self, part: Batch, outcome: Outcome) -> Batch:
         """Write down which rows a refusal names, and return the others."""
-        blamed = _blamed(outcome)
-        for reason in dict.fromkeys(blamed.values()):
-            rows = [part.rows[place] for place in sorted(blamed) if blamed[place] == reason]
+        rejected = _rejected_by_name(outcome)
+        for reason in dict.fromkeys(rejected.values()):
+            rows = [part.rows[place] for place in sorted(rejected) if rejected[place] == reason]
             self._write(rows, outcome, "rejected", reason)
-        return part.take(place for place in range(len(part)) if place not in blamed)
+        return part.take(place for place in range(len(part)) if place not in rejected)
 
     def _sent(self, part: Batch) -> Outcome | None:
         """Send some rows in one request and write down what became of them; None if the run has stopped before."""
@@ -237,7 +238,7 @@ class Sender:
             if not may_send:
                 return None
             number = self._ledger.next_batch()
-            self._ledger.write(Line(stretches(part.rows), "trying", number))
+            self._ledger.write(Line(ranges(part.rows), "in_flight", number))
             outcome = Outcome(number, len(part), self._delivered(part))
             self._write(part.rows, outcome, outcome.state, outcome.reason, outcome.found.attempts)
         self._judge(outcome)
@@ -249,10 +250,10 @@ class Sender:
 
         What an earlier run may have got through stays unknown, unless it is accepted now or refused for what it holds.
         """
-        lines = [Line(stretches(rows), state, outcome.number, attempts, reason)]
-        if state == "failed" or (state == "rejected" and not outcome.blames_content):
+        lines = [Line(ranges(rows), state, outcome.number, attempts, reason)]
+        if state == "failed" or (state == "rejected" and not outcome.names_content):
             doubted = [row for row in rows if row in self._doubted]
-            lines += [Line(stretches(doubted), "unknown", outcome.number, reason=_DOUBT + reason)] if doubted else []
+            lines += [Line(ranges(doubted), "unknown", outcome.number, reason=_DOUBT + reason)] if doubted else []
         self._ledger.write(*lines)
 
     def _delivered(self, part: Batch) -> Receipt | BwpError:
@@ -274,8 +275,8 @@ class Sender:
             self._well += 1
             if self._well % RECOVERY == 0:
                 self._allowed = min(self._workers, self._allowed + 1)
-        if self._lost_in_a_row >= PATIENCE:
-            self._stop(f"{PATIENCE} requests in a row came to nothing, the last one so: {outcome.what}")
+        if self._lost_in_a_row >= MAX_CONSECUTIVE_FAILURES:
+            self._stop(f"{MAX_CONSECUTIVE_FAILURES} requests in a row came to nothing, the last one so: {outcome.what}")
         if self._refused_in_a_row >= MOST_REFUSALS:
             self._stop(f"the API refused {MOST_REFUSALS} requests in a row, the last one so: {outcome.what}")
 
@@ -286,7 +287,7 @@ class Sender:
         self._pause(lambda: moment)
         if self.stopped:
             self._is_cut_short = True
-            error.gave_up = "The run was stopped before this was tried again. "
+            error.stop_reason = "The run was stopped before this was tried again. "
             raise error
 
     def _pause(self, moment: Callable[[], float]) -> None:
@@ -334,19 +335,19 @@ class Sender:
         with self._turn:
             refused = count["rejected"] + count["invalid"]
             self._shown.set_postfix(sent=count["sent"], refused=refused, unknown=count["unknown"], refresh=False)
-            self._shown.n = len(self._ledger.states) - count["untried"] - count["trying"]
+            self._shown.n = len(self._ledger.states) - count["untried"] - count["in_flight"]
             self._shown.refresh()
 
 
-def _blamed(outcome: Outcome) -> dict[int, str]:
+def _rejected_by_name(outcome: Outcome) -> dict[int, str]:
     """Return the places of the rows that a refusal names, and what it says of each."""
-    found = outcome.found.blame if isinstance(outcome.found, MutationRejected) else []
-    return {blame.index: readable(blame.message) or outcome.what for blame in reversed(found)}
+    found = outcome.found.rejected_values if isinstance(outcome.found, MutationRejected) else []
+    return {found.index: readable(found.message) or outcome.what for found in reversed(found)}
 
 
 def _doubted(ledger: Ledger) -> frozenset[int]:
     """Return the rows that an earlier run may have got through."""
-    codes = [STATES.index(state) for state in ("trying", "unknown")]
+    codes = [STATES.index(state) for state in ("in_flight", "unknown")]
     if not any(map(ledger.states.count, codes)):
         return frozenset()
     return frozenset(row for row, code in enumerate(ledger.states) if code in codes)

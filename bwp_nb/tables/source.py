@@ -11,8 +11,9 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from bwp_nb.errors import BwpError, quoted, readable
+from bwp_nb.errors import BwpError
 from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.text import quoted, readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,7 @@ NESTED = ("additional_properties", "additionalProperties")
 #: What a row that could not be read is called in a quarantine; a list, so that it is never taken for a property.
 UNREADABLE = "unreadable_row"
 #: The first columns of a list for people, by which it is known and not sent.
-FOR_PEOPLE = ["row", "state", "reason"]
+SPREADSHEET_COLUMNS = ["row", "state", "reason"]
 
 
 @dataclass
@@ -164,7 +165,7 @@ def _csv(path: Path) -> Table:
     """Return a CSV file as a table: every cell is text as it stands, and an empty one is a missing value."""
     with _reading(path) as file:
         names = _checked(next(csv.reader(file, strict=True), []), path.name)
-    if names[:3] == FOR_PEOPLE:
+    if names[:3] == SPREADSHEET_COLUMNS:
         raise BwpError(
             f"{path.name} is a list for people: cells that begin like a formula are changed in it. "
             "Mend the .jsonl file instead, or the frame that report.quarantine() gives, and send that."

@@ -12,8 +12,9 @@ from typing import Any
 
 import httpx
 
-from bwp_nb.blame import blame
-from bwp_nb.errors import MutationRejected, RequestFailed, quoted, readable
+from bwp_nb.errors import MutationRejected, RequestFailed
+from bwp_nb.text import quoted, readable
+from bwp_nb.wire.rejected_values import rejected_values
 
 #: The most bytes that are read of an answer.
 MAX_BYTES = 1_048_576
@@ -136,7 +137,7 @@ def receipt(answer: Answer, events: int, inputs: Callable[[], Sequence[dict[str,
         message = f"The answer holds the status {quoted(status)} and errors: {readable('; '.join(_messages(errors)))}."
         raise RequestFailed(message, status_code=answer.status_code, may_have_arrived=True)
     if errors:
-        raise MutationRejected(errors, blame(_messages(errors), inputs()), status_code=answer.status_code)
+        raise MutationRejected(errors, rejected_values(_messages(errors), inputs()), status_code=answer.status_code)
     raise answer.failure("but with JSON that holds neither data.sendUserEvents.status nor errors")
 
 

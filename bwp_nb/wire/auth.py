@@ -15,10 +15,11 @@ from typing import Any
 
 import httpx
 
-from bwp_nb.answer import Answer
-from bwp_nb.clock import Clock
-from bwp_nb.errors import RequestFailed, readable
-from bwp_nb.transport import is_certificate_error
+from bwp_nb.errors import RequestFailed
+from bwp_nb.text import readable
+from bwp_nb.wire.answer import Answer
+from bwp_nb.wire.clock import Clock
+from bwp_nb.wire.transport import is_certificate_error
 
 #: Seconds that a token lives where the answer does not say (AUTH: 15 minutes).
 LIFETIME = 900.0

@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bwp_nb.errors import Blame
+from bwp_nb.errors import RejectedValue
 from bwp_nb.event import rule
 
 _PATH = r"\bevents\[(?P<index>[0-9]{1,9})\][/.](?P<field>\w+)"
 
 
-def blame(messages: Sequence[str], events: Sequence[dict[str, Any]]) -> list[Blame]:
+def rejected_values(messages: Sequence[str], events: Sequence[dict[str, Any]]) -> list[RejectedValue]:
     """Return the sent values that the messages name, in the order of the events; none where the text does not tell.
 
     `events` are `UserEvent` inputs, by the API's names. Two events with the same bad value are both named.
@@ -24,7 +24,7 @@ def blame(messages: Sequence[str], events: Sequence[dict[str, Any]]) -> list[Bla
         for place in _named(message, events):
             named.setdefault(place, message)
     return [
-        Blame(index, str(event.get("eventId")), field, str(event[field]), rule(field), named[index, field])
+        RejectedValue(index, str(event.get("eventId")), field, str(event[field]), rule(field), named[index, field])
         for index, event in enumerate(events)
         for field in event
         if (index, field) in named

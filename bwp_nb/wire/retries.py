@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import tenacity
 
-from bwp_nb.clock import Clock
 from bwp_nb.errors import BwpError
+from bwp_nb.wire.clock import Clock
 
 
 class RetryQuota:
@@ -60,8 +60,8 @@ class Retries:
         def gives_up(state: tenacity.RetryCallState) -> bool:
             error = state.outcome.exception() if state.outcome else None
             assert isinstance(error, BwpError)  # noqa: S101  # nothing else is retried
-            error.gave_up = self._reason(error, state, ends - clock.monotonic(), clock, quota)
-            return bool(error.gave_up)
+            error.stop_reason = self._reason(error, state, ends - clock.monotonic(), clock, quota)
+            return bool(error.stop_reason)
 
         def waits(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None

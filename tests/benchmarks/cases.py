@@ -21,9 +21,9 @@ import pandas as pd
 
 import bwp_nb as bwp
 from bwp_nb import traffic
-from bwp_nb.auth import Credentials, Secret, TokenAuth
-from bwp_nb.clock import SystemClock
-from bwp_nb.transport import DeadlineTransport
+from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
+from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.transport import DeadlineTransport
 
 ROOT = Path(__file__).parent.parent.parent
 ROUNDS = 5
@@ -69,7 +69,7 @@ def measure(rows: int, *, quick: bool = False) -> Iterator[str]:
     yield f"{rows} events a case, {4 * rows} for 16 workers\n"
     yield "| what | measured | target | met |\n| --- | --- | --- | --- |"
     with tempfile.TemporaryDirectory() as folder:
-        day = traffic.shop_day(rows, wrong=0)
+        day = traffic.shop_day(rows, invalid_rate=0)
         path = Path(folder) / "day.csv"
         day.to_csv(path, index=False)
         yield from _processor_time(day, path)
@@ -203,7 +203,7 @@ def _imports() -> Iterator[str]:
 
 
 def _sandbox(rows: int) -> Iterator[str]:
-    events = [traffic.user_event(row) for row in traffic.shop_day(min(rows, 2_000), wrong=0).to_dict("records")]
+    events = [traffic.user_event(row) for row in traffic.shop_day(min(rows, 2_000), invalid_rate=0).to_dict("records")]
     client, began = bwp.connect(bwp.Sandbox()), time.process_time()
     for start in range(0, len(events), 50):
         client.send(events[start : start + 50])

@@ -3,7 +3,7 @@
 import pytest
 
 from bwp_nb import MutationRejected
-from bwp_nb.classifications import CLASSIFICATIONS, RETRYABLE, Classification, classification
+from bwp_nb.contract.classifications import CLASSIFICATIONS, RETRYABLE, Classification, classification
 
 #: The types that pages name (MUT, TRB, EVT, SBX, PRIV), and what graphql-java calls a request that it cannot read.
 TYPES = [

@@ -7,10 +7,10 @@ import pytest
 from graphql import build_schema, parse, validate
 
 from bwp_nb import documented
-from bwp_nb.documented import Example
+from bwp_nb.contract.documented import Example
 
 ALL = [documented.PAGE_LOAD, documented.INVALID_EVENT_TIME, documented.PRE_ORDER_PAGE_LOAD]
-SCHEMA = build_schema(files("bwp_nb").joinpath("schema.graphql").read_text("utf-8"))
+SCHEMA = build_schema(files("bwp_nb").joinpath("contract/schema.graphql").read_text("utf-8"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from graphql import build_schema, get_directive_values
 from bwp_nb.event import CLIENT_TYPES, LENGTHS, TEXT_FIELDS
 from bwp_nb.mutation import MAX_EVENTS
 
-SCHEMA = build_schema(files("bwp_nb").joinpath("schema.graphql").read_text("utf-8"))
+SCHEMA = build_schema(files("bwp_nb").joinpath("contract/schema.graphql").read_text("utf-8"))
 
 
 def _directive(node: Any, name: str) -> dict[str, Any] | None:

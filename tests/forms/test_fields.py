@@ -1,7 +1,7 @@
 """The fields of a form are those of the schema."""
 
 from bwp_nb.event import CLIENT_TYPES, LENGTHS, TEXT_FIELDS
-from bwp_nb.fields import fields
+from bwp_nb.forms.fields import fields
 
 
 def test_the_fields_and_their_limits_are_those_of_an_event() -> None:

@@ -20,9 +20,9 @@ from comm import DummyComm
 from hypothesis import given, settings
 
 import bwp_nb as bwp
-from bwp_nb import look, outcome, snippets
+from bwp_nb import snippets
 from bwp_nb.event import UNICODE_RULE
-from bwp_nb.forms import EventForm, SandboxPanel
+from bwp_nb.forms import EventForm, SandboxPanel, outcome, style
 from tests.strategies import PROPERTY, any_events, nearly_valid_events
 
 WRONG_TIME = "'2023' is no UTC date-time such as '2023-12-03T10:15:30Z'"
@@ -637,8 +637,8 @@ def test_a_fault_ordered_on_the_panel_is_what_the_form_meets(form: EventForm) ->
 
 def test_the_style_follows_the_theme() -> None:
     """Every colour is JupyterLab's own, with one for pages without it; none is fixed."""
-    colours = re.findall(r"#[0-9a-fA-F]{3,8}\b", look.STYLE)
-    assert len(re.findall(r"var\(--jp-[\w-]+, #[0-9a-fA-F]{6}\)", look.STYLE)) == len(colours)
+    colours = re.findall(r"#[0-9a-fA-F]{3,8}\b", style.STYLE)
+    assert len(re.findall(r"var\(--jp-[\w-]+, #[0-9a-fA-F]{6}\)", style.STYLE)) == len(colours)
 
 
 def test_a_clash_of_names_hides_no_other_problem(form: EventForm) -> None:
@@ -723,8 +723,8 @@ def test_a_page_is_told_no_more_than_its_server_passes_on(
         now += seconds
 
     kernel = SimpleNamespace(get_parent=lambda _: {})
-    monkeypatch.setattr(look, "_kernel", lambda: kernel)
-    monkeypatch.setattr(look.time, "sleep", sleep)
+    monkeypatch.setattr(style, "_kernel", lambda: kernel)
+    monkeypatch.setattr(style.time, "sleep", sleep)
     monkeypatch.setattr(DummyComm, "publish_msg", lambda _comm, kind, *_parts, **_more: told.append((now, kind)))
     for event_type in ("click", "", "x"):
         form.fill([{"event_type": event_type, **{f"{event_type}{n}": "" for n in range(properties)}}] * 50)

@@ -14,7 +14,7 @@ from hypothesis import given
 
 import bwp_nb as bwp
 from bwp_nb import InvalidEvent, MutationRejected, Sandbox, UserEvent, connect, documented
-from bwp_nb.clock import SystemClock
+from bwp_nb.wire.clock import SystemClock
 from tests.strategies import BAD_TIMES, GOOD_TIMES, PROPERTY, event, nearly_valid_events
 
 ALL = [documented.PAGE_LOAD, documented.INVALID_EVENT_TIME, documented.PRE_ORDER_PAGE_LOAD]

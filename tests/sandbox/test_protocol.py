@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.protocol import GRAPHQL, JSON, MAX_DEPTH, MAX_TOKENS, Refused, got, in_form, media_type, posted
+from bwp_nb.sandbox.protocol import GRAPHQL, JSON, MAX_DEPTH, MAX_TOKENS, Refused, got, in_form, media_type, posted
 from tests.served import ACCEPTED, DOCUMENTED, ask, headers, post
 from tests.strategies import event
 

@@ -18,11 +18,11 @@ from gql.transport.exceptions import TransportQueryError
 from gql.transport.httpx import HTTPXTransport
 
 import bwp_nb as bwp
-from bwp_nb.server import Server
+from bwp_nb.sandbox.server import Server
 from tests.served import headers, needs
 from tests.strategies import event
 
-NODE = Path(__file__).parent / "node"
+NODE = Path(__file__).parent.parent / "node"
 
 
 @pytest.fixture
@@ -51,13 +51,13 @@ def test_a_live_client_sends_to_it(settings: pytest.MonkeyPatch) -> None:
         assert "successful" == client.send(mutations[0]).status
         with pytest.raises(bwp.MutationRejected) as caught:
             client.send(mutations[1], check=False)
-        assert [("eventTime", "2023")] == [(found.field, found.value) for found in caught.value.blame]
+        assert [("eventTime", "2023")] == [(found.field, found.value) for found in caught.value.rejected_values]
         assert [item.input for item in mutations[0].events] == server.sandbox.accepted
 
 
 def test_a_hundred_sends_take_one_connection(settings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """And one token."""
-    caplog.set_level(logging.INFO, "bwp_nb.server")
+    caplog.set_level(logging.INFO, "bwp_nb.sandbox.server")
     with bwp.serve() as server, _live(server, settings) as client:
         for _ in range(100):
             client.send(client.new_event("click"))

@@ -27,7 +27,7 @@ def _each(count: int) -> settings:
 
 
 _TEXTS = [one.request for one in (bwp.documented.PAGE_LOAD, bwp.documented.INVALID_EVENT_TIME)]
-_fitting = from_schema(files("bwp_nb").joinpath("schema.graphql").read_text("utf-8"))
+_fitting = from_schema(files("bwp_nb").joinpath("contract/schema.graphql").read_text("utf-8"))
 _spoilt = st.builds(
     lambda text, place, removed, inserted: text[: place % len(text)] + inserted + text[place % len(text) + removed :],
     st.sampled_from(_TEXTS),

@@ -13,7 +13,7 @@ from gql.transport.httpx import HTTPXTransport
 
 import bwp_nb as bwp
 from bwp_nb import snippets
-from bwp_nb.server import Server
+from bwp_nb.sandbox.server import Server
 from tests.served import headers, needs
 from tests.strategies import event
 

@@ -22,7 +22,7 @@ import httpx
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.server import MAX_CONNECTIONS, MAX_HEAD, Server
+from bwp_nb.sandbox.server import MAX_CONNECTIONS, MAX_HEAD, Server
 from tests.served import ACCEPTED, DOCUMENTED, ask, connected, control, headers, needs, post, request, rest, until
 from tests.strategies import event
 
@@ -168,7 +168,7 @@ def test_every_request_is_one_line_in_the_log_without_a_secret(caplog: pytest.Lo
         with connected(server) as connection:
             connection.sendall(f"GET /\u2028\x1b[31m HTTP/1.0\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
             rest(connection)
-    lines = [record.getMessage() for record in caplog.records if record.name == "bwp_nb.server"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "bwp_nb.sandbox.server"]
     said = [re.sub(r"port \d+: (.*), \d+ ms", r"\1", line) for line in lines]
     assert ["POST /token -> 200", "GET /graphql -> 200", "POST /graphql -> reset"] == said[:3]
     assert all(line.isprintable() for line in lines)
@@ -450,8 +450,8 @@ def test_a_date_in_an_answer_is_of_this_time() -> None:
 
 @contextlib.contextmanager
 def _started(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Give `python -m bwp_nb.server` and what it prints when it is ready."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-m", "bwp_nb.server", *options]
+    """Give `python -m bwp_nb.sandbox.server` and what it prints when it is ready."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-m", "bwp_nb.sandbox.server", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         assert started.stdout is not None
         said = ""
@@ -495,6 +495,6 @@ def test_as_a_command_it_says_what_to_paste() -> None:
 @pytest.mark.parametrize("options", [["--host", "0.0.0.0"], ["--port", "x"], ["extra"]])  # noqa: S104
 def test_as_a_command_it_refuses_other_addresses(options: list[str]) -> None:
     """With status 2 and a word on what it takes."""
-    command = [sys.executable, "-m", "bwp_nb.server", *options]
+    command = [sys.executable, "-m", "bwp_nb.sandbox.server", *options]
     ended = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert (2, b"") == (ended.returncode, ended.stdout)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.site import MAX_BODY, MAX_TIMES
+from bwp_nb.sandbox.site import MAX_BODY, MAX_TIMES
 from tests.served import ACCEPTED, ask, control, headers, post, token
 from tests.strategies import event
 

@@ -21,8 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 import bwp_nb as bwp
 from bwp_nb import traffic
 from bwp_nb.errors import InvalidEvent
-from bwp_nb.sandbox import SandboxClock
-from bwp_nb.table import CHUNK
+from bwp_nb.sandbox.api import SandboxClock
+from bwp_nb.tables.source import CHUNK
 from tests.strategies import VALID, event
 
 SUCCESS = {"data": {"sendUserEvents": {"status": "successful"}}}
@@ -55,7 +55,7 @@ SEVEN_BAD = {
 @pytest.mark.parametrize("workers", [1, 8])
 def test_of_a_thousand_rows_with_seven_bad_ones_the_others_are_sent(workers: int) -> None:
     """Each bad one is named by row and reason."""
-    day = traffic.shop_day(1_000, wrong=0).astype(object)
+    day = traffic.shop_day(1_000, invalid_rate=0).astype(object)
     for row, (changes, _) in SEVEN_BAD.items():
         for name, value in changes.items():
             day.loc[row, name] = value
@@ -72,7 +72,7 @@ def test_of_a_thousand_rows_with_seven_bad_ones_the_others_are_sent(workers: int
 @pytest.mark.parametrize("name_it", [True, False])
 def test_one_poison_row_that_our_checks_cannot_see_is_found(name_it: bool) -> None:
     """499 of 500 are sent, and that one is named, whether the API's text names it or not."""
-    day = traffic.shop_day(500, wrong=0)
+    day = traffic.shop_day(500, invalid_rate=0)
     sandbox = bwp.Sandbox()
     sandbox.refuse(day["event_id"][123], name_it=name_it)
     report = _send(day, sandbox, workers=4)
@@ -85,7 +85,7 @@ def test_one_poison_row_that_our_checks_cannot_see_is_found(name_it: bool) -> No
 @pytest.mark.parametrize("size", [50, 49, 3, 2, 1])
 def test_an_unnamed_poison_row_takes_at_most_twelve_requests(size: int) -> None:
     """Wherever it stands."""
-    day = traffic.shop_day(size, wrong=0)
+    day = traffic.shop_day(size, invalid_rate=0)
     for row in range(size):
         sandbox = bwp.Sandbox()
         sandbox.refuse(day["event_id"][row], name_it=False)
@@ -96,7 +96,7 @@ def test_an_unnamed_poison_row_takes_at_most_twelve_requests(size: int) -> None:
 
 def test_several_poison_rows_in_a_batch_are_all_found() -> None:
     """And no other one is refused."""
-    day = traffic.shop_day(100, wrong=0)
+    day = traffic.shop_day(100, invalid_rate=0)
     sandbox = bwp.Sandbox()
     for row in (3, 4, 30, 77):
         sandbox.refuse(day["event_id"][row], name_it=False)
@@ -113,7 +113,7 @@ def test_batches_that_are_too_large_are_halved_until_they_fit() -> None:
         tried.append(len(request.content))
         return httpx.Response(413) if len(request.content) > 6_000 else httpx.Response(200, json=SUCCESS)
 
-    day = traffic.shop_day(200, wrong=0)
+    day = traffic.shop_day(200, invalid_rate=0)
     day.loc[150, "current_url"] = "x" * 7_000
     report = bwp.send_table(_server(answer), day, workers=1, progress=False)
     assert {"sent": 199, "rejected": 1, "invalid": 0, "failed": 0, "unknown": 0} == report.counts
@@ -146,7 +146,7 @@ def test_throttling_makes_half_of_the_workers_stop() -> None:
         time.sleep(0.2 if number < 8 else 0)  # so that the others are still under way
         return httpx.Response(200, json=SUCCESS)
 
-    report = bwp.send_table(_server(answer), traffic.shop_day(1_500, wrong=0), workers=8, progress=False)
+    report = bwp.send_table(_server(answer), traffic.shop_day(1_500, invalid_rate=0), workers=8, progress=False)
     assert (1_500, True) == (report.counts["sent"], 1 <= state["most"] <= 4)
 
 
@@ -183,7 +183,7 @@ def test_all_workers_wait_when_one_is_told_to() -> None:
 
     client = bwp.Client(httpx.MockTransport(answer), "https://api.invalid/graphql", clock=clock)
     reports: list[bwp.Report] = []
-    day = traffic.shop_day(1_000, wrong=0)
+    day = traffic.shop_day(1_000, invalid_rate=0)
     run = threading.Thread(target=lambda: reports.append(bwp.send_table(client, day, workers=4, progress=False)))
     run.start()
     for _ in range(6_000):
@@ -201,7 +201,7 @@ def test_an_outage_ends_the_run_soon(workers: int, tmp_path: Path) -> None:
     """What was not tried is failed, and the same call sends it later."""
     sandbox = bwp.Sandbox()
     sandbox.fail_next("refused", times=10_000)
-    day = traffic.shop_day(2_000, wrong=0.01)
+    day = traffic.shop_day(2_000, invalid_rate=0.01)
     report = _send(day, sandbox, workers, ledger=tmp_path / "a")
     assert 0 == report.counts["sent"] + report.counts["unknown"] + report.counts["rejected"]
     assert report.stopped.startswith("5 requests in a row came to nothing, the last one so: No connection to")
@@ -213,7 +213,7 @@ def test_no_access_ends_the_run_at_once(tmp_path: Path) -> None:
     """It is not held against the events, which the same call sends once there is access."""
     sandbox = bwp.Sandbox()
     sandbox.fail_next("access_denied", times=2)
-    day = traffic.shop_day(200, wrong=0)
+    day = traffic.shop_day(200, invalid_rate=0)
     report = _send(day, sandbox, ledger=tmp_path / "a")
     assert {"sent": 0, "rejected": 0, "invalid": 0, "failed": 200, "unknown": 0} == report.counts
     assert report.stopped.startswith("the API denies access")
@@ -234,7 +234,7 @@ def test_an_interrupt_lets_what_is_under_way_end(tmp_path: Path) -> None:
 
     played = bwp.connect(sandbox)
     client = bwp.Client(httpx.MockTransport(answer), sandbox.endpoint, auth=played._auth, clock=sandbox.clock)
-    day = traffic.shop_day(1_000, wrong=0)
+    day = traffic.shop_day(1_000, invalid_rate=0)
     with pytest.raises(KeyboardInterrupt) as caught:
         bwp.send_table(client, day, ledger=tmp_path / "a", workers=2, progress=False)
     sent = len(_ids(sandbox))
@@ -252,7 +252,7 @@ def test_a_lost_answer_leaves_a_row_unknown_until_it_is_sent_again(tmp_path: Pat
     """With the same ids."""
     sandbox = bwp.Sandbox()
     sandbox.fail_next("reset_after", times=4)
-    day = traffic.shop_day(100, wrong=0)
+    day = traffic.shop_day(100, invalid_rate=0)
     assert 50 == _send(day, sandbox, ledger=tmp_path / "a").counts["unknown"]
     assert 100 == _send(day, sandbox, ledger=tmp_path / "a").counts["sent"]
     assert Counter(list(day["event_id"][:50]) * 5 + list(day["event_id"][50:])) == Counter(_ids(sandbox))
@@ -260,7 +260,7 @@ def test_a_lost_answer_leaves_a_row_unknown_until_it_is_sent_again(tmp_path: Pat
 
 def test_nothing_is_sent_twice_by_calling_again(tmp_path: Path) -> None:
     """A ledger of a run that has ended has nothing left to do; what is refused is not tried again."""
-    day, sandbox = traffic.shop_day(200, wrong=0.1), bwp.Sandbox()
+    day, sandbox = traffic.shop_day(200, invalid_rate=0.1), bwp.Sandbox()
     sandbox.refuse(day["event_id"][7])
     first = _send(day, sandbox, ledger=tmp_path / "a")
     requests = len(sandbox.requests)
@@ -291,13 +291,13 @@ def test_no_rows_are_no_requests(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [{"on_unknown": "drop"}, {"on_duplicates": "drop"}, {"workers": 0}])
 def test_an_option_that_there_is_not_is_refused(options: dict[str, Any]) -> None:
     """With those that there are."""
-    with pytest.raises(ValueError, match="'resend' or 'hold'"):
+    with pytest.raises(ValueError, match="'resend' or 'skip'"):
         bwp.send_table(bwp.connect(), [event()], **options)
 
 
 def test_a_file_that_cannot_be_read_any_further_ends_the_run(tmp_path: Path) -> None:
     """The report says why, and what was sent stays known."""
-    day, path = traffic.shop_day(5_000, wrong=0), tmp_path / "day.csv"
+    day, path = traffic.shop_day(5_000, invalid_rate=0), tmp_path / "day.csv"
     day.to_csv(path, index=False)
     seen = []
 
@@ -316,18 +316,18 @@ def test_a_file_that_cannot_be_read_any_further_ends_the_run(tmp_path: Path) -> 
 
 def test_progress_is_shown_where_it_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
     """What is sent, refused and unknown; nothing at all without it."""
-    bwp.send_table(bwp.connect(), traffic.shop_day(100, wrong=0.1), workers=1)
+    bwp.send_table(bwp.connect(), traffic.shop_day(100, invalid_rate=0.1), workers=1)
     shown = capsys.readouterr()
     assert "" == shown.out
     assert "100%" in shown.err
     assert "refused=10, sent=90, unknown=0" in shown.err
-    bwp.send_table(bwp.connect(), traffic.shop_day(100, wrong=0.1), workers=1, progress=False)
+    bwp.send_table(bwp.connect(), traffic.shop_day(100, invalid_rate=0.1), workers=1, progress=False)
     assert ("", "") == tuple(capsys.readouterr())
 
 
 def test_a_dry_run_tells_what_a_send_comes_to() -> None:
     """Rows, requests, bytes and problems, to the byte."""
-    day, client = traffic.shop_day(333, wrong=0.1), bwp.connect()
+    day, client = traffic.shop_day(333, invalid_rate=0.1), bwp.connect()
     dry = bwp.dry_run(day)
     report = bwp.send_table(client, day, workers=1, progress=False)
     assert (333, report.counts["sent"]) == (dry.rows, dry.valid)
@@ -339,7 +339,7 @@ def test_a_dry_run_tells_what_a_send_comes_to() -> None:
 
 def _peak(path: Path, pieces: int) -> int:
     """Return the most bytes that a send of a CSV file of so many pieces held at once, all but the history's."""
-    day = traffic.shop_day(CHUNK, wrong=0.01).drop(columns="event_id")
+    day = traffic.shop_day(CHUNK, invalid_rate=0.01).drop(columns="event_id")
     for piece in range(pieces):
         day.to_csv(path, mode="a", header=not piece, index=False)
     client = _server(lambda _: httpx.Response(200, json=SUCCESS))

@@ -10,8 +10,8 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb import BwpError, Client, Sandbox, UserEvent
-from bwp_nb.auth import Credentials, Secret, TokenAuth
-from bwp_nb.retries import Retries
+from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
+from bwp_nb.wire.retries import Retries
 from tests.strategies import event
 
 EVENTS = [event(event_id=f"00000000-0000-4000-8000-{count:012}", client_version=f"1.{count}") for count in range(500)]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bwp_nb import duplicates as module
-from bwp_nb.duplicates import duplicates
+from bwp_nb.tables import duplicates as module
+from bwp_nb.tables.duplicates import duplicates
 
 
 def test_each_later_row_is_named_with_the_first() -> None:

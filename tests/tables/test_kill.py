@@ -12,7 +12,7 @@ import pytest
 import bwp_nb as bwp
 from bwp_nb import traffic
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 KILLS = 50
 WORKERS = 4
 
@@ -20,7 +20,7 @@ WORKERS = 4
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, so that fifty processes start in a moment")
 def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
     """Every row ends in one state; what was sent twice was under way at a kill, at most workers x 50 each time."""
-    day = traffic.shop_day(12_000, wrong=0.01)
+    day = traffic.shop_day(12_000, invalid_rate=0.01)
     path, ledger = tmp_path / "day.csv", tmp_path / "day.ledger"
     day.to_csv(path, index=False)
     with bwp.serve() as server:
@@ -39,7 +39,7 @@ def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
     arrived = Counter(event["eventId"] for event in server.sandbox.accepted)
     report = bwp.Report.read(ledger, path).frame()
     assert set(report[report["state"] == "sent"]["event_id"]) == set(arrived)
-    under_way = [moment["trying"] for moment in moments]
+    under_way = [moment["in_flight"] for moment in moments]
     assert max(under_way) <= WORKERS * 50
     assert sum(arrived.values()) - len(arrived) <= sum(under_way)
     assert len({moment["sent"] for moment in moments}) > KILLS / 2, "the moments must fall into the sending"
@@ -48,7 +48,7 @@ def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
 def test_a_run_that_is_killed_during_a_request_is_taken_up(tmp_path: Path) -> None:
     """What was under way is unknown, is sent again with its ids, and no other row is."""
     day, ledger = tmp_path / "day.csv", tmp_path / "day.ledger"
-    traffic.shop_day(1_000, wrong=0).drop(columns="event_id").to_csv(day, index=False)
+    traffic.shop_day(1_000, invalid_rate=0).drop(columns="event_id").to_csv(day, index=False)
     assert -9 == traffic.killed_run(day, ledger, requests=6)
     first = bwp.Report.read(ledger, day)
     assert {"sent": 250, "rejected": 0, "invalid": 0, "failed": 700, "unknown": 50} == first.counts
@@ -62,10 +62,10 @@ def test_a_run_that_is_killed_during_a_request_is_taken_up(tmp_path: Path) -> No
 def test_what_is_unknown_can_be_held(tmp_path: Path) -> None:
     """The same call with `hold` sends all but that."""
     day, ledger = tmp_path / "day.csv", tmp_path / "day.ledger"
-    traffic.shop_day(1_000, wrong=0).to_csv(day, index=False)
+    traffic.shop_day(1_000, invalid_rate=0).to_csv(day, index=False)
     traffic.killed_run(day, ledger, requests=6)
     client = bwp.connect()
-    report = bwp.send_table(client, day, ledger=ledger, on_unknown="hold", progress=False)
+    report = bwp.send_table(client, day, ledger=ledger, on_unknown="skip", progress=False)
     assert {"sent": 950, "rejected": 0, "invalid": 0, "failed": 0, "unknown": 50} == report.counts
     assert 700 == len(client.sandbox.accepted)
     assert "row 250 and 49 more: unknown, sent, and the run ended before the answer was written down" in repr(report)

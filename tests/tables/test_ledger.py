@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import bwp_nb as bwp
 from bwp_nb import traffic
-from bwp_nb.auth import Credentials, Secret, TokenAuth
-from bwp_nb.ledger import STATES, Ledger, Line, Run, stretches
+from bwp_nb.tables.ledger import STATES, Ledger, Line, Run, ranges
+from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
 from tests.strategies import PROPERTY, VALID
 
 RUN = Run(source="s", layout="l", target="sandbox", rows=100, run="r", time="2024-11-22T09:00:00Z")
@@ -31,7 +31,7 @@ def _send(path: Path, source: Any, client: bwp.Client | None = None, **options: 
 @PROPERTY
 def test_stretches_are_the_rows(rows: set[int]) -> None:
     """And as few as can be."""
-    found = stretches(sorted(rows))
+    found = ranges(sorted(rows))
     assert sorted(rows) == [row for first, end in found for row in range(first, end)]
     assert all(before[1] < after[0] for before, after in itertools.pairwise(found))
 
@@ -40,12 +40,12 @@ def test_what_is_written_is_known_to_the_next_who_opens(tmp_path: Path) -> None:
     """The last word on each row counts."""
     first = Ledger(tmp_path / "a")
     first.begin(RUN)
-    first.write(Line([[0, 50]], "trying", 1), Line([[60, 61]], "invalid", reason="why"))
+    first.write(Line([[0, 50]], "in_flight", 1), Line([[60, 61]], "invalid", reason="why"))
     first.write(Line([[0, 10], [20, 50]], "sent", 1, 2))
     first.close()
     second = Ledger(tmp_path / "a")
     second.close()
-    expected = ["sent"] * 10 + ["trying"] * 10 + ["sent"] * 30 + ["untried"] * 10 + ["invalid"] + ["untried"] * 39
+    expected = ["sent"] * 10 + ["in_flight"] * 10 + ["sent"] * 30 + ["untried"] * 10 + ["invalid"] + ["untried"] * 39
     assert (RUN, 1, expected) == (second.run, second.batches, [STATES[code] for code in second.states])
     assert Line([[60, 61]], "invalid", reason="why") in second.lines()
 
@@ -57,14 +57,14 @@ def test_a_torn_last_line_is_as_if_it_had_not_been_written(kept: int, tmp_path: 
     ledger = Ledger(path)
     ledger.begin(RUN)
     whole = path.read_bytes()
-    ledger.write(Line([[0, 50]], "trying", 1))
+    ledger.write(Line([[0, 50]], "in_flight", 1))
     ledger.close()
     path.write_bytes((whole + path.read_bytes()[len(whole) :])[: len(whole) + kept])
     again = Ledger(path)
     assert [] == list(again.lines())
-    again.write(Line([[1, 2]], "trying", 1))
+    again.write(Line([[1, 2]], "in_flight", 1))
     again.close()
-    assert [Line([[1, 2]], "trying", 1)] == list(again.lines())
+    assert [Line([[1, 2]], "in_flight", 1)] == list(again.lines())
 
 
 @pytest.mark.parametrize("kept", [0, 1, 10, 60])
@@ -79,7 +79,7 @@ def test_a_torn_first_line_is_a_ledger_that_has_not_begun(kept: int, tmp_path: P
     assert again.run is None
 
 
-@pytest.mark.parametrize("content", ["a,b\n1,2\n", "no ledger", '{"bwp_ledger":2}\n', '{"bwp_ledger":1}\n'])
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", "no ledger", '{"bwp_ledger":3}\n', '{"bwp_ledger":2}\n'])
 def test_a_file_that_is_no_ledger_is_left_alone(content: str, tmp_path: Path) -> None:
     """Somebody's data, perhaps."""
     (tmp_path / "a").write_text(content)
@@ -101,7 +101,7 @@ def test_a_line_that_cannot_be_read_is_told_by_its_number(tmp_path: Path) -> Non
 
 def test_another_source_is_refused(tmp_path: Path) -> None:
     """So is the same one, laid out in another way, and the ledger stays as it is."""
-    day = traffic.shop_day(60, wrong=0)
+    day = traffic.shop_day(60, invalid_rate=0)
     _send(tmp_path / "a", day)
     before = (tmp_path / "a").read_bytes()
     client = bwp.connect()
@@ -114,7 +114,7 @@ def test_another_source_is_refused(tmp_path: Path) -> None:
 
 def test_another_target_is_refused(tmp_path: Path) -> None:
     """A rehearsal in the sandbox is not taken for the send itself."""
-    day = traffic.shop_day(60, wrong=0)
+    day = traffic.shop_day(60, invalid_rate=0)
     _send(tmp_path / "a", day)
     live = bwp.Client(bwp.Sandbox(), "https://api.invalid/graphql")
     with pytest.raises(bwp.BwpError, match=r"sent to sandbox, and this client sends to https://api\.invalid/graphql"):
@@ -131,7 +131,7 @@ def _client_of_store(target_id: str) -> bwp.Client:
 
 def test_another_store_is_refused(tmp_path: Path) -> None:
     """What was sent for one merchant is not taken as sent for the other."""
-    day = traffic.shop_day(60, wrong=0)
+    day = traffic.shop_day(60, invalid_rate=0)
     assert 60 == _send(tmp_path / "a", day, _client_of_store(bwp.Sandbox.target_id)).counts["sent"]
     with pytest.raises(bwp.BwpError, match=r"this client sends to https://sandbox\.invalid/graphql for the store bp-2"):
         _send(tmp_path / "a", day, _client_of_store("bp-2"))
@@ -152,14 +152,14 @@ def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path) -> None:
     process.start()
     assert begun.wait(60)
     with pytest.raises(bwp.BwpError, match="Another run is writing the ledger a"):
-        _send(tmp_path / "a", traffic.shop_day(60, wrong=0))
+        _send(tmp_path / "a", traffic.shop_day(60, invalid_rate=0))
     process.kill()
     process.join()
     held = Ledger(tmp_path / "a")
     with pytest.raises(bwp.BwpError, match="in this process or another"):
-        _send(tmp_path / "a", traffic.shop_day(60, wrong=0))
+        _send(tmp_path / "a", traffic.shop_day(60, invalid_rate=0))
     held.close()
-    assert 60 == _send(tmp_path / "a", traffic.shop_day(60, wrong=0)).counts["sent"]
+    assert 60 == _send(tmp_path / "a", traffic.shop_day(60, invalid_rate=0)).counts["sent"]
 
 
 @contextmanager
@@ -179,7 +179,7 @@ def _full_disk(size: int) -> Iterator[None]:
 @pytest.mark.parametrize("size", range(150, 900, 75))
 def test_a_full_disk_stops_the_run_and_loses_nothing(size: int, tmp_path: Path) -> None:
     """Nothing is sent that could not be written down before; with room again, the same call sends the rest."""
-    day, path, client = traffic.shop_day(1_000, wrong=0), tmp_path / "a", bwp.connect()
+    day, path, client = traffic.shop_day(1_000, invalid_rate=0), tmp_path / "a", bwp.connect()
     with _full_disk(size), pytest.raises(bwp.BwpError, match=r"the ledger a cannot be written: .+File too large"):
         _send(path, day, client)
     assert not path.read_bytes() or path.read_bytes().endswith(b"\n")
@@ -193,14 +193,14 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(size: int, tmp_path: Path) 
 def test_without_a_path_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The temporary file goes with the report."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    report = bwp.send_table(bwp.connect(), traffic.shop_day(60, wrong=0), progress=False)
+    report = bwp.send_table(bwp.connect(), traffic.shop_day(60, invalid_rate=0), progress=False)
     assert 60 == len(report.frame())
     assert [] == list(tmp_path.iterdir())
 
 
 def test_made_ids_are_the_same_after_a_resume(tmp_path: Path) -> None:
     """Never new ones: the ledger keeps what they are made from."""
-    day = traffic.shop_day(120, wrong=0).drop(columns=["event_id", "event_time"])
+    day = traffic.shop_day(120, invalid_rate=0).drop(columns=["event_id", "event_time"])
     sandbox = bwp.Sandbox()
     sandbox.fail_next("timeout_after", times=12)
     first = _send(tmp_path / "a", day, bwp.connect(sandbox))
@@ -213,12 +213,12 @@ def test_made_ids_are_the_same_after_a_resume(tmp_path: Path) -> None:
 
 def test_a_ledger_is_jsonl_of_one_line_a_batch_before_and_after(tmp_path: Path) -> None:
     """So that anybody can read it."""
-    _send(tmp_path / "a", traffic.shop_day(100, wrong=0))
+    _send(tmp_path / "a", traffic.shop_day(100, invalid_rate=0))
     _, *lines = map(json.loads, (tmp_path / "a").read_text().splitlines())
     assert [
-        {"rows": [[0, 50]], "state": "trying", "batch": 1},
+        {"rows": [[0, 50]], "state": "in_flight", "batch": 1},
         {"rows": [[0, 50]], "state": "sent", "batch": 1, "attempts": 1},
-        {"rows": [[50, 100]], "state": "trying", "batch": 2},
+        {"rows": [[50, 100]], "state": "in_flight", "batch": 2},
         {"rows": [[50, 100]], "state": "sent", "batch": 2, "attempts": 1},
     ] == lines
 
@@ -228,7 +228,7 @@ def test_a_ledger_is_jsonl_of_one_line_a_batch_before_and_after(tmp_path: Path) 
 )
 def test_a_line_that_means_nothing_is_told_by_its_number(line: str, tmp_path: Path) -> None:
     """Whatever wrote it; the counts stay those of the rows there are."""
-    day = traffic.shop_day(3, wrong=0)
+    day = traffic.shop_day(3, invalid_rate=0)
     _send(tmp_path / "a", day)
     with (tmp_path / "a").open("a") as file:
         file.write(line + "\n")
@@ -248,7 +248,7 @@ def test_a_ledger_has_one_lock_by_whatever_name(tmp_path: Path) -> None:
 def test_what_is_no_file_is_no_ledger(tmp_path: Path) -> None:
     """It is refused in a sentence, before anything is sent."""
     with pytest.raises(bwp.BwpError, match=r"Nothing was sent, because the ledger .* cannot be opened: Is a directory"):
-        _send(tmp_path, traffic.shop_day(3, wrong=0))
+        _send(tmp_path, traffic.shop_day(3, invalid_rate=0))
 
 
 def test_a_row_that_is_sent_is_never_called_invalid(tmp_path: Path) -> None:

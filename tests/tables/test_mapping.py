@@ -11,22 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bwp_nb as bwp
-from bwp_nb.columns import Layout, Made, Written, written
 from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.mutation import body
-from bwp_nb.table import table
+from bwp_nb.tables.encoding import EncodedRows, encode_rows
+from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
+from bwp_nb.tables.source import table
 from tests.strategies import BAD_TIMES, GOOD_TIMES, VALID, any_events, event, nearly_valid_events
 
-MADE = Made("a-run", "2024-11-22T09:00:00Z")
+MADE = GeneratedIds("a-run", "2024-11-22T09:00:00Z")
 
 
-def _written(source: Any, made: Made = MADE, **layout: Any) -> Written:
+def _written(source: Any, made: GeneratedIds = MADE, **layout: Any) -> EncodedRows:
     """Return a source of one chunk, checked and written."""
     whole = table(source)
     (chunk,) = whole.chunks()
     options = {"columns": None, "properties": None, "fields": None} | layout
-    return written(chunk, Layout.of(whole, **options), made)
+    return encode_rows(chunk, ColumnMapping.of(whole, **options), made)
 
 
 def _row(given: bwp.UserEvent) -> dict[str, Any]:
@@ -126,7 +127,8 @@ def test_ids_and_times_that_are_missing_are_made_for_run_and_row() -> None:
     """The same each time, other ones for another row and another run; of the form that the guide asks for."""
     frame = pd.DataFrame([{"event_type": "click", "client_type": "WEBSITE_CLIENT", "client_version": "1.0"}] * 3)
     first, again, other = (
-        [json.loads(text or "") for text in _written(frame, made).texts] for made in (MADE, MADE, Made("b", MADE.time))
+        [json.loads(text or "") for text in _written(frame, made).texts]
+        for made in (MADE, MADE, GeneratedIds("b", MADE.time))
     )
     assert first == again
     assert 6 == len({found["eventId"] for found in first + other})
@@ -259,8 +261,10 @@ def test_a_property_of_a_name_that_is_no_text_is_a_problem_of_its_row() -> None:
 def test_layouts_are_the_same_in_any_order() -> None:
     """As a set gives its items, for example."""
     source = table(pd.DataFrame([VALID | {"a": "1", "b": "2"}]))
-    layouts = [Layout.of(source, None, names, None) for names in (["a", "b"], ["b", "a"], {"a": "a", "b": "b"})]
+    layouts = [ColumnMapping.of(source, None, names, None) for names in (["a", "b"], ["b", "a"], {"a": "a", "b": "b"})]
     assert 1 == len({layout.digest for layout in layouts})
     assert (
-        layouts[0].digest != Layout.of(source, None, ["a"], None).digest != Layout.of(source, None, None, None).digest
+        layouts[0].digest
+        != ColumnMapping.of(source, None, ["a"], None).digest
+        != ColumnMapping.of(source, None, None, None).digest
     )

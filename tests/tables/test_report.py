@@ -23,7 +23,7 @@ def _send(source: Any, sandbox: bwp.Sandbox | None = None, **options: Any) -> bw
 def _mixed(tmp_path: Path) -> tuple[bwp.Report, pd.DataFrame]:
     """Return a report with every state in it, and its table."""
     sandbox = bwp.Sandbox()
-    day = traffic.shop_day(250, wrong=0)
+    day = traffic.shop_day(250, invalid_rate=0)
     day.loc[3, "event_time"] = "2023"
     sandbox.refuse(day["event_id"][60])
     sandbox.fail_next("slow", times=3, seconds=0)
@@ -73,7 +73,7 @@ def test_what_others_wrote_is_text_in_html() -> None:
 @pytest.mark.parametrize("source", ["frame", "events", "jsonl"])
 def test_the_quarantine_can_be_mended_and_sent(source: str, tmp_path: Path) -> None:
     """As a frame, whatever the source was: with the same ids and times, and nothing more than the source has."""
-    day = traffic.shop_day(100, wrong=0.05).drop(columns="event_id")
+    day = traffic.shop_day(100, invalid_rate=0.05).drop(columns="event_id")
     if source == "events":
         given: Any = [traffic.user_event({"event_id": str(n), **row}) for n, row in enumerate(day.to_dict("records"))]
     elif source == "jsonl":
@@ -114,7 +114,7 @@ def test_the_file_for_people_holds_no_formula(tmp_path: Path) -> None:
     """Neither in a cell nor in the name of a column, and it says why each row is in it."""
     rows = [VALID | {"event_id": text, "=name": text, "event_time": "2023"} for text in FORMULAS]
     report = _send(pd.DataFrame(rows))
-    report.save_for_people(tmp_path / "refused.csv")
+    report.save_spreadsheet(tmp_path / "refused.csv")
     with (tmp_path / "refused.csv").open(encoding="utf-8-sig", newline="") as file:
         head, *found = csv.reader(file)
     assert ["row", "state", "reason"] == head[:3]
@@ -133,7 +133,7 @@ def test_each_file_has_its_own_ending(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\.jsonl"):
         report.save_quarantine(tmp_path / "a.csv")
     with pytest.raises(ValueError, match=r"\.csv"):
-        report.save_for_people(tmp_path / "a.jsonl")
+        report.save_spreadsheet(tmp_path / "a.jsonl")
 
 
 def test_rows_of_any_state_are_a_table_to_send(tmp_path: Path) -> None:
@@ -160,14 +160,14 @@ def test_a_report_is_read_from_ledger_and_source(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", [None, b"", b"{}\n", 3])
 def test_a_report_whose_ledger_is_gone_still_tells_its_counts(tmp_path: Path, other: Any) -> None:
     """And says what it no longer knows, also where another run's ledger lies there by now."""
-    day = traffic.shop_day(2, wrong=0)
+    day = traffic.shop_day(2, invalid_rate=0)
     day.loc[1, "event_type"] = ""
     report = _send(day, ledger=tmp_path / "gone")
     (tmp_path / "gone").unlink()
     if isinstance(other, bytes):
         (tmp_path / "gone").write_bytes(other)
     elif other is not None:
-        _send(traffic.shop_day(other, wrong=0), ledger=tmp_path / "gone")
+        _send(traffic.shop_day(other, invalid_rate=0), ledger=tmp_path / "gone")
     assert (
         "2 rows: 1 sent, 1 invalid\n"
         "  reasons: not told, the ledger gone is gone or has been changed\n"
@@ -255,14 +255,14 @@ def test_nothing_to_mend_is_a_table_without_rows() -> None:
 def test_the_file_for_people_holds_any_value(value: Any, tmp_path: Path) -> None:
     """Also one that no text can hold."""
     report = _send(pd.DataFrame([VALID | {"event_time": "2023", "sku": value}], dtype=object))
-    report.save_for_people(tmp_path / "refused.csv")
+    report.save_spreadsheet(tmp_path / "refused.csv")
     (row,) = csv.DictReader((tmp_path / "refused.csv").read_text("utf-8-sig").splitlines())
     assert "invalid" == row["state"]
 
 
 def test_a_report_is_read_only_with_the_layout_that_was_sent(tmp_path: Path) -> None:
     """Else it would tell of ids that were never sent."""
-    day = traffic.shop_day(3, wrong=0).rename(columns={"event_id": "order"})
+    day = traffic.shop_day(3, invalid_rate=0).rename(columns={"event_id": "order"})
     sent = _send(day, columns={"order": "event_id"}, ledger=tmp_path / "a")
     with pytest.raises(bwp.BwpError, match="is of a run with other columns, properties or fields: give those"):
         bwp.Report.read(tmp_path / "a", day)
@@ -273,7 +273,7 @@ def test_a_report_is_read_only_with_the_layout_that_was_sent(tmp_path: Path) -> 
 @pytest.mark.parametrize(("change", "rows"), [("grows", 800), ("shrinks", 600)])
 def test_a_source_that_changes_while_it_is_sent_ends_the_run(change: str, rows: int, tmp_path: Path) -> None:
     """Each row that there was has its state, and the report says what happened."""
-    day, path, sandbox = traffic.shop_day(800, wrong=0), tmp_path / "day.csv", bwp.Sandbox()
+    day, path, sandbox = traffic.shop_day(800, invalid_rate=0), tmp_path / "day.csv", bwp.Sandbox()
     day[:700].to_csv(path, index=False)
 
     def answer(request: httpx.Request) -> httpx.Response:

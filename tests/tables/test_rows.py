@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 import bwp_nb as bwp
-from bwp_nb import rows
+from bwp_nb.tables import rows
 from tests.strategies import PROPERTY, any_events, event
 
 DEFAULT = event(event_id="made", schema_name="sfcc-schema")

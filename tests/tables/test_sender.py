@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import bwp_nb as bwp
 from bwp_nb import traffic
-from bwp_nb.sandbox import SandboxClock
-from bwp_nb.sender import MOST_REFUSALS
+from bwp_nb.sandbox.api import SandboxClock
+from bwp_nb.tables.sender import MOST_REFUSALS
 from tests.strategies import PROPERTY
 
 SUCCESS = {"data": {"sendUserEvents": {"status": "successful"}}}
@@ -40,7 +40,7 @@ def _always(status_code: int, **response: Any) -> bwp.Client:
 @given(st.integers(2, 60), st.sets(st.integers(0, 59), max_size=12), st.booleans())
 def test_whatever_rows_are_refused_the_report_says_what_arrived(size: int, refused: set[int], name_it: bool) -> None:
     """Each of the others once, in rising order; and none that was refused."""
-    day, sandbox = traffic.shop_day(size, wrong=0), bwp.Sandbox()
+    day, sandbox = traffic.shop_day(size, invalid_rate=0), bwp.Sandbox()
     for row in refused & set(range(size)):
         sandbox.refuse(day["event_id"][row], name_it=name_it)
     states = _send(day, sandbox).frame()["state"]
@@ -50,7 +50,7 @@ def test_whatever_rows_are_refused_the_report_says_what_arrived(size: int, refus
 
 def test_a_batch_in_which_every_row_is_refused_takes_two_requests_a_row() -> None:
     """At most: none is asked about that is known."""
-    day, sandbox = traffic.shop_day(50, wrong=0), bwp.Sandbox()
+    day, sandbox = traffic.shop_day(50, invalid_rate=0), bwp.Sandbox()
     for event_id in day["event_id"]:
         sandbox.refuse(event_id, name_it=False)
     assert 50 == _send(day, sandbox).counts["rejected"]
@@ -64,13 +64,13 @@ def test_a_lost_answer_stays_unknown_whatever_comes_after_it(fault: str) -> None
         sandbox = bwp.Sandbox()
         sandbox.fail_next("reset_after")
         sandbox.fail_next(fault, times=2)
-        report = _send(traffic.shop_day(size, wrong=0), sandbox)
+        report = _send(traffic.shop_day(size, invalid_rate=0), sandbox)
         assert (size, size) == (report.counts["unknown"], len(sandbox.accepted))
 
 
 def _once_unknown(tmp_path: Path) -> tuple[pd.DataFrame, bwp.Sandbox]:
     """Return a table of which all rows arrived, and the ledger of whose run cannot know it."""
-    day, sandbox = traffic.shop_day(3, wrong=0), bwp.Sandbox()
+    day, sandbox = traffic.shop_day(3, invalid_rate=0), bwp.Sandbox()
     sandbox.fail_next("reset_after")
     sandbox.fail_next("timeout_before", times=3)
     assert 3 == _send(day, sandbox, ledger=tmp_path / "a").counts["unknown"]
@@ -84,7 +84,7 @@ def test_what_an_earlier_run_left_unknown_is_not_known_by_a_later_failure(tmp_pa
     second = _send(day, sandbox, ledger=tmp_path / "a")
     assert 3 == second.counts["unknown"]
     assert "it may have been accepted by an earlier run; in this one: No connection" in repr(second)
-    assert 3 == _send(day, sandbox, ledger=tmp_path / "a", on_unknown="hold").counts["unknown"]
+    assert 3 == _send(day, sandbox, ledger=tmp_path / "a", on_unknown="skip").counts["unknown"]
     assert list(day["event_id"]) == _ids(sandbox)
 
 
@@ -122,7 +122,7 @@ def test_what_was_unknown_is_sent_once_it_is_accepted(tmp_path: Path) -> None:
 def test_errors_that_no_page_names_are_told_by_the_status(status_code: int, state: str, reason: str) -> None:
     """They are not held against the events, and the run ends soon."""
     client = _always(status_code, json={"errors": [{"message": "Rate exceeded"}]})
-    report = bwp.send_table(client, traffic.shop_day(1_000, wrong=0), workers=1, progress=False)
+    report = bwp.send_table(client, traffic.shop_day(1_000, invalid_rate=0), workers=1, progress=False)
     assert 0 == report.counts["rejected"] + report.counts["sent"]
     assert report.counts[state] >= 50
     assert report.stopped.startswith(reason)
@@ -132,7 +132,7 @@ def test_an_api_that_refuses_everything_ends_the_run() -> None:
     """A whole table is not sent a row at a time to hear so."""
     refusal = {"errors": [{"message": "No.", "extensions": {"classification": {"type": "ValidationError"}}}]}
     client = _always(200, json=refusal)
-    report = bwp.send_table(client, traffic.shop_day(2_000, wrong=0), workers=1, progress=False)
+    report = bwp.send_table(client, traffic.shop_day(2_000, invalid_rate=0), workers=1, progress=False)
     assert MOST_REFUSALS == len(client.history)
     assert report.stopped.startswith(f"the API refused {MOST_REFUSALS} requests in a row, the last one so: No.")
     assert 2_000 == report.counts["rejected"] + report.counts["failed"]
@@ -147,7 +147,7 @@ def test_each_row_gets_the_reason_that_names_it() -> None:
         errors = {"errors": [{"message": text, "extensions": kind} for text in messages]}
         return httpx.Response(200, json=errors if messages else SUCCESS)
 
-    day = traffic.shop_day(4, wrong=0)
+    day = traffic.shop_day(4, invalid_rate=0)
     day.loc[1, "client_version"], day.loc[3, "client_version"] = "bad1", "bad2"
     client = bwp.Client(httpx.MockTransport(answer), "https://api.invalid/graphql")
     reasons = bwp.send_table(client, day, workers=1, progress=False).frame()["reason"]
@@ -159,7 +159,7 @@ def test_a_body_too_large_while_a_row_is_looked_for_is_halved_too() -> None:
     sandbox = bwp.Sandbox()
     sandbox.fail_next("message")
     sandbox.fail_next("http_413")
-    report = _send(traffic.shop_day(50, wrong=0), sandbox)
+    report = _send(traffic.shop_day(50, invalid_rate=0), sandbox)
     assert (50, "") == (report.counts["sent"], report.stopped)
 
 
@@ -168,7 +168,7 @@ def test_a_wait_that_a_call_is_too_short_for_is_waited_by_the_sender() -> None:
     sandbox = bwp.Sandbox(latency=0)
     sandbox.fail_next("http_429_seconds", seconds=120)
     client = bwp.connect(sandbox)
-    report = bwp.send_table(client, traffic.shop_day(100, wrong=0), workers=1, progress=False)
+    report = bwp.send_table(client, traffic.shop_day(100, invalid_rate=0), workers=1, progress=False)
     assert {"sent": 50, "failed": 50} == {state: count for state, count in report.counts.items() if count}
     first, second = (pd.Timestamp(exchange.time) for exchange in client.history)
     assert 120 <= (second - first).total_seconds() < 122
@@ -183,7 +183,7 @@ def test_an_interrupt_after_the_last_request_began_takes_no_report_away() -> Non
         return httpx.Response(200, json=SUCCESS)
 
     client = bwp.Client(httpx.MockTransport(answer), "https://api.invalid/graphql")
-    report = bwp.send_table(client, traffic.shop_day(20, wrong=0), workers=1, progress=False)
+    report = bwp.send_table(client, traffic.shop_day(20, invalid_rate=0), workers=1, progress=False)
     assert (20, "") == (report.counts["sent"], report.stopped)
 
 
@@ -204,7 +204,7 @@ def test_an_interrupt_is_heard_while_a_request_waits_to_be_sent_again(status_cod
     transport = httpx.MockTransport(lambda _: httpx.Response(status_code, headers={"Retry-After": "50"}))
     client = bwp.Client(transport, "https://api.invalid/graphql", clock=clock)
     with pytest.raises(KeyboardInterrupt):
-        bwp.send_table(client, traffic.shop_day(20, wrong=0), workers=1, progress=False)
+        bwp.send_table(client, traffic.shop_day(20, invalid_rate=0), workers=1, progress=False)
     assert clock.slept < 50
     assert [1] == [exchange.attempts for exchange in client.history]
     assert "The run was stopped before this was tried again." in str(client.last_error)
@@ -225,7 +225,7 @@ def test_any_other_end_of_the_main_thread_waits_for_what_is_under_way(tmp_path: 
 
     played = bwp.connect(sandbox)
     client = bwp.Client(httpx.MockTransport(answer), sandbox.endpoint, auth=played._auth, clock=sandbox.clock)
-    day, usual = traffic.shop_day(2_000, wrong=0), signal.signal(signal.SIGALRM, over)
+    day, usual = traffic.shop_day(2_000, invalid_rate=0), signal.signal(signal.SIGALRM, over)
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
         with pytest.raises(TimeoutError, match="time is up"):
@@ -249,7 +249,7 @@ def test_an_error_of_our_own_says_how_to_go_on(tmp_path: Path) -> None:
 
     client = bwp.Client(httpx.MockTransport(answer), "https://api.invalid/graphql")
     with pytest.raises(RuntimeError, match="a defect") as caught:
-        bwp.send_table(client, traffic.shop_day(200, wrong=0), workers=1, ledger=tmp_path / "a", progress=False)
+        bwp.send_table(client, traffic.shop_day(200, invalid_rate=0), workers=1, ledger=tmp_path / "a", progress=False)
     assert caught.value.__notes__ == [
         "100 of 200 rows are sent; the ledger a knows which. Make the same call again to send the others."
     ]
@@ -258,13 +258,13 @@ def test_an_error_of_our_own_says_how_to_go_on(tmp_path: Path) -> None:
 def test_a_status_that_is_not_the_documented_one_is_told() -> None:
     """It is proof of an answer, and worth a look."""
     client = _always(200, json={"data": {"sendUserEvents": {"status": "QUEUED"}}})
-    report = bwp.send_table(client, traffic.shop_day(2, wrong=0), workers=1, progress=False)
+    report = bwp.send_table(client, traffic.shop_day(2, invalid_rate=0), workers=1, progress=False)
     assert ["the status is 'QUEUED'"] * 2 == list(report.frame()["reason"])
 
 
 def test_rows_that_are_refused_now_and_then_do_not_end_a_run() -> None:
     """The count begins anew with each request that is accepted."""
-    day, sandbox = traffic.shop_day(1_500, wrong=0), bwp.Sandbox()
+    day, sandbox = traffic.shop_day(1_500, invalid_rate=0), bwp.Sandbox()
     for event_id in day["event_id"][::10]:
         sandbox.refuse(event_id, name_it=False)
     report = _send(day, sandbox)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.table import CHUNK, cells, table
+from bwp_nb.tables.source import CHUNK, cells, table
 from tests.strategies import event
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from bwp_nb import BwpError, MutationRejected, Receipt, RequestFailed
-from bwp_nb.answer import MAX_BYTES, Answer, receipt
+from bwp_nb.wire.answer import MAX_BYTES, Answer, receipt
 from tests.servers import SUCCESS
 from tests.strategies import event
 

@@ -16,9 +16,9 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb import BwpError, Client, MutationRejected, RequestFailed, Sandbox
-from bwp_nb.auth import Credentials, Secret, TokenAuth
-from bwp_nb.retries import Retries
-from bwp_nb.sandbox import SandboxClock
+from bwp_nb.sandbox.api import SandboxClock
+from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
+from bwp_nb.wire.retries import Retries
 from tests.servers import SUCCESS, Connection, serving
 from tests.strategies import event
 

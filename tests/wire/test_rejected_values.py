@@ -1,4 +1,4 @@
-"""`blame`: which sent events the text of a refusal means."""
+"""`rejected_values`: which sent events the text of a refusal means."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bwp_nb import MutationRejected, connect
-from bwp_nb.blame import blame
+from bwp_nb.wire.rejected_values import rejected_values
 from tests.strategies import PROPERTY, event
 
 
@@ -19,14 +19,14 @@ def _message(*issues: str) -> str:
     return f"Input request is not valid, the following issues were encountered: [{', '.join(issues)}]"
 
 
-def _blamed(message: str, *events: dict[str, Any]) -> list[tuple[int, str]]:
-    found = blame([message], [event(**changes).input for changes in events])
+def _named(message: str, *events: dict[str, Any]) -> list[tuple[int, str]]:
+    found = rejected_values([message], [event(**changes).input for changes in events])
     return [(named.index, named.field) for named in found]
 
 
 def test_blame_tells_event_id_field_and_value() -> None:
     """All that is needed to find the row."""
-    (found,) = blame([_message(_time_issue("2023"))], [event(event_time="2023").input])
+    (found,) = rejected_values([_message(_time_issue("2023"))], [event(event_time="2023").input])
     expected = (0, "11c7e59a-d462-4254-bc7e-3e44528ef6d0", "eventTime", "2023")
     assert expected == (found.index, found.event_id, found.field, found.value)
 
@@ -50,7 +50,7 @@ def test_events_are_named_by_their_values_or_their_paths(
     message: str, events: tuple[dict[str, Any], ...], expected: list[tuple[int, str]]
 ) -> None:
     """Two events with the same bad value are both named, in the order of the events."""
-    assert expected == _blamed(message, *events)
+    assert expected == _named(message, *events)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_events_are_named_by_their_values_or_their_paths(
 )
 def test_an_unmatched_text_blames_nobody(message: str) -> None:
     """It cannot tell, so it does not guess."""
-    assert [] == _blamed(message, *TWO)
+    assert [] == _named(message, *TWO)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_an_unmatched_text_blames_nobody(message: str) -> None:
 )
 def test_a_value_that_imitates_the_message_blames_no_bystander(culprit: str, bystander: dict[str, Any]) -> None:
     """What stands inside a quoted value is the value's, however it reads."""
-    assert [(0, "eventTime")] == _blamed(_message(_time_issue(culprit)), {"event_time": culprit}, bystander)
+    assert [(0, "eventTime")] == _named(_message(_time_issue(culprit)), {"event_time": culprit}, bystander)
 
 
 _PARTS = [
@@ -107,7 +107,7 @@ _imitations = st.lists(st.sampled_from(_PARTS), max_size=4).map("".join)
 
 @PROPERTY
 @given(st.lists(st.just("2023-12-03T10:15:30Z") | _imitations, min_size=1, max_size=3))
-def test_only_events_with_a_problem_are_ever_blamed(times: list[str]) -> None:
+def test_only_events_with_a_problem_are_ever_named(times: list[str]) -> None:
     """However the values read, a blameless event is not named."""
     events = [event(event_time=time) for time in times]
     expected = {(index, problem.field) for index, built in enumerate(events) for problem in built.problems()}
@@ -116,7 +116,7 @@ def test_only_events_with_a_problem_are_ever_blamed(times: list[str]) -> None:
             client.send(events, check=False)
             found = set()
         except MutationRejected as error:
-            found = {(named.index, named.field) for named in error.blame}
+            found = {(named.index, named.field) for named in error.rejected_values}
     assert found <= expected
 
 
@@ -126,4 +126,4 @@ def test_only_events_with_a_problem_are_ever_blamed(times: list[str]) -> None:
 )
 def test_a_megabyte_of_hostile_text_is_read_to_its_end(message: str) -> None:
     """Reading takes time in proportion to the text, so this test ends."""
-    assert set(_blamed(message, *TWO * 25)) <= {(index, "eventTime") for index in range(50)}
+    assert set(_named(message, *TWO * 25)) <= {(index, "eventTime") for index in range(50)}

@@ -11,8 +11,8 @@ import pytest
 import bwp_nb as bwp
 from bwp_nb import BwpError, Client, MutationRejected, Receipt, RequestFailed, Sandbox
 from bwp_nb.client import RETRY_QUOTA
-from bwp_nb.retries import Retries, RetryQuota
-from bwp_nb.sandbox import SandboxClock
+from bwp_nb.sandbox.api import SandboxClock
+from bwp_nb.wire.retries import Retries, RetryQuota
 from tests.servers import SUCCESS
 from tests.strategies import event
 
@@ -362,7 +362,7 @@ def test_what_will_not_get_better_is_not_tried_again(act: Act) -> None:
     client = _client(act)
     error = _error(client)
     assert (1, False, []) == (error.attempts, error.retryable, _waits(client))
-    assert "" == error.gave_up
+    assert "" == error.stop_reason
 
 
 def test_execute_makes_one_attempt() -> None:

@@ -7,10 +7,10 @@ import pytest
 import trustme
 
 from bwp_nb import Client, RequestFailed
-from bwp_nb.auth import Credentials, Secret, TokenAuth
-from bwp_nb.clock import SystemClock
-from bwp_nb.retries import Retries
-from bwp_nb.transport import DeadlineTransport
+from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
+from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.retries import Retries
+from bwp_nb.wire.transport import DeadlineTransport
 from tests.servers import Connection, Server, serving, succeed_always
 from tests.strategies import event
 

@@ -11,21 +11,23 @@ import httpx
 import pytest
 
 from bwp_nb import Client, Receipt, RequestFailed
-from bwp_nb.retries import Retries
-from bwp_nb.transport import DeadlineTransport
+from bwp_nb.wire.retries import Retries
+from bwp_nb.wire.transport import DeadlineTransport
 from tests.servers import SUCCESS, Connection, once, serving, succeed_always
 from tests.strategies import event
 
 #: What an attempt takes if it ends by it, and what it may take if it does not.
 TIMEOUT = 0.6
-PATIENCE = 5.0
+MAX_CONSECUTIVE_FAILURES = 5.0
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 BODY = json.dumps(SUCCESS).encode()
 MEBIBYTE = 2**20
 BOMB = gzip.compress(bytes(32 * MEBIBYTE), 1)
 
 
-def _client(endpoint: str, attempts: int = 1, deadline: float = 10.0, timeout: float = PATIENCE) -> Client:
+def _client(
+    endpoint: str, attempts: int = 1, deadline: float = 10.0, timeout: float = MAX_CONSECUTIVE_FAILURES
+) -> Client:
     retries = Retries(attempts=attempts, deadline=deadline, first_wait=0.01)
     return Client(DeadlineTransport(), endpoint, retries=retries, timeout=timeout)
 
@@ -106,7 +108,7 @@ MISBEHAVIOUR: dict[str, tuple[Callable[[Connection], None], int | None, str]] = 
 def test_a_call_ends_in_time_and_is_called_unknown(name: str) -> None:
     """The request was written, so it may have arrived; nothing hangs, whatever the server does."""
     act, status_code, words = MISBEHAVIOUR[name]
-    timeout = TIMEOUT if words == "ReadTimeout" else PATIENCE
+    timeout = TIMEOUT if words == "ReadTimeout" else MAX_CONSECUTIVE_FAILURES
     with serving(once(act)) as server, _client(server.endpoint, timeout=timeout) as client:
         started = time.monotonic()
         with pytest.raises(RequestFailed) as caught:

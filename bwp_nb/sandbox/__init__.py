@@ -1,0 +1,1 @@
+"""The API played in this process."""
