@@ -12,7 +12,11 @@ from .drift import Drift as Drift
 from .drift import drift as drift
 from .errors import BwpError as BwpError
 from .errors import InvalidEvent as InvalidEvent
+from .errors import InvalidSettings as InvalidSettings
+from .errors import InvalidTable as InvalidTable
+from .errors import LedgerError as LedgerError
 from .errors import MutationRejected as MutationRejected
+from .errors import OutcomeUnknown as OutcomeUnknown
 from .errors import Problem as Problem
 from .errors import RejectedValue as RejectedValue
 from .errors import RequestFailed as RequestFailed
@@ -28,9 +32,9 @@ from .sandbox.api import Sandbox as Sandbox
 from .sandbox.faults import Fault as Fault
 from .sandbox.faults import faults as faults
 from .sandbox.server import serve as serve
-from .settings import InvalidSettings as InvalidSettings
 from .tables.bulk import dry_run as dry_run
 from .tables.bulk import send_table as send_table
 from .tables.report import DryRun as DryRun
 from .tables.report import Report as Report
 from .wire.answer import Receipt as Receipt
+from .wire.retries import Retries as Retries

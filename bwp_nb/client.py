@@ -158,7 +158,7 @@ class Client:
             call.outcome = "answered"
         return given
 
-    def deliver(
+    def _deliver(
         self,
         content: bytes,
         events: int,
@@ -173,14 +173,14 @@ class Client:
         """
         call = _Call(operation, self.clock, events, content)
         with self._kept(call):
-            return self._deliver(call, wait)
+            return self._attempts(call, wait)
 
     def _send(self, mutation: Mutation, operation: str, check: bool) -> Receipt:
         call = _Call(operation, self.clock, len(mutation.events), unwritten=lambda: mutation.payload)
         with self._kept(call):
             _refuse(mutation, check)
             call.body = body(map(encode_event, mutation.events))
-            return self._deliver(call)
+            return self._attempts(call)
 
     @contextmanager
     def _kept(self, call: "_Call") -> Iterator[None]:
@@ -193,7 +193,7 @@ class Client:
         finally:
             self.history.add(call.exchange())
 
-    def _deliver(self, call: "_Call", wait: Callable[[BwpError, float], None] | None = None) -> Receipt:
+    def _attempts(self, call: "_Call", wait: Callable[[BwpError, float], None] | None = None) -> Receipt:
         """Make the attempts that the policy allows, and return the receipt or raise the last error."""
         for attempt in self.retries.each(self.clock, self._quota, wait):
             with attempt:
@@ -218,7 +218,7 @@ class Client:
 
     def _attempt(self, call: "_Call", seconds: float) -> Answer:
         """Post a body once; once more, with a new token, if the token was refused."""
-        self.ask()
+        self._confirm()
         call.attempts += 1
         call.answer = None
         ends = time.monotonic() + seconds
@@ -229,7 +229,7 @@ class Client:
             call.answer = self._post(self._request(call.body, seconds, ends))
         return call.answer
 
-    def ask(self) -> None:
+    def _confirm(self) -> None:
         """Ask once whether to send at all, and raise `RequestFailed` if not; the next send asks again."""
         with self._confirming:
             if self.confirm is not None and not self.confirm(self.endpoint):

@@ -18,7 +18,7 @@ import httpx
 from bwp_nb import connection, settings
 from bwp_nb.client import Client
 from bwp_nb.contract.classifications import ACCESS_DENIED, classification
-from bwp_nb.errors import BwpError, RequestFailed
+from bwp_nb.errors import BwpError, InvalidSettings, RequestFailed
 from bwp_nb.mutation import Mutation
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import Answer, errors_of
@@ -92,7 +92,7 @@ def _walk() -> Iterator[Step]:
     try:
         mode = settings.mode()
         given = settings.live() if mode == "live" else None
-    except settings.InvalidSettings as error:
+    except InvalidSettings as error:
         yield Step("settings", "failed", " ".join(error.problems), "Set them in the environment or in a .env file.")
         yield from _skipped("name", "TLS", "token", "clock", "schema", because="the settings are not complete")
         yield _dry_run()

@@ -1,14 +1,17 @@
 """What can go wrong with a send.
 
     BwpError
-    ├── InvalidEvent       our own checks said no; nothing was sent
-    ├── RequestFailed      no GraphQL answer came back
-    └── MutationRejected   the API answered no
+    ├── InvalidEvent       an event or a request breaks a rule that is checked here; nothing was sent
+    ├── InvalidSettings    settings are missing or malformed; nothing was sent
+    ├── InvalidTable       a table cannot be read, or its columns do not fit; nothing was sent
+    ├── LedgerError        a run cannot begin, resume or continue with this ledger
+    ├── RequestFailed      no GraphQL response came back
+    ├── MutationRejected   the API answered with errors
+    └── OutcomeUnknown     the API answered, and the answer proves neither success nor failure
 
-Their messages are one paragraph of deterministic text. What a server or a user wrote is escaped and cut in them.
+A message is one paragraph, the same for the same error. Text of a server or a user is escaped and cut in it.
 """
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
@@ -23,21 +26,21 @@ from bwp_nb.contract.classifications import (
     classification,
 )
 from bwp_nb.contract.sources import pages
-from bwp_nb.text import quoted, readable
+from bwp_nb.text import counted, html_table, quoted, readable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
 _MOST_ROWS = 100
+_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that our own checks hold against an event.
+    """One rule that an event breaks, found before anything is sent.
 
-    `field` is the API's name for it (`eventTime`), `rule` says what is asked and who says so, `index` is the event's
-    place in its batch, from 0, where there is a batch.
+    `field` is the API's name of the field (`eventTime`), `rule` the rule and its source, `index` the position of the
+    event in its batch, from 0, or None for an event by itself.
     """
 
     field: str
@@ -53,9 +56,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class RejectedValue:
-    """One sent value that a refusal names: which event (from 0), its id, the API's name of the field, the value.
+    """One sent value that the API's error names.
 
-    `rule` says what is known to be asked of the field, and who says so; `message` is the text that names it.
+    `index` is the position of the event in its batch, from 0; `field` is the API's name of the field; `rule` is what
+    is known to be required of the field, with its source; `message` is the API's text.
     """
 
     index: int
@@ -65,14 +69,18 @@ class RejectedValue:
     rule: str = dataclass_field(default="", repr=False, compare=False)
     message: str = dataclass_field(default="", repr=False, compare=False)
 
+    def __str__(self) -> str:
+        rule = f"; required: {self.rule}" if self.rule else ""
+        return f"event {self.index} ({readable(self.event_id, 40)}), {self.field} {quoted(self.value)}{rule}"
+
 
 class BwpError(Exception):
-    """The root of this package's errors.
+    """The base class of this package's errors.
 
-    `state` is what became of the events: `invalid`, `rejected`, `failed` or `unknown`. `attempts` is how often they
-    were sent, `status_code` the last HTTP status, if one came. `retryable` says whether the same call may fare better
-    later, `may_have_arrived` whether the events may have been accepted all the same, `stop_reason` why it was not tried
-    again.
+    `state` is the state of the events: `invalid`, `rejected`, `failed` or `unknown`. `attempts` is the number of times
+    they were sent, `status_code` the last HTTP status, if there was one. `retryable` is true if the same call may
+    succeed later, `may_have_arrived` if the events may have been accepted. `stop_reason` is why the client stopped
+    retrying, `retry_after` the seconds that the server asked to wait.
     """
 
     attempts = 0
@@ -87,33 +95,31 @@ class BwpError(Exception):
 
     @property
     def state(self) -> str:
-        """One of the five states in which an event can end."""
+        """The state of the events: `unknown` if they may have been accepted, else `failed`."""
         return "unknown" if self.may_have_arrived else "failed"
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return what went wrong as rows of text for a table: one for each event and field, where they are known."""
+        """Return what went wrong as rows for a table: one for each event and field, where these are known."""
         return [_row(what=str(self), advice="")]
 
     def _repr_html_(self) -> str:
-        """Return the rows as an HTML table in which nobody's text is more than text."""
+        """Return the rows as an HTML table."""
         rows = self.rows()
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
-        )
         caption = f"{type(self).__name__}: the events are {self.state}"
-        table = f"<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-        return f'<table class="tex2jax_ignore mathjax_ignore">{table}</table>'
+        return html_table((row.values() for row in rows), rows[0], caption)
 
-    def _what_became(self, otherwise: str) -> str:
-        """Return why it ended and what became of the events."""
+    def _ending(self, otherwise: str) -> str:
+        """Return why the client stopped, and whether the events may have been accepted."""
         if self.may_have_arrived:
-            return f"{self.stop_reason}The events may have arrived all the same: send them again with the same ids."
+            return f"{self.stop_reason}The events may have been accepted; resend them with the same ids."
         return f"{self.stop_reason}{otherwise}."
 
 
 class InvalidEvent(BwpError):
-    """Our own checks said no. Nothing was sent. `problems` holds all they found, not only the first."""
+    """An event or a request breaks a rule that is checked before sending. Nothing was sent.
+
+    `problems` lists all that were found.
+    """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
@@ -126,7 +132,7 @@ class InvalidEvent(BwpError):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each problem."""
-        advice = "Mend it and send again, or pass check=False to see what the API says."
+        advice = "Fix the value and send again, or pass check=False to see the API's answer."
         return [
             _row(
                 what=problem.message, advice=advice, rule=problem.rule,
@@ -136,14 +142,35 @@ class InvalidEvent(BwpError):
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        count = len(self.problems)
-        shown = "; ".join(str(problem) for problem in self.problems[:5])
-        more = f"; and {count - 5} more, all in .problems" if count > 5 else ""
-        return f"Nothing was sent, for {count} problem{'s' if count > 1 else ''}: {shown}{more}."
+        return f"Not sent: {counted(len(self.problems), 'problem')}: {_joined(self.problems, '.problems')}."
+
+
+class InvalidSettings(BwpError):
+    """Settings are missing or malformed. Nothing was sent. `problems` has a line for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return f"Not sent: settings are missing or malformed. {' '.join(self.problems)}"
+
+
+class InvalidTable(BwpError):
+    """A table cannot be read, or its columns do not fit an event. Nothing was sent."""
+
+    @property
+    def state(self) -> str:
+        """Always `invalid`."""
+        return "invalid"
+
+
+class LedgerError(BwpError):
+    """A run cannot begin, resume or continue with this ledger; the message says what was sent."""
 
 
 class RequestFailed(BwpError):
-    """No GraphQL answer came back; the state is `unknown` if `may_have_arrived`, else `failed`."""
+    """No GraphQL response came back; the state is `unknown` if `may_have_arrived`, else `failed`."""
 
     def __init__(
         self,
@@ -159,26 +186,33 @@ class RequestFailed(BwpError):
         super().__init__(message)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row: no event can be told from the others."""
+        """Return one row, about all the events."""
         if self.may_have_arrived:
-            advice = "Send them again with the same ids."
+            advice = "Resend the events with the same ids."
         elif self.retryable:
-            advice = "Send them again later."
+            advice = "Send the events again later."
         else:
-            advice = "Look at where the client points and what stands between it and the API."
+            advice = "Check where the client points, and what is between it and the API."
         return [_row(what=f"{self.args[0]} {self.stop_reason}".strip(), advice=advice)]
 
     def __str__(self) -> str:
-        return f"{self.args[0]} {self._what_became('The events were not accepted')}"
+        return f"{self.args[0]} {self._ending('The events were not accepted')}"
+
+
+class OutcomeUnknown(RequestFailed):
+    """The API answered, and the answer proves neither success nor failure; the state is `unknown`."""
+
+    def __init__(self, message: str, *, status_code: int | None = None, retryable: bool = False) -> None:
+        super().__init__(message, status_code=status_code, retryable=retryable, may_have_arrived=True)
 
 
 class MutationRejected(BwpError):
-    """The API answered no.
+    """The API answered with errors.
 
-    `errors` are the answer's errors as it gave them. `rejected_values` lists the sent values that they name; it is empty where
-    the text does not tell which event it means. The state is `rejected`, but `failed` if the API was only too busy, and
-    `unknown` if something broke in it: no page says that nothing was accepted then. Errors of no known classification
-    are told apart by the HTTP status, as what is no GraphQL answer is.
+    `errors` are the errors as they came. `rejected_values` lists the sent values that they name; it is empty if the
+    text identifies no event. The state is `rejected`, but `failed` if the API was only too busy, and `unknown` after an
+    internal error: no page says that nothing was accepted then. For errors without a known classification the HTTP
+    status decides.
     """
 
     def __init__(
@@ -191,28 +225,25 @@ class MutationRejected(BwpError):
         self.rejected_values = list(rejected_values)
         self.status_code = status_code
         names = {found.name for found in self.classifications}
-        status = 0 if names & set(CLASSIFICATIONS) else status_code or 0  # all there is, where no page knows the errors
+        status = 0 if names & set(CLASSIFICATIONS) else status_code or 0  # all that is known of other errors
         self.retryable = bool(names & set(RETRYABLE)) or status == 429 or status >= 500
         self.may_have_arrived = INTERNAL in names or status >= 500
         super().__init__(self.errors, self.rejected_values, status_code)
 
     @property
     def classifications(self) -> list[Classification]:
-        """What each error is classified as, with its meaning and advice."""
+        """The classification of each error, with its meaning and advice."""
         return [classification(error) for error in self.errors]
 
     @property
     def names_content(self) -> bool:
-        """Whether it names what is wrong in the events, so that the same body cannot have been accepted before.
+        """Whether the errors name a wrong value, so that the same body cannot have been accepted before.
 
-        What it says of an id may come from an earlier attempt: how the API meets an id that it has seen is unknown.
+        An error about an id may be due to an earlier attempt: what the API does with an id that it has seen is unknown.
         """
         is_validation = self.classifications[0].name == VALIDATION
-        return (
-            is_validation
-            and bool(self.rejected_values)
-            and all(found.field != "eventId" for found in self.rejected_values)
-        )
+        named = self.rejected_values
+        return is_validation and bool(named) and all(found.field != "eventId" for found in named)
 
     @property
     def state(self) -> str:
@@ -220,39 +251,29 @@ class MutationRejected(BwpError):
         return super().state if self.retryable or self.may_have_arrived else "rejected"
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each value that the text names; one for each error if it names none."""
+        """Return a row for each rejected value; one for each error if none is named."""
         if not self.rejected_values:
             found = zip(self.errors[:_MOST_ROWS], self.classifications, strict=False)
-            rows = [_row(what=_said(error), advice=kind.advice, rule=kind.certainty) for error, kind in found]
+            rows = [_row(what=_message(error), advice=kind.advice, rule=kind.certainty) for error, kind in found]
             more = len(self.errors) - _MOST_ROWS
             return rows + [_row(what=f"and {more} more, all in .errors", advice="")] * (more > 0)
         return [
             _row(
-                what=readable(found.message) or _said(self.errors[0]), advice=self.classifications[0].advice,
-                rule=found.rule,
-                event=found.index, event_id=readable(found.event_id, 80), field=found.field, value=quoted(found.value),
+                what=readable(value.message) or _message(self.errors[0]), advice=self.classifications[0].advice,
+                rule=value.rule, event=value.index, event_id=readable(value.event_id, 80), field=value.field,
+                value=quoted(value.value),
             )
-            for found in self.rejected_values
+            for value in self.rejected_values
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        said = "; ".join(_said(error) for error in self.errors[:3])
         kind = self.classifications[0]
-        refused = (
-            f"The API refused the request ({readable(kind.name, 40)}): {said.rstrip('. ')}. {self._values_named()}"
-        )
-        return f"{refused} {kind.advice} {self._what_became('None of the events was accepted')}"
-
-    def _values_named(self) -> str:
-        if not self.rejected_values:
-            return "The text does not tell which event it means."
-        named = "; ".join(_named(found) for found in self.rejected_values[:5])
-        more = (
-            f"; and {len(self.rejected_values) - 5} more, all in .rejected_values"
-            if len(self.rejected_values) > 5
-            else ""
-        )
-        return f"It names {named}{more}."
+        messages = "; ".join(map(_message, self.errors[:3])).rstrip(". ")
+        named = "The error does not identify an event."
+        if self.rejected_values:
+            named = f"It names {_joined(self.rejected_values, '.rejected_values')}."
+        refused = f"The API rejected the request ({readable(kind.name, 40)}): {messages}. {named}"
+        return f"{refused} {kind.advice} {self._ending('None of the events was accepted')}"
 
 
 def explain(error: BwpError) -> "pd.DataFrame":
@@ -262,18 +283,19 @@ def explain(error: BwpError) -> "pd.DataFrame":
     return pd.DataFrame(error.rows())
 
 
-def _named(found: RejectedValue) -> str:
-    rule = f", which must be {found.rule}" if found.rule else ""
-    return f"event {found.index} ({readable(found.event_id, 40)}), {found.field} {quoted(found.value)}{rule}"
+def _joined(found: Sequence[object], where: str) -> str:
+    """Return the first few of some things, and how many more there are."""
+    more = f"; and {len(found) - _MOST_SHOWN} more, all in {where}" if len(found) > _MOST_SHOWN else ""
+    return "; ".join(map(str, found[:_MOST_SHOWN])) + more
 
 
-def _said(error: dict[str, Any]) -> str:
+def _message(error: dict[str, Any]) -> str:
     return readable(str(error.get("message", error)))
 
 
-def _row(what: str, advice: str, rule: str = "", **place: Any) -> dict[str, Any]:
+def _row(what: str, advice: str, rule: str = "", event: int | None = None, **place: str) -> dict[str, Any]:
     return {
-        "event": place.get("event", "") if place.get("event") is not None else "",
+        "event": "" if event is None else event,
         "event_id": place.get("event_id", ""),
         "field": place.get("field", ""),
         "value": place.get("value", ""),

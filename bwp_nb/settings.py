@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import httpx
 from dotenv import dotenv_values
 
-from bwp_nb.errors import BwpError
+from bwp_nb.errors import InvalidSettings
 from bwp_nb.text import quoted, readable
 from bwp_nb.wire.auth import Credentials, Secret
 
@@ -72,17 +72,6 @@ SETTINGS = (
         lambda text: text in ("yes", "no"),
     ),
 )  # fmt: skip
-
-
-class InvalidSettings(BwpError):
-    """Settings are missing or malformed: `problems` holds a line for each. Nothing was sent."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__(problems)
-
-    def __str__(self) -> str:
-        return f"Nothing was sent: the settings are not complete. {' '.join(self.problems)}"
 
 
 @dataclass(frozen=True)

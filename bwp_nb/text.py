@@ -1,13 +1,30 @@
-"""Text for people: values and text of others on one line, escaped and cut."""
+"""Text for people: values on one line, numbers of things, tables in HTML; everything is escaped and cut."""
+
+import html
+from collections.abc import Iterable
 
 
 def quoted(value: object) -> str:
-    """Return a value's repr, on one line, cut to some 80 characters."""
+    """Return the repr of a value on one line, cut to about 80 characters."""
     shown = readable(repr(value)[:100], 100)
     return shown if len(shown) <= 80 else f"{shown[:79]}…"
 
 
 def readable(text: str, limit: int = 400) -> str:
-    """Return somebody else's text on one line: what cannot be printed is escaped, what is long is cut."""
+    """Return somebody else's text on one line: unprintable characters are escaped, long texts are cut."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
     return shown if len(text) <= limit else f"{shown}… ({len(text)} characters)"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things, such as "1 row" or "2 rows"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def html_table(rows: Iterable[Iterable[object]], head: Iterable[str] = (), caption: str = "") -> str:
+    """Return rows as an HTML table in which every text is escaped and MathJax looks for no formula."""
+    top = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    names = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in head)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
+    top += f"<thead><tr>{names}</tr></thead>" if names else ""
+    return f'<table class="tex2jax_ignore mathjax_ignore">{top}<tbody>{body}</tbody></table>'

@@ -28,9 +28,8 @@ _PAGES = ("product", "cart", "checkout", "thank-you")
 def shop_day(events: int = 300, *, seed: int = 0, invalid_rate: float = 0.05) -> pd.DataFrame:
     """Return the events of 24 hours, one a row, in the order of their time; the same for the same seed.
 
-    The columns are named as the fields of `UserEvent`, the rest are additional properties. A share of the rows,
-    `invalid_rate`, has a mistake that shops make: a time without its zone, or an event type cut short. All values are made
-    up.
+    The columns are named as the fields of `UserEvent`, the rest are additional properties. The share `invalid_rate` of
+    the rows has a mistake that shops make: a time without its zone, or an event type cut short. All values are made up.
     """
     chance = random.Random(seed)  # noqa: S311  # makes up data, guards nothing
     seconds = sorted(chance.triangular(0, 86_400, 36_000) for _ in range(events))

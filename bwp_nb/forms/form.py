@@ -18,7 +18,7 @@ from bwp_nb.forms.panel import refresh
 from bwp_nb.history import Exchange
 from bwp_nb.mutation import MAX_EVENTS, Mutation
 from bwp_nb.tables import rows
-from bwp_nb.text import quoted, readable
+from bwp_nb.text import counted, quoted, readable
 from bwp_nb.wire.answer import Receipt
 
 #: More than a call takes, so that it can be tried, and few enough to be shown.
@@ -295,9 +295,7 @@ class EventForm:
             said = "; ".join(_problem_text(problem) for problem in error.problems[:5])
             self._paste_said.value = style.status(said, "bad", alert=True)
             return False
-        self._paste_said.value = style.status(
-            f"The form is filled: {style.counted(len(self.events), 'event')}.", "good"
-        )
+        self._paste_said.value = style.status(f"The form is filled: {counted(len(self.events), 'event')}.", "good")
         return True
 
     # ---- What it shows ----
@@ -318,7 +316,7 @@ class EventForm:
         self.state = state
         found = self.problems
         self._show_problems(found)
-        said = f"Invalid: {style.counted(len(found), 'problem')}." if state == "invalid" else _SAID[state]
+        said = f"Invalid: {counted(len(found), 'problem')}." if state == "invalid" else _SAID[state]
         mood = _MOODS.get(state, "bad")
         self._status.value = style.status(f"{done} {said}".strip(), mood, alert=mood in ("bad", "warn"))
         self._settle_send()

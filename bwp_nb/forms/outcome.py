@@ -8,7 +8,7 @@ from typing import Any
 from bwp_nb.errors import BwpError
 from bwp_nb.forms import style
 from bwp_nb.history import Exchange
-from bwp_nb.text import readable
+from bwp_nb.text import counted, readable
 from bwp_nb.wire.answer import Receipt
 
 _COLUMNS = ("time", "operation", "events", "attempts", "outcome", "classification", "status_code", "elapsed")
@@ -22,7 +22,7 @@ def html(outcome: Receipt | BwpError | None, exchange: Exchange | None) -> str:
 
 
 def _received(receipt: Receipt) -> str:
-    events, attempts = style.counted(receipt.events, "event"), style.counted(receipt.attempts, "attempt")
+    events, attempts = counted(receipt.events, "event"), counted(receipt.attempts, "attempt")
     status = escape(readable(receipt.status))
     said = f"<p>{events} accepted after {attempts}, with the status <code>{status}</code>.</p>"
     return said + _listed("Warnings", receipt.warnings) + _listed("Notes", receipt.notes)

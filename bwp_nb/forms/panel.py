@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from bwp_nb.forms import style
 from bwp_nb.sandbox.faults import faults
-from bwp_nb.text import readable
+from bwp_nb.text import counted, readable
 
 if TYPE_CHECKING:
     from bwp_nb.sandbox.api import Sandbox
@@ -54,8 +54,8 @@ class SandboxPanel:
     def show(self) -> None:
         """Show what the sandbox holds now."""
         accepted, rejected, dropped = self.sandbox.accepted, self.sandbox.rejected, len(self.sandbox.duplicates)
-        requests = style.counted(len(self.sandbox.requests), "request")
-        duplicates = f"{style.counted(dropped, 'duplicate')} dropped, " if dropped else ""
+        requests = counted(len(self.sandbox.requests), "request")
+        duplicates = f"{counted(dropped, 'duplicate')} dropped, " if dropped else ""
         counts = f"{len(accepted)} accepted, {len(rejected)} rejected, {duplicates}{requests}."
         parts = [style.status(counts)]
         if accepted:

@@ -112,11 +112,6 @@ def help_text(field: Field) -> str:
     )
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a number of things in words."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def made(
     kind: Any, *values: Any, classes: tuple[str, ...] = (), layout: Any = None, style: Any = None, **options: Any
 ) -> Any:

@@ -52,7 +52,7 @@ def send_table(
         raise ValueError("on_unknown is 'resend' or 'skip', on_duplicates 'refuse' or 'send', workers 1 or more")
     given = table(source)
     layout = ColumnMapping.of(given, columns, properties, fields)
-    client.ask()  # here, since the workers' threads have no keyboard
+    client._confirm()  # here, since the workers' threads have no keyboard
     book = Ledger(ledger)
     try:
         run = _begun(book, given, layout, client, on_duplicates)

@@ -258,7 +258,7 @@ class Sender:
 
     def _delivered(self, part: Batch) -> Receipt | BwpError:
         try:
-            return self._client.deliver(body(part.texts), len(part), operation="send_table", wait=self._wait)
+            return self._client._deliver(body(part.texts), len(part), operation="send_table", wait=self._wait)
         except BwpError as error:
             return error
 
