@@ -195,9 +195,7 @@ class Client:
 
     def _attempts(self, call: "_Call", wait: Callable[[BwpError, float], None] | None = None) -> Receipt:
         """Make the attempts that the policy allows, and return the receipt or raise the last error."""
-        for attempt in self.retries.each(self.clock, self._quota, wait):
-            with attempt:
-                found = self._judged(call)
+        found = self.retries.run(lambda: self._judged(call), self.clock, self._quota, wait)
         self._quota.give_back()
         call.outcome = found.state
         return replace(found, attempts=call.attempts, elapsed=call.elapsed)

@@ -117,7 +117,7 @@ def test_attempts_are_bounded(attempts: int) -> None:
     """No more than the policy allows, and the error says how many and why it ended."""
     error = _error(_client(BUSY, attempts=attempts))
     assert (attempts, True) == (error.attempts, error.retryable)
-    assert f"Given up after {attempts} attempt" in str(error)
+    assert f"Stopped after {attempts} attempt" in str(error)
 
 
 def test_waiting_is_bounded_by_the_deadline() -> None:
