@@ -6,6 +6,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -72,7 +73,7 @@ def _bomb(connection: Connection) -> None:
 
 #: What a server does once it has read the request; the HTTP status that is told; words of the error.
 MISBEHAVIOUR: dict[str, tuple[Callable[[Connection], None], int | None, str]] = {
-    "silence": (lambda c: c.wait(), None, "ReadTimeout"),
+    "silence": (lambda c: c.drain(), None, "ReadTimeout"),
     "reset before an answer": (lambda c: c.reset(), None, "ReadError"),
     "reset in mid-body": (_reset_in_body, None, "ReadError"),
     "close without an answer": (lambda c: c.close(), None, "RemoteProtocolError"),
@@ -266,21 +267,23 @@ def test_a_connection_that_is_closed_on_the_next_request_is_tried_again() -> Non
         assert server.requests[1][1] == server.requests[2][1]
 
 
-@pytest.mark.parametrize("name", ["an answer of 256 MiB", "a compressed answer", "silence", "reset in mid-body"])
-def test_a_connection_that_went_wrong_is_given_back(name: str) -> None:
-    """A pool of one connection serves on after each."""
-    scripts = iter([MISBEHAVIOUR[name][0]] * 2)
+@pytest.mark.parametrize("name", ["an answer of 256 MiB", "a compressed answer", "silence"])
+def test_a_connection_that_went_wrong_is_closed(name: str) -> None:
+    """The server sees its end while the client is still in use, before a read or write of its own times out."""
+    ended = threading.Semaphore(0)
 
-    def act(connection: Connection) -> None:
-        next(scripts, Connection.succeed)(connection)
+    def script(connection: Connection) -> None:
+        connection.request()
+        with suppress(OSError):
+            MISBEHAVIOUR[name][0](connection)
+            connection.drain()
+        ended.release()
 
-    with serving(once(act)) as server:
-        transport = DeadlineTransport(max_connections=1)
-        with Client(transport, server.endpoint, retries=Retries(attempts=1), timeout=TIMEOUT) as client:
-            for _ in range(2):
-                with pytest.raises(RequestFailed):
-                    client.send(event())
-            assert "successful" == client.send(event()).status
+    with serving(script) as server, _client(server.endpoint, timeout=TIMEOUT) as client:
+        for _ in range(2):
+            with pytest.raises(RequestFailed):
+                client.send(event())
+            assert ended.acquire(timeout=3)
 
 
 @pytest.mark.parametrize(
