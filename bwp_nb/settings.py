@@ -1,7 +1,7 @@
 """The settings of a live client, read from the environment, a `.env` file or the operating system's keyring.
 
-The names of the credentials and the addresses are documented in "Call the Buy with Prime API" and "Authenticate to the
-Buy with Prime API". The layout of the file that the merchant console offers for download is unknown.
+The names of the credentials and the addresses are documented in “Call the Buy with Prime API” and “Authenticate to the
+Buy with Prime API”. The layout of the file that the merchant console offers for download is unknown.
 """
 
 import os
@@ -17,7 +17,7 @@ from bwp_nb.text import quoted, readable
 from bwp_nb.wire.auth import Credentials, Secret
 
 _CONSOLE = "merchant console, as owner or administrator: Settings, API credentials, Generate credentials"
-_CALL = 'documented in "Call the Buy with Prime API"'
+_CALL = "documented in “Call the Buy with Prime API”"
 _ADDRESS = "an https address, or http on this machine, without a user name or password"
 _TEXT = "ASCII text without spaces"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -54,7 +54,7 @@ SETTINGS = (
     Setting("BWP_CLIENT_SECRET", None, _TEXT, f"{_CONSOLE}: client secret", _is_header_text, True),
     Setting("BWP_TARGET_ID", None, _TEXT, f"{_CONSOLE}: TargetId", _is_header_text),
     Setting(
-        "BWP_API_VERSION", "2024-11-01", "a date such as 2024-11-01", 'the version of the page "sendUserEvents"',
+        "BWP_API_VERSION", "2024-11-01", "a date such as 2024-11-01", "the version of the page “sendUserEvents”",
         lambda text: re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is not None,
     ),
     Setting("BWP_ENDPOINT", "https://api.buywithprime.amazon.com/graphql", _ADDRESS, _CALL, _is_safe),
