@@ -27,7 +27,7 @@ IMPORTS = {
         "errors": "contract problems text",
         "event": "errors problems text",
         "forms": "client contract errors event history mutation problems sandbox snippets tables text wire",
-        "history": "text",
+        "history": "text wire",
         "mutation": "errors event pasted problems text",
         "pasted": "errors event problems text",
         "plots": "history sandbox tables text",

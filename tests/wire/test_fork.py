@@ -2,19 +2,23 @@
 
 import json
 import os
+import signal
 import ssl
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 import trustme
 
+import bwp_nb as bwp
 from bwp_nb import Client
+from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
+from bwp_nb.wire.clock import SystemClock
 from bwp_nb.wire.retries import Retries
 from bwp_nb.wire.transport import DeadlineTransport
-from tests.servers import Connection, serving
+from tests.servers import SUCCESS, Connection, serving
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
@@ -42,6 +46,7 @@ def _in_child(act: Callable[[], Any]) -> Callable[[], Any]:
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
+        signal.alarm(60)  # which ends a child that hangs
         try:
             os.write(writer, json.dumps(act()).encode())
         except BaseException as error:  # which the parent reports
@@ -74,3 +79,59 @@ def test_parent_and_children_get_their_own_answers(scheme: str) -> None:
             assert [0, 0, 0] == [result() for result in children]
         assert 4 * EACH + 1 == len(server.requests)
         assert 4 == server.connections
+
+
+def _holding(lock: threading.Lock) -> tuple[threading.Thread, threading.Event]:
+    """Hold a lock in another thread until an event is set."""
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            held.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(60)
+    return thread, done
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [lambda client: client.history._lock, lambda client: client._confirming, lambda client: client._auth._lock],
+    ids=["history", "confirmation", "token"],
+)
+def test_a_lock_that_another_thread_held_is_free_in_a_child(lock: Callable[[Client], threading.Lock]) -> None:
+    """The child has no such thread, which could release it."""
+    client = bwp.connect()
+    thread, done = _holding(lock(client))
+    try:
+        result = _in_child(lambda: client.send(client.new_event("click")).status)
+        assert "successful" == result()
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_child_does_not_wait_for_a_token_that_its_parent_requests() -> None:
+    """It requests one itself."""
+    asked, done = threading.Event(), threading.Event()
+    parent = os.getpid()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if os.getpid() == parent:
+            asked.set()
+            done.wait(60)
+        return httpx.Response(200, json={"access_token": "a"} if request.url.path == "/token" else SUCCESS)
+
+    transport, clock = httpx.MockTransport(answer), SystemClock()
+    auth = TokenAuth(Credentials("id", Secret("a"), "bp-1"), "https://api.invalid/token", transport, clock)
+    client = Client(transport, "https://api.invalid/graphql", auth=auth, clock=clock)
+    thread = threading.Thread(target=client.send, args=(client.new_event("click"),))
+    thread.start()
+    try:
+        assert asked.wait(60)
+        assert "successful" == _in_child(lambda: client.send(client.new_event("click")).status)()
+    finally:
+        done.set()
+        thread.join()
