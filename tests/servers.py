@@ -6,7 +6,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 #: What a script does with a connection whose request has been read: it answers, or not, and may read on.
@@ -65,6 +65,22 @@ class Connection:
     def succeed(self) -> None:
         """Answer that the events were accepted."""
         self.answer(json.dumps(SUCCESS).encode())
+
+    def pass_on(self, other: socket.socket) -> None:
+        """Pass on what either end sends, until one has closed its connection or the server is stopped."""
+
+        def pass_back() -> None:
+            with suppress(OSError):
+                while data := other.recv(65_536):
+                    self.send(data)
+
+        back = threading.Thread(target=pass_back)
+        back.start()
+        with suppress(OSError):
+            while data := self.look():
+                other.sendall(data)
+        other.shutdown(socket.SHUT_RDWR)
+        back.join()
 
     def trickle(self, text: bytes, seconds: float = 0.4) -> None:
         """Write a byte every so often, until the server is stopped."""

@@ -15,17 +15,18 @@ from bwp_nb.errors import InvalidSettings
 from bwp_nb.wire.http11 import Connection, Headers, TimeLimit
 
 _PORTS = {"http": 80, "https": 443}
-_TLS_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
 def ssl_context() -> ssl.SSLContext:
-    """Return the TLS settings of httpx, or raise `InvalidSettings` if the environment names a file that is unusable."""
+    """Return the TLS settings of httpx; raise `InvalidSettings` if the environment names a file that is unusable."""
     try:
         return httpx.create_ssl_context()
     except OSError as error:
-        given = ", ".join(f"{name}={os.environ[name]!r}" for name in _TLS_VARIABLES if os.environ.get(name))
-        message = f"TLS cannot be set up with {given or 'the certificates of certifi'}: {error}."
-        raise InvalidSettings([f"{message} Correct or unset the variable."]) from None
+        name = "SSLKEYLOGFILE" if error.filename else "SSL_CERT_FILE"
+        if name not in os.environ:
+            raise
+        message = f"{name}={os.environ[name]!r} cannot be used: {error.strerror}. Correct or unset it."
+        raise InvalidSettings([message]) from None
 
 
 def connect(url: httpx.URL, context: ssl.SSLContext, limit: TimeLimit) -> Connection:
@@ -50,16 +51,18 @@ def connect(url: httpx.URL, context: ssl.SSLContext, limit: TimeLimit) -> Connec
 
 def _proxy(url: httpx.URL) -> httpx.Proxy | None:
     """Return the proxy that the environment names for an address; this machine is reached without one."""
-    names = [name for name in (url.scheme, "all") if getproxies().get(name)]
-    if not names or _is_loopback(url.host) or proxy_bypass(url.netloc.decode("ascii")):
+    if _is_loopback(url.host):
+        return None
+    name = next((name for name in (url.scheme, "all") if getproxies().get(name)), None)
+    if name is None or proxy_bypass(url.netloc.decode("ascii")):
         return None
     try:
-        proxy = httpx.Proxy(_address(getproxies()[names[0]]))
+        proxy = httpx.Proxy(_address(getproxies()[name]))
     except (ValueError, httpx.InvalidURL):
         proxy = None
     if proxy is None or proxy.url.scheme not in _PORTS:
-        message = f"{names[0].upper()}_PROXY: expected the http or https address of a proxy."
-        raise InvalidSettings([message])
+        # Without the value, which may contain a password.
+        raise InvalidSettings([f"{name.upper()}_PROXY: expected the http or https address of a proxy."])
     return proxy
 
 
