@@ -5,6 +5,7 @@ import ipaddress
 import os
 import socket
 import ssl
+from contextlib import suppress
 from urllib.request import getproxies, proxy_bypass
 
 import h11
@@ -86,15 +87,12 @@ def _open(url: httpx.URL, limit: TimeLimit) -> httpcore.NetworkStream:
         found = socket.getaddrinfo(url.raw_host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise httpcore.ConnectError(str(error)) from error
-    for shares in range(len(found), 0, -1):
-        left = limit.left("connect")
-        address = str(found[-shares][4][0])
-        try:
-            return httpcore.SyncBackend().connect_tcp(address, port, None if left is None else left / shares)
-        except (httpcore.ConnectError, httpcore.ConnectTimeout):
-            if shares == 1:
-                raise
-    raise httpcore.ConnectError("The host has no address")
+    addresses = [str(address[0]) for *_, address in found]
+    backend = httpcore.SyncBackend()
+    for shares, address in zip(range(len(addresses), 1, -1), addresses, strict=False):
+        with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+            return backend.connect_tcp(address, port, limit.left("connect", shares))
+    return backend.connect_tcp(addresses[-1], port, limit.left("connect"))
 
 
 def _secure(

@@ -28,12 +28,12 @@ class TimeLimit:
         self._deadline: float | None = extensions.get("deadline")
         self._timeouts: Mapping[str, float | None] = extensions.get("timeout", {})
 
-    def left(self, wait: Literal["connect", "write", "read"]) -> float | None:
-        """Return the seconds left for a wait, None for no limit; raise if the deadline has passed."""
+    def left(self, wait: Literal["connect", "write", "read"], shares: int = 1) -> float | None:
+        """Return the seconds for a wait, one of some shares of the rest, None for no limit; raise if there are none."""
         timeout = self._timeouts.get(wait)
         if self._deadline is None:
             return timeout
-        left = self._deadline - time.monotonic()
+        left = (self._deadline - time.monotonic()) / shares
         if left <= 0:
             raise getattr(httpcore, f"{wait.capitalize()}Timeout")("The deadline has passed")
         return left if timeout is None else min(left, timeout)

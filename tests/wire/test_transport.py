@@ -2,12 +2,15 @@
 
 import gzip
 import json
+import socket
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
@@ -203,6 +206,28 @@ def test_a_host_that_does_not_exist_is_known_not_to_have_arrived() -> None:
     with pytest.raises(RequestFailed, match="ConnectError") as caught:
         _client("http://no-such-host.invalid/graphql").send(event())
     assert ("failed", True) == (caught.value.state, caught.value.retryable)
+
+
+def test_each_address_of_a_host_gets_its_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not answer leaves time for the next."""
+    addresses = ["192.0.2.1", "192.0.2.2", "127.0.0.1"]
+    look_up, connect, tried = socket.getaddrinfo, httpcore.SyncBackend.connect_tcp, []
+
+    def getaddrinfo(host: bytes | str, *given: Any, **more: Any) -> list[Any]:
+        is_ours = host == b"shop.invalid"
+        return [(0, 0, 0, "", (address, 0)) for address in addresses] if is_ours else look_up(host, *given, **more)
+
+    def connect_tcp(backend: Any, address: str, port: int, seconds: float) -> httpcore.NetworkStream:
+        tried.append((address, seconds <= 60 / (3 - len(tried))))
+        if address != "127.0.0.1":
+            raise httpcore.ConnectTimeout
+        return connect(backend, address, port, seconds)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect_tcp)
+    with serving(succeed_always) as server, _client(f"http://shop.invalid:{server.port}/graphql", timeout=60) as client:
+        assert 1 == client.send(event()).attempts
+    assert [(address, True) for address in addresses] == tried
 
 
 def test_many_sends_take_one_connection() -> None:
