@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from bwp_nb import Client, Receipt, RequestFailed
+from bwp_nb.wire import http11
 from bwp_nb.wire.retries import Retries
 from bwp_nb.wire.transport import DeadlineTransport
 from tests.servers import SUCCESS, Connection, once, serving, succeed_always
@@ -218,14 +219,14 @@ def test_each_address_of_a_host_gets_its_share_of_the_time(monkeypatch: pytest.M
         return [(0, 0, 0, "", (address, 0)) for address in addresses] if is_ours else look_up(host, *given, **more)
 
     def connect_tcp(backend: Any, address: str, port: int, seconds: float) -> httpcore.NetworkStream:
-        tried.append((address, seconds <= 60 / (3 - len(tried))))
+        tried.append((address, seconds <= 10 / (3 - len(tried))))
         if address != "127.0.0.1":
             raise httpcore.ConnectTimeout
         return connect(backend, address, port, seconds)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect_tcp)
-    with serving(succeed_always) as server, _client(f"http://shop.invalid:{server.port}/graphql", timeout=60) as client:
+    with serving(succeed_always) as server, _client(f"http://shop.invalid:{server.port}/graphql", timeout=10) as client:
         assert 1 == client.send(event()).attempts
     assert [(address, True) for address in addresses] == tried
 
@@ -272,6 +273,18 @@ def test_a_connection_that_was_closed_while_idle_costs_no_attempt() -> None:
             closed.acquire()
             time.sleep(0.05)
         assert 3 == server.connections
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firewall in between may have forgotten it."""
+    with serving(succeed_always) as server, _client(server.endpoint) as client:
+        client.send(event())
+        monkeypatch.setattr(http11, "IDLE_SECONDS", -1)
+        client.send(event())
+        assert 1 == server.connections
+        monkeypatch.undo()
+        client.send(event())
+        assert 2 == server.connections
 
 
 def test_a_connection_that_is_closed_on_the_next_request_is_tried_again() -> None:
