@@ -75,17 +75,17 @@ def test_variables_and_inline_values_get_the_same_answer() -> None:
         (
             {"event_type": "x"},
             "/sendUserEvents/input/events[0]/eventType size must be between 3 and 64",
-            "inferred: the wording of a size limit",
+            "inferred: the wording of a length limit",
         ),
         (
             {"schema_name": "a" * 257},
             "/sendUserEvents/input/events[0]/schemaName size must be between 3 and 256",
-            "inferred: the wording of a size limit",
+            "inferred: the wording of a length limit",
         ),
         (
             {"event_time": "2023-12-03T10:15:30+00:00"},
             "eventTime 2023-12-03T10:15:30+00:00 is invalid local ISO 8601 UTC time format.",
-            "inferred: that a date-time is refused unless it is in UTC",
+            "inferred: a date-time must be in UTC",
         ),
     ],
 )
@@ -113,7 +113,7 @@ def test_an_inferred_refusal_is_labelled(changes: dict[str, Any], issue: str, la
 )
 def test_a_date_time_in_another_form_is_refused_with_a_label(text: str) -> None:
     """RFC 3339 allows most of these, and only the text `2023` is documented to be refused."""
-    assert "inferred: that a date-time is refused" in _labels(event(event_time=text))
+    assert "inferred: a date-time must be in UTC" in _labels(event(event_time=text))
 
 
 @pytest.mark.parametrize("text", ["", "2023-12", "2023-12-03", "10:15:30Z", "2023-02-30T10:15:30Z", "yesterday"])
@@ -127,7 +127,7 @@ def test_several_issues_stand_in_one_labelled_bracket() -> None:
     bad = event(event_type="x", event_time="2023")
     size = "/sendUserEvents/input/events[0]/eventType size must be between 3 and 64"
     assert f"[{size}, eventTime 2023 is invalid local ISO 8601 UTC time format.]" in _error(bad)["message"]
-    assert "inferred: that several issues stand in one bracket" in _labels(bad)
+    assert "inferred: several issues share one pair" in _labels(bad)
 
 
 def test_one_bad_event_refuses_the_whole_call_with_a_label() -> None:
@@ -143,7 +143,7 @@ def test_fifty_one_events_are_refused_with_a_label() -> None:
     """The limit is documented, its wording is not."""
     error = _error(*[event()] * 51)
     assert "[/sendUserEvents/input/events size must be between 0 and 50]" in error["message"]
-    assert "inferred: the wording of a size limit" in " ".join(error["extensions"]["sandbox"])
+    assert "inferred: the wording of a length limit" in " ".join(error["extensions"]["sandbox"])
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_body_that_is_no_request_gets_a_labelled_error(body: bytes) -> None:
     response = _post(sandbox, body)
     (error,) = response.json()["errors"]
     assert (400, ["errors"]) == (response.status_code, list(response.json()))
-    assert "inferred: how a body that is no GraphQL request is answered" in error["extensions"]["sandbox"]
+    assert "inferred: the response to a body that is not a GraphQL request" in error["extensions"]["sandbox"]
     assert [400] == [request["status_code"] for request in sandbox.requests]
 
 
@@ -185,14 +185,14 @@ def test_what_does_not_fit_the_schema_is_not_executed_and_labelled(query: str, c
     assert ["errors"] == list(answer)
     for error in answer["errors"]:
         assert classification == error["extensions"]["classification"]
-        assert error["extensions"]["sandbox"][0].startswith("inferred: a request that does not fit the schema")
+        assert error["extensions"]["sandbox"][0].startswith("inferred: a request that does not match the schema")
 
 
 @pytest.mark.parametrize("client_type", ["IOS", "website_client", ""])
 def test_a_client_type_beyond_the_enum_is_not_executed(client_type: str) -> None:
     """Given as a variable, too."""
     assert "InvalidSyntax" != _error(event(client_type=client_type))["extensions"]["classification"]
-    assert "inferred: a request that does not fit the schema" in _labels(event(client_type=client_type))
+    assert "inferred: a request that does not match the schema" in _labels(event(client_type=client_type))
 
 
 @pytest.mark.parametrize(("deduplicate", "kept", "dropped"), [(False, 3, 0), (True, 2, 1)])

@@ -155,7 +155,7 @@ def test_an_option_of_a_fault_does_what_it_says(name: str, how: dict[str, Any], 
         ("access_denied", {}, ["AccessDeniedError", "do not have sufficient access"]),
         ("expired_token", {}, ["HTTP 401", "Unauthorized"]),
         ("throttled", {}, ["ThrottlingError", "Rate exceeded"]),
-        ("reset_after", {}, ["ReadError", "may have arrived", "same ids"]),
+        ("reset_after", {}, ["ReadError", "may have been accepted", "same ids"]),
         ("refused", {}, ["ConnectError", "not accepted"]),
     ],
 )
@@ -240,7 +240,7 @@ def test_a_slow_answer_takes_its_seconds_on_the_clock_of_the_sandbox() -> None:
         (lambda: Sandbox(fault_rates={"http_500": 1.5}), ["between 0 and 1", "http_500"]),
         (lambda: Sandbox(fault_rates={"http_500": -0.1}), ["between 0 and 1", "http_500"]),
         (lambda: Sandbox(fault_rates={"http_500": -0.1, "html": 0.5}), ["between 0 and 1", "http_500"]),
-        (lambda: Sandbox(fault_rates={"http_500": 0.6, "html": 0.6}), ["between 0 and 1", "together"]),
+        (lambda: Sandbox(fault_rates={"http_500": 0.6, "html": 0.6}), ["between 0 and 1", "add up to at most 1"]),
         (lambda: Sandbox(fault_rates={"http_500": float("nan")}), ["between 0 and 1", "http_500"]),
     ],
 )
