@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
-from graphql import ExecutionResult, GraphQLError, GraphQLSyntaxError, Source, execute_sync
+from graphql import ExecutionResult, GraphQLError, GraphQLSyntaxError, execute_sync
 
 from bwp_nb.sandbox import validation
 from bwp_nb.sandbox.clock import SandboxClock
@@ -29,7 +29,7 @@ _ONE_BRACKET = "inferred: several issues share one pair of brackets, separated b
 _UNEXECUTED = "inferred: a request that does not match the schema gets no data, and a string as its classification"
 _DENIED = "inferred: the response to a missing or expired token, or to another target id"
 _NO_TOKEN = "unknown: how the token endpoint rejects credentials"  # noqa: S105
-_REFUSED_VALUE = "not the API: this sandbox was told to refuse this value"
+_REFUSED_VALUE = "not the API: this sandbox is configured to refuse this value"
 _BAD_BODY = "inferred: the response to a body that is not a GraphQL request"
 _DUPLICATE = "unknown: whether the API keeps an event whose eventId it has seen; this sandbox {} {} of them"
 
@@ -236,13 +236,8 @@ class Sandbox(httpx.BaseTransport):
         def resolve(_info: object, **arguments: Any) -> Any:
             return self._send_user_events(arguments["input"]["events"], notes)
 
-        try:
-            document, errors = validation.read(query)
-        except GraphQLSyntaxError as error:
-            return ExecutionResult(None, [error])
-        except RecursionError:
-            return ExecutionResult(None, [GraphQLSyntaxError(Source(""), 0, "The query is nested too deeply")])
-        if errors:
+        document, errors = validation.read(query)
+        if document is None or errors:
             return ExecutionResult(None, errors)
         root = {"sendUserEvents": resolve}
         return execute_sync(

@@ -44,9 +44,14 @@ def schema() -> graphql.GraphQLSchema:
 
 
 @lru_cache(maxsize=8)
-def read(query: str) -> tuple[graphql.DocumentNode, list[graphql.GraphQLError]]:
+def read(query: str) -> tuple[graphql.DocumentNode | None, list[graphql.GraphQLError]]:
     """Parse and validate a query; a client that sends events as variables repeats the same one."""
-    document = graphql.parse(query, max_tokens=_MAX_TOKENS)
+    try:
+        document = graphql.parse(query, max_tokens=_MAX_TOKENS)
+    except graphql.GraphQLSyntaxError as error:
+        return None, [error]
+    except RecursionError:
+        return None, [graphql.GraphQLSyntaxError(graphql.Source(""), 0, "The query is nested too deeply")]
     return document, graphql.validate(schema(), document)
 
 
