@@ -19,15 +19,15 @@ from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
 from bwp_nb.tables.source import table
 from tests.strategies import BAD_TIMES, GOOD_TIMES, VALID, any_events, event, nearly_valid_events
 
-MADE = GeneratedIds("a-run", "2024-11-22T09:00:00Z")
+GENERATED = GeneratedIds("a-run", "2024-11-22T09:00:00Z")
 
 
-def _written(source: Any, made: GeneratedIds = MADE, **layout: Any) -> EncodedRows:
-    """Return a source of one chunk, checked and written."""
+def _encoded(source: Any, generated: GeneratedIds = GENERATED, **options: Any) -> EncodedRows:
+    """Return a source of one chunk, checked and encoded."""
     whole = table(source)
     (chunk,) = whole.chunks()
-    options = {"columns": None, "properties": None, "fields": None} | layout
-    return encode_rows(chunk, ColumnMapping.of(whole, **options), made)
+    mapping = ColumnMapping.of(whole, **({"columns": None, "properties": None, "fields": None} | options))
+    return encode_rows(mapping.mapped(chunk, generated))
 
 
 def _row(given: bwp.UserEvent) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def _frame(events: list[bwp.UserEvent]) -> pd.DataFrame:
 @given(st.lists(nearly_valid_events() | any_events, min_size=1, max_size=40))
 def test_columns_get_the_verdict_of_events(events: list[bwp.UserEvent]) -> None:
     """The same problems, in the same words, and the same input where there are none; on thousands of rows."""
-    found = _written(_frame(events))
+    found = _encoded(_frame(events))
     assert {row: problems for row, e in enumerate(events) if (problems := e.problems())} == found.problems
     for given_event, text in zip(events, found.texts, strict=True):
         assert (None if given_event.problems() else _by_name(given_event.input)) == (
@@ -61,7 +61,7 @@ def _by_name(given: dict[str, Any]) -> dict[str, Any]:
 @given(st.lists(nearly_valid_events(), min_size=1, max_size=20))
 def test_a_list_of_events_is_written_as_its_mutation_is(events: list[bwp.UserEvent]) -> None:
     """To the byte, but for the spaces that JSON may have."""
-    found = _written(events)
+    found = _encoded(events)
     valid = [given_event for given_event in events if not given_event.problems()]
     assert bwp.Mutation(valid).payload == json.loads(body(text for text in found.texts if text))
 
@@ -69,7 +69,7 @@ def test_a_list_of_events_is_written_as_its_mutation_is(events: list[bwp.UserEve
 @pytest.mark.parametrize("text", GOOD_TIMES + BAD_TIMES)
 def test_times_get_the_verdict_of_events(text: str) -> None:
     """Those at the border most of all."""
-    assert bool(event(event_time=text).problems()) == bool(_written(_frame([event(event_time=text)])).problems)
+    assert bool(event(event_time=text).problems()) == bool(_encoded(_frame([event(event_time=text)])).problems)
 
 
 VALUES = [
@@ -96,7 +96,7 @@ def test_a_value_that_is_no_text_gets_the_verdict_of_an_event(name: str, value: 
         expected = bwp.UserEvent(**values, additional_properties={"product_sku": row["product_sku"]}).problems()
     except InvalidEvent as error:
         expected = error.problems
-    found = _written(pd.DataFrame([VALID | {"product_sku": "a"}, row, VALID], dtype=object))
+    found = _encoded(pd.DataFrame([VALID | {"product_sku": "a"}, row, VALID], dtype=object))
     assert ({1: expected} if expected else {}) == found.problems
     assert [False, bool(expected), False] == [text is None for text in found.texts]
 
@@ -104,7 +104,7 @@ def test_a_value_that_is_no_text_gets_the_verdict_of_an_event(name: str, value: 
 def test_what_is_missing_is_left_out() -> None:
     """A property, the schema; an event without any property has no list of them."""
     rows = [VALID | {"a": "1", "b": "2"}, VALID | {"b": "2"}, VALID | {"a": "1"}, VALID | {"schema_name": "abc"}]
-    found = [json.loads(text) for text in _written(pd.DataFrame(rows)).texts if text]
+    found = [json.loads(text) for text in _encoded(pd.DataFrame(rows)).texts if text]
     pairs = [event.pop("additionalProperties", {}).get("additionalProperties") for event in found]
     one, two = {"property": "a", "value": "1"}, {"property": "b", "value": "2"}
     assert [[one, two], [two], [one], None] == pairs
@@ -117,7 +117,7 @@ def test_a_property_of_the_pattern_that_is_tidied_away_survives() -> None:
     rows = [VALID | {"b": text}, VALID | {"a": text, "b": text}]
     found = [
         json.loads(text)["additionalProperties"]["additionalProperties"]
-        for text in _written(pd.DataFrame(rows)).texts
+        for text in _encoded(pd.DataFrame(rows)).texts
         if text
     ]
     assert [[text], [text, text]] == [[pair["value"] for pair in pairs] for pairs in found]
@@ -127,13 +127,13 @@ def test_ids_and_times_that_are_missing_are_made_for_run_and_row() -> None:
     """The same each time, other ones for another row and another run; of the form that the guide asks for."""
     frame = pd.DataFrame([{"event_type": "click", "client_type": "WEBSITE_CLIENT", "client_version": "1.0"}] * 3)
     first, again, other = (
-        [json.loads(text or "") for text in _written(frame, made).texts]
-        for made in (MADE, MADE, GeneratedIds("b", MADE.time))
+        [json.loads(text or "") for text in _encoded(frame, made).texts]
+        for made in (GENERATED, GENERATED, GeneratedIds("b", GENERATED.time))
     )
     assert first == again
     assert 6 == len({found["eventId"] for found in first + other})
     assert {4} == {uuid.UUID(found["eventId"]).version for found in first}
-    assert {MADE.time} == {found["eventTime"] for found in first}
+    assert {GENERATED.time} == {found["eventTime"] for found in first}
 
 
 def test_columns_are_mapped_to_fields_and_properties() -> None:
@@ -141,7 +141,7 @@ def test_columns_are_mapped_to_fields_and_properties() -> None:
     frame = pd.DataFrame([{"kind": "click", "eventId": "an-id", "when": VALID["event_time"], "sku": "s", "note": "n"}])
     fields = {"client_type": "WEBSITE_CLIENT", "client_version": "2"}
     mapped = {"kind": "event_type", "when": "event_time"}
-    (text,) = _written(frame, columns=mapped, properties={"sku": "product_sku"}, fields=fields).texts
+    (text,) = _encoded(frame, columns=mapped, properties={"sku": "product_sku"}, fields=fields).texts
     expected = event(
         event_type="click", event_id="an-id", client_version="2", additional_properties={"product_sku": "s"}
     )
@@ -163,7 +163,7 @@ def test_a_layout_that_does_not_fit_is_refused_with_the_columns(options: dict[st
     """Before anything is read, and with what to write instead."""
     frame = pd.DataFrame([{"kind": "click", "client_type": "WEBSITE_CLIENT", "client_version": "1.0"}])
     with pytest.raises(bwp.BwpError, match=words):
-        _written(frame, **options)
+        _encoded(frame, **options)
 
 
 def _jsonl(path: Path, *rows: dict[str, Any]) -> Path:
