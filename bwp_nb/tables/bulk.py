@@ -59,7 +59,7 @@ def send_table(
             rows = count_rows(given, mapping, on_duplicates)
             moment = client.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
             book.begin(Run(digest, mapping.digest, client.target, rows, client.new_id(), moment))
-        run = book.resumed(given.name, digest, mapping.digest, client.target)
+        run = book.expect(given.name, digest, mapping.digest, client.target)
         done = {code for code, state in enumerate(STATES) if state not in _TO_SEND[on_unknown]}
         sender = Sender(client, book, workers, progress)
         sender.send(batches(given, mapping, GeneratedIds(run.run, run.time), book, done))

@@ -103,18 +103,17 @@ class Ledger:
         self._append(_encoded(_FORM | asdict(run)) + "\n")
         self.run, self.states = run, bytearray(run.rows)
 
-    def resumed(self, name: str, source: str, mapping: str, target: str) -> Run:
-        """Return the run that this ledger records, or raise `LedgerError` if it sends something else.
+    def expect(self, name: str, source: str, mapping: str, target: str | None = None) -> Run:
+        """Return the run that this ledger records, or raise `LedgerError` if it does not send the same.
 
         `name` is the source's; `source` and `mapping` are digests.
         """
-        assert self.run is not None  # noqa: S101  # it has begun
-        advice = "Nothing was sent; use a new ledger path to start over."
-        if self.run.source != source:
+        advice = "Nothing was sent; use a new ledger path to start over." if target else "Pass those of that run."
+        if self.run is None or self.run.source != source:
             raise LedgerError(f"{self.name} belongs to different data than {name}. {advice}")
         if self.run.mapping != mapping:
             raise LedgerError(f"{self.name} belongs to a run with other columns, properties or fields. {advice}")
-        if self.run.target != target:
+        if target and self.run.target != target:
             there, here = readable(self.run.target, 200), readable(target, 200)
             raise LedgerError(
                 f"{self.name} belongs to a run that sent to {there}; this client sends to {here}. {advice}"

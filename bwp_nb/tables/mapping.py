@@ -62,7 +62,7 @@ class MappedRows:
         return values | ({"additional_properties": pairs} if pairs else {}) | self.chunk.kept.get(place, {})
 
     def event(self, place: int, default: Mapping[str, Any] | None = None) -> UserEvent | list[Problem]:
-        """Return the event in a row, with `default` for the fields that it lacks, or why there is none."""
+        """Return the event in a row, with `default` for the fields that it lacks, or its problems."""
         if self.chunk.events is not None:
             return self.chunk.events[place]
         if place in self.chunk.broken:

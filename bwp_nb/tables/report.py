@@ -59,15 +59,11 @@ class Report:
         """Return the report of a run that ended early, from its ledger and the table that it was sending."""
         if not Path(ledger).is_file():
             raise LedgerError(f"Cannot find the ledger {Path(ledger).name}.")
-        given, book = table(source), Ledger(ledger)
-        book.close()
-        if book.run is None or book.run.source != given.digest():
-            raise LedgerError(f"{book.name} belongs to different data than {given.name}, or to a run that never began.")
+        given = table(source)
         mapping = ColumnMapping.of(given, columns, properties, fields)
-        if book.run.mapping != mapping.digest:
-            raise LedgerError(
-                f"{book.name} belongs to a run with other columns, properties or fields; pass those of that run."
-            )
+        book = Ledger(ledger)
+        book.close()
+        book.expect(given.name, given.digest(), mapping.digest)
         return cls(book, given, mapping)
 
     def __repr__(self) -> str:

@@ -180,7 +180,8 @@ class Sender:
         if self.stopped:
             return False
         if len(part) > 1 and (is_refused or len(part) > self._max_events):
-            first, second = part.split(-(-len(part) // 2))
+            middle = len(part) // 2
+            first, second = part.take(range(middle)), part.take(range(middle, len(part)))
             self._settle(second, is_refused=self._settle(first) and is_refused)
             return False
         outcome = self._sent(part)

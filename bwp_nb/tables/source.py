@@ -52,18 +52,14 @@ class Chunk:
 class Table:
     """A source of rows that can be read repeatedly.
 
-    `names` are those of its columns, None if each row has its own; `digest` identifies the content. `read` yields the
+    `names` are those of its columns, None if each row has its own; `digest` identifies the content. `chunks` yields the
     rows with at least the columns that it is asked for, or with all of them.
     """
 
     name: str
     names: list[str] | None
-    read: Callable[[Collection[str] | None], Iterator[Chunk]]
+    chunks: Callable[..., Iterator[Chunk]]
     digest: Callable[[], str]
-
-    def chunks(self, names: Collection[str] | None = None) -> Iterator[Chunk]:
-        """Yield all rows from the first on, with all columns or only some."""
-        return self.read(names)
 
 
 def table(source: Any) -> Table:
@@ -137,7 +133,7 @@ def _events(events: list[UserEvent]) -> Table:
             advice = "Pass other rows as a DataFrame or a file."
             raise InvalidTable(f"Row {place}: expected a UserEvent, got {quoted(event)}. {advice}")
 
-    def chunks(_: Collection[str] | None) -> Iterator[Chunk]:
+    def chunks(_: Collection[str] | None = None) -> Iterator[Chunk]:
         for first in range(0, len(events), CHUNK):
             part = events[first : first + CHUNK]
             yield Chunk(first, len(part), events=part)
@@ -151,7 +147,7 @@ def _events(events: list[UserEvent]) -> Table:
 def _frame(frame: "pd.DataFrame") -> Table:
     names = _checked(list(frame.columns), "the DataFrame")
 
-    def chunks(wanted: Collection[str] | None) -> Iterator[Chunk]:
+    def chunks(wanted: Collection[str] | None = None) -> Iterator[Chunk]:
         columns = {name: frame[name].array for name in (names if wanted is None else wanted)}
         for first in range(0, len(frame), CHUNK):
             end = min(first + CHUNK, len(frame))
@@ -195,7 +191,7 @@ def csv_table(name: str, open_text: Callable[[], TextIO], digest: Callable[[], s
             "Fix the .jsonl file of save_quarantine instead, or the frame report.quarantine(), and send that."
         )
 
-    def chunks(wanted: Collection[str] | None) -> Iterator[Chunk]:
+    def chunks(wanted: Collection[str] | None = None) -> Iterator[Chunk]:
         with reading(name, open_text) as file:
             reader = csv.reader(file, strict=True)
             next(reader)
@@ -225,7 +221,7 @@ def _csv_chunk(first: int, names: list[str], block: list[list[str]], wanted: Col
 def _jsonl(path: Path) -> Table:
     """Return a file of JSON objects, one a line, as a table; null is a missing value."""
 
-    def chunks(_: Collection[str] | None) -> Iterator[Chunk]:
+    def chunks(_: Collection[str] | None = None) -> Iterator[Chunk]:
         with reading(path.name, lambda: path.open(encoding="utf-8-sig", newline="")) as file:
             lines = filter(str.strip, file)
             for first in count(step=CHUNK):
@@ -264,7 +260,7 @@ def _parquet(path: Path) -> Table:
     except pa.ArrowInvalid as error:
         raise InvalidTable(f"{path.name} cannot be read as Parquet: {readable(str(error), 160)}.") from None
 
-    def chunks(wanted: Collection[str] | None) -> Iterator[Chunk]:
+    def chunks(wanted: Collection[str] | None = None) -> Iterator[Chunk]:
         first, shown = 0, names if wanted is None else list(wanted)
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(CHUNK, columns=shown):
