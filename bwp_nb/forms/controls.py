@@ -6,10 +6,10 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from bwp_nb.errors import Problem
 from bwp_nb.event import EVENT_TYPES, PROPERTY_NAMES
 from bwp_nb.forms import page, style
 from bwp_nb.forms.fields import Field
+from bwp_nb.problems import Problem
 
 #: Documented values of fields that accept any text (“User Event Schema”, “Send User Events”, “UserEvent”).
 SUGGESTED = {

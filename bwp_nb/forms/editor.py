@@ -7,11 +7,12 @@ from typing import Any
 import ipywidgets as widgets
 
 from bwp_nb.client import Client
-from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import UserEvent
 from bwp_nb.forms import page, style
 from bwp_nb.forms.controls import SUGGESTED, Choice, Control, Guard, Moment, Omittable, Property, help_of
 from bwp_nb.forms.fields import Field, fields
+from bwp_nb.problems import Problem
 from bwp_nb.text import quoted
 
 _ONCE_RULE = "one value for each name (our own rule: whether the API accepts a repeated name is unknown)"

@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from bwp_nb.client import Client
-from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem, RejectedValue
+from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.forms import outcome, page, style
 from bwp_nb.forms.boundary import ErrorBoundary
@@ -18,11 +18,10 @@ from bwp_nb.forms.editor import EventEditor
 from bwp_nb.forms.panel import refresh
 from bwp_nb.forms.request import RequestColumn, events_of
 from bwp_nb.history import Exchange
-from bwp_nb.mutation import MAX_EVENTS, Mutation
+from bwp_nb.mutation import COUNT_RULE, MAX_EVENTS, Mutation
+from bwp_nb.problems import Problem, RejectedValue
 from bwp_nb.text import counted, quoted, readable
 from bwp_nb.wire.answer import Receipt
-
-_COUNT_RULE = f"1 to {MAX_EVENTS} events in one request (the maximum is documented: IFACE)"
 
 _ENDS = ("sent", "rejected", "failed", "unknown")
 _MOODS = {"valid": "good", "sent": "good", "sending": "busy", "unknown": "warn", "not checked": ""}
@@ -33,7 +32,7 @@ _STATUS = {
     "sent": "Sent: the API accepted all events. Check again to send once more.",
     "rejected": "Rejected: the API rejected the request.",
     "failed": "Failed: the events were not accepted.",
-    "unknown": "Unknown: the events may have been accepted. Resend them with the same ids.",
+    "unknown": "Unknown: events may have been accepted. Resend them with the same ids.",
 }
 _EARLIER = '<p class="bwp-rule">This is the outcome of the request before the last edit.</p>'
 
@@ -86,7 +85,7 @@ class EventForm:
         """The problems of the request as typed, each with the index of its event."""
         count = len(self.events)
         if not 1 <= count <= MAX_EVENTS:
-            return [Problem("events", count, _COUNT_RULE, f"expected 1 to {MAX_EVENTS} events, got {count}")]
+            return [Problem("events", count, COUNT_RULE, f"expected 1 to {MAX_EVENTS} events, got {count}")]
         found = enumerate(editor.problems() for editor in self.events)
         return [replace(problem, index=index) for index, problems in found for problem in problems]
 
@@ -224,6 +223,8 @@ class EventForm:
             found = error
         except BaseException:  # Also an interrupted kernel: whether the request went out is not known.
             with self.errors.turn:
+                self.outcome, self.answer, self._outcome_html = None, None, ""
+                self._show_outcome(is_earlier=False)
                 self._set_state("unknown")
             raise
         exchange = self._newest_exchange()
@@ -278,24 +279,20 @@ class EventForm:
 
     def _show_problems(self, found: list[Problem]) -> None:
         """Show the problems beside their fields, and as links to them once Check was pressed."""
-        rejected = self._rejected_values()
+        refusal = self.outcome if self.state in _ENDS and isinstance(self.outcome, MutationRejected) else None
+        rejected = [_problem(value) for value in refusal.rejected_values] if refusal else []
+        states = refusal.states if refusal else (self.state if self.state in _ENDS else "",) * len(self.events)
+        named = {problem.index for problem in rejected}
         shown = found + rejected
-        named_events = {problem.index for problem in rejected}
         for index, editor in enumerate(self.events):
             editor.show([problem for problem in shown if problem.index == index])
-            named = ": named in the response" if index in named_events else ""
-            editor.number(index, len(self.events), f"{self.state}{named}" if self.state in _ENDS else "")
+            note = ": named in the response" if index in named else ""
+            editor.number(index, len(self.events), f"{states[index]}{note}")
         links = shown if self.state not in ("not checked", "sending") else []
         # One link for each place, even if our checks and the API refuse the same value.
         replaced = self._links.children
         self._links.children = [self._link(problem) for problem in {style.place(p): p for p in links}.values()]
         page.close(*replaced)
-
-    def _rejected_values(self) -> list[Problem]:
-        """Return the values that the API's error names, as problems."""
-        if self.state != "rejected" or not isinstance(self.outcome, MutationRejected):
-            return []
-        return [_problem(value) for value in self.outcome.rejected_values]
 
     def _link(self, problem: Problem) -> Any:
         """Return a button that moves the focus to the field of a problem."""

@@ -8,11 +8,12 @@ from typing import Any
 import ipywidgets as widgets
 
 from bwp_nb import snippets
-from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import UNICODE_RULE, UserEvent
 from bwp_nb.forms import page, style
 from bwp_nb.forms.controls import AUTO, NARROW, Guard
 from bwp_nb.mutation import MAX_EVENTS, Mutation
+from bwp_nb.problems import Problem
 from bwp_nb.tables import rows
 from bwp_nb.text import counted, readable
 

@@ -5,9 +5,9 @@ from html import escape
 from importlib.resources import files
 from itertools import groupby
 
-from bwp_nb.contract.sources import PAGES
-from bwp_nb.errors import Problem
+from bwp_nb.contract.sources import CITED, PAGES
 from bwp_nb.forms.fields import Field
+from bwp_nb.problems import Problem
 from bwp_nb.text import readable
 
 # Scripts in a widget's HTML do not run, but an attribute does, in JupyterLab and in Voila. Keys that are pressed on a
@@ -51,12 +51,11 @@ def status(text: str, mood: str = "", *, alert: bool = False) -> str:
 
 def sourced(text: str) -> str:
     """Return a text with the documentation pages that it cites as links."""
-    names = "|".join(map(re.escape, sorted(PAGES, key=len, reverse=True)))
-    return re.sub(rf"(?<![\w-])({names})(?![\w-])", _page_link, escape(text))
+    return CITED.sub(_page_link, escape(text))
 
 
-def _page_link(match: re.Match[str]) -> str:
-    return f'<a href="{escape(PAGES[match[1]])}" target="_blank" rel="noopener">{match[1]}</a>'
+def _page_link(cited: re.Match[str]) -> str:
+    return f'“<a href="{escape(PAGES[cited[1]])}" target="_blank" rel="noopener">{cited[1]}</a>”'
 
 
 def problems(found: list[Problem]) -> str:
