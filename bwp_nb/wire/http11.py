@@ -29,7 +29,7 @@ class TimeLimit:
         self._timeouts: Mapping[str, float | None] = extensions.get("timeout", {})
 
     def left(self, wait: Literal["connect", "write", "read"], shares: int = 1) -> float | None:
-        """Return the seconds for a wait, one of some shares of the rest, None for no limit; raise if there are none."""
+        """Return the seconds for a wait, one of `shares` of the rest, None for no limit; raise after the deadline."""
         timeout = self._timeouts.get(wait)
         if self._deadline is None:
             return timeout

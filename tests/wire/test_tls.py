@@ -65,7 +65,7 @@ def test_a_wrong_certificate_is_never_tried_again(name: str) -> None:
 
 
 def test_by_default_only_known_authorities_are_trusted() -> None:
-    """Not whoever made a certificate for this machine."""
+    """An authority that somebody made up is not."""
     with (
         serving(succeed_always, _server_context(TRUSTED.issue_cert("127.0.0.1"))) as server,
         Client(DeadlineTransport(), server.endpoint) as client,

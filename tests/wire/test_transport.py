@@ -1,4 +1,4 @@
-"""`DeadlineTransport`: real sockets whose other ends misbehave, and calls that end all the same."""
+"""`DeadlineTransport`: real sockets whose other ends misbehave, and calls that end anyway."""
 
 import gzip
 import json
@@ -75,7 +75,7 @@ def _bomb(connection: Connection) -> None:
     connection.answer(BOMB, "200 OK", "Content-Encoding: gzip")
 
 
-#: What a server does once it has read the request; the HTTP status that is told; words of the error.
+#: What a server does once it has read the request; the HTTP status of the error; words in it.
 MISBEHAVIOUR: dict[str, tuple[Callable[[Connection], None], int | None, str]] = {
     "silence": (lambda c: c.drain(), None, "ReadTimeout"),
     "reset before an answer": (lambda c: c.reset(), None, "ReadError"),
