@@ -29,7 +29,6 @@ from bwp_nb.sandbox.validation import Issue
 from bwp_nb.wire.clock import Clock
 
 _TOKEN_LIFETIME = 900
-_MAX_TOKENS = 1_000
 
 _DENIED = "inferred: the response to a missing or expired token, or to another target id"
 _NO_TOKEN = "unknown: how the token endpoint rejects credentials"  # noqa: S105
@@ -63,6 +62,9 @@ class Sandbox(httpx.BaseTransport):
     client_id = "sandbox-client"
     client_secret = "sandbox-secret"  # noqa: S105
     target_id = "bp-00000000-0000-4000-8000-000000000000"
+
+    #: The number of tokens that are valid at a time; older ones are refused.
+    keep_tokens = 1_000
 
     def __init__(
         self,
@@ -231,7 +233,7 @@ class Sandbox(httpx.BaseTransport):
             self.token_requests += 1
             if form != expected:
                 return json_response(401, {"error": "invalid_client", "sandbox": [_NO_TOKEN]})
-            while len(self._tokens) >= _MAX_TOKENS:
+            while len(self._tokens) >= self.keep_tokens:
                 del self._tokens[next(iter(self._tokens))]
             token = f"sandbox-token-{self.token_requests}"
             self._tokens[token] = self.clock.monotonic() + _TOKEN_LIFETIME
