@@ -53,16 +53,23 @@ def serve(
 
 
 def run(port: int, host: str, as_json: bool = False) -> None:
-    """Serve a new sandbox until Ctrl-C or SIGTERM, after printing how to use it, as text or as one JSON object."""
+    """Serve a new sandbox until Ctrl-C or SIGTERM, and print how to use it, as text or as one JSON object."""
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
     with serve(port=port, host=host) as server:
-        sys.stdout.write(_description(server) if as_json else welcome(server))
+        sys.stdout.write(_described(server) if as_json else welcome(server))
         sys.stdout.flush()
         while not stopped.wait(0.5):  # on Windows no signal would end a longer wait
             pass
+
+
+def _described(server: "Server") -> str:
+    sandbox = server.sandbox
+    credentials = {name: getattr(sandbox, name) for name in ("client_id", "client_secret", "target_id")}
+    addresses = {name: getattr(server, name) for name in ("endpoint", "token_endpoint", "control", "control_token")}
+    return json.dumps({**addresses, "credentials": credentials}) + "\n"
 
 
 class Server:
@@ -190,9 +197,3 @@ See what arrived (also rejected, duplicates, requests; POST to reset or faults):
 
 curl {server.control}/accepted -H 'Authorization: Bearer {server.control_token}'
 """
-
-
-def _description(server: Server) -> str:
-    credentials = {name: getattr(server.sandbox, name) for name in ("client_id", "client_secret", "target_id")}
-    addresses = {name: getattr(server, name) for name in ("endpoint", "token_endpoint", "control", "control_token")}
-    return json.dumps({**addresses, "credentials": credentials}) + "\n"
