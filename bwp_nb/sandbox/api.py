@@ -6,7 +6,7 @@ Where something had to be inferred, `extensions.sandbox` of the response or of t
 import json
 import random
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qs
@@ -97,7 +97,7 @@ class Sandbox(httpx.BaseTransport):
         self.seed = seed
         self.clock = clock or SandboxClock()
         self._lock = threading.RLock()
-        self._tokens: dict[str, float] = {}
+        self._tokens: OrderedDict[str, float] = OrderedDict()
         self.reset()
 
     def __repr__(self) -> str:
@@ -119,7 +119,7 @@ class Sandbox(httpx.BaseTransport):
             if isinstance(self.clock, SandboxClock):
                 self.clock.reset()
             self._ids = 0
-            self._seen: dict[str, None] = {}
+            self._seen: OrderedDict[str, None] = OrderedDict()
             self._logs = {name: Log(self.keep) for name in ("accepted", "duplicates", "rejected", "requests")}
 
     @property
@@ -234,7 +234,7 @@ class Sandbox(httpx.BaseTransport):
             if form != expected:
                 return json_response(401, {"error": "invalid_client", "sandbox": [_NO_TOKEN]})
             while len(self._tokens) >= self.keep_tokens:
-                del self._tokens[next(iter(self._tokens))]
+                self._tokens.popitem(last=False)
             token = f"sandbox-token-{self.token_requests}"
             self._tokens[token] = self.clock.monotonic() + _TOKEN_LIFETIME
             return json_response(200, {"access_token": token, "expires_in": _TOKEN_LIFETIME})
@@ -323,6 +323,6 @@ class Sandbox(httpx.BaseTransport):
             repeated += known
             self._logs["duplicates" if known and self.deduplicate else "accepted"].add(json.dumps(event).encode())
         while len(self._seen) > self.keep:
-            del self._seen[next(iter(self._seen))]
+            self._seen.popitem(last=False)
         if repeated:
             notes.append(_DUPLICATE.format("dropped" if self.deduplicate else "kept", repeated))
