@@ -14,8 +14,8 @@ from bwp_nb.contract.classifications import ACCESS_DENIED, CLASSIFICATIONS, THRO
 from bwp_nb.errors import BwpError, MutationRejected, RequestFailed
 from bwp_nb.mutation import MAX_EVENTS, body
 from bwp_nb.tables.ledger import STATES, CannotWrite, Ledger, Line, ranges
-from bwp_nb.text import quoted, readable
-from bwp_nb.wire.answer import SUCCESSFUL, Receipt
+from bwp_nb.text import readable
+from bwp_nb.wire.answer import Receipt
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -66,13 +66,14 @@ class Outcome:
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the API holds something against the events, not against the caller."""
-        return isinstance(self.found, MutationRejected) and self.found.state == "rejected" and not self.is_denied
+        """Whether the API refuses events for what they contain."""
+        return isinstance(self.found, MutationRejected) and self.found.is_validation
 
     @property
     def names_content(self) -> bool:
-        """Whether it names what is wrong in the events, so that they were never accepted."""
-        return isinstance(self.found, MutationRejected) and self.found.names_content
+        """Whether the errors name a wrong value other than an id, so that the events were never accepted."""
+        named = self.found.rejected_values if isinstance(self.found, MutationRejected) and self.is_refusal else []
+        return bool(named) and all(value.field != "eventId" for value in named)
 
     @property
     def is_denied(self) -> bool:
@@ -90,7 +91,7 @@ class Outcome:
     @property
     def state(self) -> str:
         """The state that the rows are in now; of what is sent again in parts, nothing was accepted."""
-        if self.found.state == "unknown":
+        if self.found.state == "unknown" and not self.is_refusal:
             return "unknown"
         if self.is_refusal or self.is_too_large:
             return "rejected" if self.events == 1 else "failed"
@@ -100,8 +101,7 @@ class Outcome:
     def reason(self) -> str:
         """Why they are."""
         if isinstance(self.found, Receipt):
-            said = [] if self.found.status == SUCCESSFUL else [f"the status is {quoted(self.found.status)}"]
-            return "; ".join([*said, *map(readable, self.found.warnings)])
+            return ""
         if self.events > 1 and (self.is_refusal or self.is_too_large):
             return _TOGETHER
         return self.what
