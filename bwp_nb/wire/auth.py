@@ -56,13 +56,15 @@ class Secret:
 class Credentials:
     """What a merchant's console hands out: a client's id and secret, and the id of the store (`TargetId`, CALL).
 
-    Published clients send an `access_key` besides, which no page names.
+    Published clients send an `access_key` besides, which no page names, and `target_id` in a `target_header` of another
+    name.
     """
 
     client_id: str
     client_secret: Secret
     target_id: str
     access_key: Secret | None = None
+    target_header: str = "x-api-target-id"
 
     def form(self) -> dict[str, str]:
         """Return what the token endpoint is sent (inferred from a published client)."""
@@ -107,7 +109,7 @@ class TokenAuth(httpx.Auth):
     def sign(self, request: httpx.Request) -> None:
         """Add the headers that the API wants (CALL)."""
         request.headers["Authorization"] = f"Bearer {self._current(request.extensions)}"
-        request.headers["x-api-target-id"] = self._credentials.target_id
+        request.headers[self._credentials.target_header] = self._credentials.target_id
         if self._credentials.access_key is not None:
             request.headers["x-api-access-key"] = self._credentials.access_key.reveal()
 
