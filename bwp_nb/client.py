@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem, RequestFailed
+from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, RequestFailed
 from bwp_nb.event import UNICODE_RULE, UserEvent
 from bwp_nb.history import Exchange, History
 from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_event
+from bwp_nb.problems import Problem
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import Answer, Receipt, receipt
 from bwp_nb.wire.auth import TokenAuth

@@ -13,8 +13,6 @@ A message is one paragraph, the same for the same error. Text of a server or a u
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.contract.classifications import (
@@ -27,6 +25,7 @@ from bwp_nb.contract.classifications import (
     classification,
 )
 from bwp_nb.contract.sources import pages
+from bwp_nb.problems import Problem, RejectedValue
 from bwp_nb.text import counted, html_table, quoted, readable
 
 if TYPE_CHECKING:
@@ -35,45 +34,6 @@ if TYPE_CHECKING:
 _MOST_ROWS = 100
 _MOST_SHOWN = 5
 _RESEND = "resend them with the same ids"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One rule that an event breaks, found before anything is sent.
-
-    `field` is the API's name of the field (`eventTime`), `rule` the rule and its source, `index` the position of the
-    event in its batch, from 0, or None for an event by itself.
-    """
-
-    field: str
-    value: Any
-    rule: str
-    message: str
-    index: int | None = None
-
-    def __str__(self) -> str:
-        place = "" if self.index is None else f"event {self.index}, "
-        return f"{place}{self.field}: {self.message}"
-
-
-@dataclass(frozen=True)
-class RejectedValue:
-    """One sent value that the API's error names.
-
-    `index` is the position of the event in its batch, from 0; `field` is the API's name of the field; `rule` is what
-    is known to be required of the field, with its source; `message` is the API's text.
-    """
-
-    index: int
-    event_id: str
-    field: str
-    value: str
-    rule: str = dataclass_field(default="", repr=False, compare=False)
-    message: str = dataclass_field(default="", repr=False, compare=False)
-
-    def __str__(self) -> str:
-        rule = f"; required: {self.rule}" if self.rule else ""
-        return f"event {self.index} ({readable(self.event_id, 40)}), {self.field} {quoted(self.value)}{rule}"
 
 
 class BwpError(Exception):
@@ -93,14 +53,15 @@ class BwpError(Exception):
     retry_after: float | None = None
     may_have_arrived = False
     stop_reason = ""
+    _is_invalid = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 
     @property
     def state(self) -> str:
-        """The state of the events: `unknown` if they may have been accepted, else `failed`."""
-        return "unknown" if self.may_have_arrived else "failed"
+        """The state of the events."""
+        return "invalid" if self._is_invalid else "unknown" if self.may_have_arrived else "failed"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return what went wrong as rows for a table: one for each event and field, where these are known."""
@@ -129,14 +90,11 @@ class InvalidEvent(BwpError):
     `problems` lists all that were found.
     """
 
+    _is_invalid = True
+
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
         super().__init__(self.problems)
-
-    @property
-    def state(self) -> str:
-        """Always `invalid`."""
-        return "invalid"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each problem."""
@@ -156,6 +114,8 @@ class InvalidEvent(BwpError):
 class InvalidSettings(BwpError):
     """Settings are missing or malformed. Nothing was sent. `problems` has a line for each."""
 
+    _is_invalid = True
+
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = list(problems)
         super().__init__(self.problems)
@@ -167,10 +127,7 @@ class InvalidSettings(BwpError):
 class InvalidTable(BwpError):
     """A table cannot be read, or its columns do not fit an event. Nothing was sent."""
 
-    @property
-    def state(self) -> str:
-        """Always `invalid`."""
-        return "invalid"
+    _is_invalid = True
 
 
 class LedgerError(BwpError):

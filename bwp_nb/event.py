@@ -11,7 +11,8 @@ from typing import Any
 
 from immutabledict import immutabledict
 
-from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.errors import InvalidEvent
+from bwp_nb.problems import Problem
 from bwp_nb.text import quoted
 
 #: The client types in “User Event Schema”, and those of the 2024-01-01 guide, “Analytics Event Schema”.

@@ -8,8 +8,9 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from bwp_nb import pasted
-from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.problems import Problem
 from bwp_nb.text import quoted
 
 #: The largest number of events in one request (documented in “Analytics Interface”).

@@ -5,11 +5,13 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.problems import Problem
 from bwp_nb.text import quoted, readable
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def events(text: str) -> list[UserEvent]:
     except Unreadable as error:
         raise _unreadable(text, str(error)) from None
     if calls:
-        return [_called(index, keywords) for index, keywords in enumerate(calls)]
+        return [_built(index, keywords) for index, keywords in enumerate(calls)]
     query, variables, operation_name = _graphql_parts(text)
     document = _document(query)
     operation = _operation(document, operation_name)
@@ -55,9 +57,6 @@ def _python_events(text: str) -> list[dict[str, Any]] | None:
     # ast.walk goes level by level; this is the order of the text.
     calls.sort(key=lambda call: (call.lineno, call.col_offset))
     return [_keywords(call) for call in calls] or None
-
-
-# ---- GraphQL ----
 
 
 def _graphql_parts(text: str) -> tuple[str, dict[str, Any], str | None]:
@@ -149,57 +148,48 @@ def _event(index: int, given: Any) -> UserEvent:
     if unknown:
         message = f"unknown field; UserEvent has {', '.join(known)}"
         raise InvalidEvent([Problem(readable(name, 80), given[name], _RULE, message, index) for name in unknown])
-    try:
-        values: dict[str, Any] = {name: given.get(api_name) for api_name, name in _OUR_NAMES.items()}
-        return UserEvent(**values, additional_properties=_pairs(given.get("additionalProperties")))
-    except InvalidEvent as error:
-        raise _in_batch(error, index) from None
+    values = {name: given.get(api_name) for api_name, name in _OUR_NAMES.items()}
+    return _built(index, values | {"additional_properties": _pairs(index, given.get("additionalProperties"))})
 
 
-def _called(index: int, keywords: dict[str, Any]) -> UserEvent:
-    """Return the event of a `UserEvent(…)` in Python code."""
+def _built(index: int, keywords: dict[str, Any]) -> UserEvent:
+    """Return an event, or raise `InvalidEvent` with its position."""
     try:
         return UserEvent(**keywords)
     except InvalidEvent as error:
-        raise _in_batch(error, index) from None
+        raise InvalidEvent([replace(problem, index=index) for problem in error.problems]) from None
     except TypeError as error:
         raise InvalidEvent([Problem("events", keywords, _RULE, readable(str(error)), index)]) from None
 
 
-def _pairs(given: Any) -> dict[str, str]:
+def _pairs(index: int, given: Any) -> dict[str, str]:
     """Return the properties of an `AdditionalPropertiesInput`; in GraphQL a single item is the same as a list of it."""
     if given is None:
         return {}
     nested = given.get("additionalProperties") if isinstance(given, dict) else None
     items = nested if isinstance(nested, list) else [] if nested is None else [nested]
     if not isinstance(given, dict) or set(given) - {"additionalProperties"}:
-        raise _bad_properties(given, "expected an object with additionalProperties and nothing else")
+        raise _bad_properties(index, given, "expected an object with additionalProperties and nothing else")
     properties: dict[str, str] = {}
     for item in items:
         if not isinstance(item, dict) or set(item) != {"property", "value"}:
-            raise _bad_properties(item, "expected an object with property and value")
+            raise _bad_properties(index, item, "expected an object with property and value")
         if not isinstance(item["property"], str):
-            raise _bad_properties(item["property"], "expected a string as the name of a property")
+            raise _bad_properties(index, item["property"], "expected a string as the name of a property")
         if item["property"] in properties:
             message = "duplicate property, which a UserEvent cannot have; Client.execute sends the text unchanged"
-            raise _bad_properties(item["property"], message)
+            raise _bad_properties(index, item["property"], message)
         properties[item["property"]] = item["value"]
     return properties
 
 
-def _in_batch(error: InvalidEvent, index: int) -> InvalidEvent:
-    return InvalidEvent([Problem(p.field, p.value, p.rule, p.message, index) for p in error.problems])
-
-
-def _bad_properties(value: Any, message: str) -> InvalidEvent:
-    return InvalidEvent([Problem("additionalProperties", value, _RULE, f"{message}: {quoted(value)}")])
+def _bad_properties(index: int, value: Any, message: str) -> InvalidEvent:
+    return InvalidEvent([Problem("additionalProperties", value, _RULE, f"{message}: {quoted(value)}", index)])
 
 
 def _unreadable(text: Any, message: str) -> InvalidEvent:
     return InvalidEvent([Problem("text", text, _RULE, f"cannot parse this as a sendUserEvents request: {message}")])
 
-
-# ---- cURL ----
 
 # Comment lines and a prompt may come before the command.
 _CURL = re.compile(r"\A(?:\s*#[^\n]*\n)*\s*(?:[$!]\s*)?curl(?:\.exe)?(?=\s)")
@@ -315,9 +305,6 @@ def _ansi_character(match: re.Match[str]) -> str:
     if octal:
         return chr(int(octal, 8))
     return _ANSI_LETTERS.get(other, other)
-
-
-# ---- Python ----
 
 
 def _python(text: str) -> ast.Module | None:

@@ -70,7 +70,7 @@ SETTINGS = (
         lambda text: text in _TARGET_HEADERS,
     ),
     Setting(
-        "BWP_API_VERSION", "2024-11-01", "a date such as 2024-11-01", "the version of “sendUserEvents”",
+        "BWP_API_VERSION", "2024-11-01", "a date such as 2024-11-01", "the version of the page “sendUserEvents”",
         lambda text: re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is not None,
     ),
     Setting("BWP_ENDPOINT", "https://api.buywithprime.amazon.com/graphql", _ADDRESS, _CALL, _is_safe),

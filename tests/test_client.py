@@ -10,7 +10,17 @@ import pandas as pd
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb import BwpError, Client, InvalidEvent, Mutation, MutationRejected, OutcomeUnknown, Receipt, RequestFailed, UserEvent
+from bwp_nb import (
+    BwpError,
+    Client,
+    InvalidEvent,
+    Mutation,
+    MutationRejected,
+    OutcomeUnknown,
+    Receipt,
+    RequestFailed,
+    UserEvent,
+)
 from bwp_nb.sandbox.api import SandboxClock
 from tests.strategies import event
 

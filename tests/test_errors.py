@@ -80,7 +80,8 @@ def test_a_problem_outside_a_batch_names_no_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("may_have_arrived", "expected"), [(True, "may have been accepted; resend them with the same ids"), (False, "were not accepted")]
+    ("may_have_arrived", "expected"),
+    [(True, "may have been accepted; resend them with the same ids"), (False, "were not accepted")],
 )
 def test_a_failed_request_says_whether_the_events_may_have_arrived(may_have_arrived: bool, expected: str) -> None:
     """The question that everybody has after a failure."""

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from bwp_nb.client import Client
-from bwp_nb.errors import BwpError, InvalidEvent, Problem
+from bwp_nb.errors import BwpError, InvalidEvent
 from bwp_nb.mutation import MAX_EVENTS, body
+from bwp_nb.problems import Problem
 from bwp_nb.tables.duplicates import duplicates
 from bwp_nb.tables.encoding import encode_rows
 from bwp_nb.tables.ledger import STATES, Ledger, Line, Run

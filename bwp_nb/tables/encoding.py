@@ -12,8 +12,9 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from bwp_nb import mutation
-from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import CLIENT_TYPES, LENGTHS, TEXT_FIELDS, UserEvent
+from bwp_nb.problems import Problem
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
 from bwp_nb.tables.source import Chunk
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.errors import BwpError, Problem
+from bwp_nb.errors import BwpError
 from bwp_nb.event import TEXT_FIELDS
+from bwp_nb.problems import Problem
 from bwp_nb.tables.ledger import STATES, Ledger
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, records
 from bwp_nb.tables.source import NESTED, SPREADSHEET_COLUMNS, Chunk, Table, table

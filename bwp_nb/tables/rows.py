@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
+from bwp_nb.problems import Problem
 from bwp_nb.tables.source import SPREADSHEET_COLUMNS
 from bwp_nb.text import quoted, readable
 

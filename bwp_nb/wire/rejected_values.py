@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bwp_nb.errors import RejectedValue
 from bwp_nb.event import rule
+from bwp_nb.problems import RejectedValue
 
 _PATH = r"\bevents\[(?P<index>[0-9]{1,9})\][/.](?P<field>\w+)"
 

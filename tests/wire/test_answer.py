@@ -71,7 +71,7 @@ def test_a_redirect_is_not_read_and_tells_where_to(status_code: int) -> None:
     stream = Stream(100)
     answer = _read(stream, status_code, Location="https://elsewhere.invalid/\x1b")
     assert (0, True) == (stream.taken, stream.is_closed)
-    with pytest.raises(RequestFailed, match=r"redirects to https://elsewhere\.invalid/\\x1b; redirects are not followed"):
+    with pytest.raises(RequestFailed, match=r"redirects to https://elsewhere\.invalid/\\x1b; redirects"):
         answer.json()
 
 
@@ -98,7 +98,9 @@ def test_a_body_that_breaks_off_closes_the_connection() -> None:
         *[(status_code, True, True) for status_code in (500, 504, 599)],
     ],
 )
-def test_a_response_that_is_not_graphql_is_judged_by_its_status(status_code: int, retryable: bool, may_have_arrived: bool) -> None:
+def test_a_response_that_is_not_graphql_is_judged_by_its_status(
+    status_code: int, retryable: bool, may_have_arrived: bool
+) -> None:
     """Some statuses mean that nothing was processed; 429 and 500 to 599 that a later attempt may succeed."""
     with pytest.raises(RequestFailed) as caught:
         _read(b"<p>", status_code).json()
