@@ -22,7 +22,7 @@ from bwp_nb.event import UserEvent
 from bwp_nb.mutation import Mutation
 from bwp_nb.text import html_table, readable
 from bwp_nb.wire.answer import Answer, errors_of
-from bwp_nb.wire.auth import Credentials, token
+from bwp_nb.wire.auth import Credentials, cleaned, redacted, token
 from bwp_nb.wire.clock import SystemClock
 from bwp_nb.wire.transport import is_certificate_error
 
@@ -154,9 +154,9 @@ def _token(given: settings.Settings, transport: httpx.BaseTransport) -> tuple[St
     answer = None
     try:
         answer = _answer(transport, "POST", httpx.URL(given.token_endpoint), given.credentials)
-        _, lifetime = token(answer)
+        lifetime = token(answer)[1]
     except httpx.RequestError as error:
-        found = f"No response from the token endpoint: {_said(error)}."
+        found = f"No response from the token endpoint: {_said(error, given.credentials)}."
         return Step("token", "failed", found, "Try again later."), None
     except RequestFailed as error:
         return Step("token", "failed", str(error.args[0]), _token_advice(error, answer)), answer
@@ -222,11 +222,12 @@ def _answer(
     extensions = {"timeout": httpx.Timeout(_SECONDS).as_dict(), "deadline": time.monotonic() + _SECONDS}
     body = credentials.form if credentials else dict
     request = httpx.Request(method, url, data=body(), headers={"Connection": "close"}, extensions=extensions)
-    return Answer.read(transport.handle_request(request))
+    return redacted(Answer.read(transport.handle_request(request)), credentials.secrets if credentials else ())
 
 
-def _said(error: httpx.RequestError) -> str:
-    return readable(f"{type(error).__name__} {error}".strip(), 200)
+def _said(error: httpx.RequestError, credentials: Credentials | None = None) -> str:
+    text = f"{type(error).__name__} {error}".strip()
+    return readable(cleaned(text, credentials.secrets) if credentials else text, 200)
 
 
 def _skipped(*names: str, because: str) -> Iterator[Step]:
