@@ -285,7 +285,7 @@ class EventForm:
         """Fill the form from the file that was chosen, and let the same one be chosen again."""
         if self.opened.value:
             file, self.opened.value = self.opened.value[0], ()
-            self._take(lambda: rows.content(file["name"], bytes(file["content"])))
+            self._take(lambda: rows.File(file["name"], bytes(file["content"])))
 
     def _take(self, source: Callable[[], Any]) -> bool:
         """Fill the form with what somebody pasted or opened, and tell whether that worked."""
