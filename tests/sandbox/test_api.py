@@ -338,7 +338,7 @@ def test_introspection_returns_the_contract() -> None:
     """GraphQL tools can read its types and descriptions."""
     schema = build_client_schema(connect().execute(get_introspection_query())["data"])
     assert "UserEvent" in schema.type_map
-    assert "IFACE" in (schema.mutation_type.fields["sendUserEvents"].description or "")  # type: ignore[union-attr]
+    assert "Analytics Interface" in (schema.mutation_type.fields["sendUserEvents"].description or "")  # type: ignore[union-attr]
 
 
 def test_a_lone_surrogate_gets_a_response() -> None:
