@@ -86,7 +86,7 @@ def _steps(confirm: Callable[[str], bool] | None) -> Iterator[Step]:
     try:
         live = (live_settings(confirm), new_transport()) if settings.mode() == "live" else None
     except InvalidSettings as error:
-        yield Step("settings", "failed", " ".join(error.problems), "Set them in the environment or in a .env file.")
+        yield Step("settings", "failed", " ".join(error.problems), "Correct them in the environment or in a .env file.")
         yield from _skipped("network", "token", "clock", "schema", because="the settings are not valid")
     else:
         yield from _live(*live) if live else _sandbox()
@@ -133,6 +133,8 @@ def _network(given: settings.Settings, transport: httpx.BaseTransport) -> Step:
         except httpx.RequestError as error:
             found, advice = _network_problem(server, error)
             return Step("network", "failed", f"{found}: {_said(error)}.", advice)
+        except InvalidSettings as error:
+            return Step("network", "failed", " ".join(error.problems), "Correct them in the environment.")
     return Step("network", "passed", f"Connected to {' and '.join(servers)}.")
 
 
