@@ -95,7 +95,7 @@ def test_no_log_shows_the_secret(server: Server, caplog: pytest.LogCaptureFixtur
         caplog.set_level(logging.DEBUG, logger=name)
     with bwp.connect() as client:
         client.send(client.new_event("click"))
-    assert {"httpcore.http11"} <= {record.name for record in caplog.records}
+    assert caplog.records
     assert [] == traces(caplog.text)
 
 
