@@ -46,13 +46,14 @@ class Setting:
 
 
 def _is_safe(address: str) -> bool:
+    if not _is_header_text(address) or "@" in address:  # a password would be shown wherever the address is
+        return False
     try:
         url = httpx.URL(address)
-    except httpx.InvalidURL:
+        is_private = url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
+        return is_private and bool(url.host) and 0 < (url.port or 443) < 65_536
+    except (httpx.InvalidURL, ValueError):  # ValueError for a host that only looks like an internationalized one
         return False
-    is_private = url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
-    is_plain = _is_header_text(address) and "@" not in address  # a password would be shown wherever the address is
-    return is_plain and is_private and bool(url.host) and 0 < (url.port or 443) < 65_536
 
 
 def _is_header_text(text: str) -> bool:

@@ -108,6 +108,11 @@ def test_what_is_wrong_and_what_is_missing_is_named_together(monkeypatch: pytest
         "file:///etc/passwd",
         "127.0.0.1:8080/graphql",
         "api.buywithprime.amazon.com/graphql",
+        "https://xn--zz/",
+        "https://shop.invalid:99999/",
+        "https://b\u00fccher.invalid/",
+        "https://shop.invalid/ graphql",
+        "https:///graphql",
     ],
 )
 def test_neither_events_nor_credentials_go_out_in_the_open(
