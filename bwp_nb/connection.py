@@ -59,7 +59,7 @@ def live_settings(confirm: Callable[[str], bool] | None = None) -> settings.Sett
 
 
 def ask(endpoint: str) -> bool:
-    """Ask at the keyboard whether to send real events to an address; without a keyboard the answer is no."""
+    """Ask at the keyboard whether to send real events to an address; without a keyboard, return False."""
     question = f"Send real events to {endpoint}? Type yes: "
     return _is_yes(question, "Set BWP_CONFIRM=no to send without a question.")
 

@@ -142,7 +142,7 @@ def test_https_and_this_machine_are_taken(monkeypatch: pytest.MonkeyPatch, addre
 
 
 def test_the_live_address_is_the_documented_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no sandbox behind it."""
+    """It has nothing to do with the sandbox."""
     _live(monkeypatch)
     client = bwp.connect()
     assert "Client(live, https://api.buywithprime.amazon.com/graphql)" == repr(client)

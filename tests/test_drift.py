@@ -86,7 +86,7 @@ def test_a_changed_answer_is_named_by_its_json_path() -> None:
 
 @pytest.mark.parametrize("status_code", [200, 500])
 def test_what_was_not_answered_is_neither_same_nor_changed(status_code: int) -> None:
-    """A refused introspection is not drift, nor proof that there is none."""
+    """A refused introspection proves neither drift nor its absence."""
     refusal = {"errors": [{"message": "Introspection is disabled"}]}
     transport = httpx.MockTransport(lambda _: httpx.Response(status_code, json=refusal if status_code == 200 else None))
     drift = bwp.drift(Client(transport, "https://api.invalid/graphql", clock=SandboxClock()))

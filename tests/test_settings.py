@@ -147,7 +147,7 @@ def _live_client(server: Server, monkeypatch: pytest.MonkeyPatch, **changed: Any
 
 
 def test_a_live_client_asks_once_before_its_first_send(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a yes there is no further question."""
+    """After a yes it does not ask again."""
     asked: list[str] = []
     with bwp.serve() as server:
         with _live_client(server, monkeypatch, confirm=lambda endpoint: not asked.append(endpoint)) as client:
