@@ -19,9 +19,9 @@ IMPORTS = {
     unit: set(names.split())
     for unit, names in {
         "__init__": "",
-        "__main__": "connection doctor drift errors sandbox",
+        "__main__": "connection doctor drift errors sandbox text",
         "client": "errors event history mutation problems sandbox text wire",
-        "connection": "client sandbox settings wire",
+        "connection": "client errors sandbox settings text wire",
         "contract": "",
         "doctor": "client connection contract errors event mutation settings text wire",
         "drift": "client contract errors history text wire",
