@@ -1,7 +1,7 @@
-"""Sends a table in processes that are killed at random moments, until one is let live: python -m tests.killing.
+"""Sends a table in processes that are killed at random moments, and in a last one that ends: python -m tests.killing.
 
 The arguments are the table, the ledger, the number of kills, the workers and the seed of the moments. For each kill it
-prints how many rows the ledger knows to be sent and how many were under way, at last the counts of the report.
+prints the number of rows in each state of the ledger, and at the end the counts of the report.
 """
 
 import json
@@ -17,7 +17,7 @@ from bwp_nb.tables.ledger import STATES, Ledger
 
 
 def killed(source: str, ledger: str, workers: int, chance: random.Random) -> bool:
-    """Fork a process that sends, kill it a moment after it has written so many bytes, and tell whether it was alive."""
+    """Fork a process that sends, kill it after it has written some bytes, and return whether it was alive."""
     began, bytes_written, seconds = _size(ledger), chance.randint(0, 600), chance.uniform(0, 0.02)
     if not (child := os.fork()):
         bwp.send_table(bwp.connect(), source, ledger=ledger, workers=workers, progress=False)

@@ -80,7 +80,7 @@ class RequestColumn:
         """Fill the form from the chosen file, and let the same file be chosen again."""
         if self.opened.value:
             file, self.opened.value = self.opened.value[0], ()
-            self._take(lambda: rows.content(file["name"], bytes(file["content"])))
+            self._take(lambda: rows.File(file["name"], bytes(file["content"])))
 
     def _take(self, source: Callable[[], Any]) -> bool:
         """Fill the form from a source; if that fails, show why and return False."""

@@ -1,7 +1,7 @@
-"""Finds ids that stand twice in a table of any length, in little memory.
+"""Finds repeated ids in a table of any length, in little memory.
 
-The hashes of many ids go to a temporary file; equal ones are looked for share by share. Only if there are any is the
-table read again, to see whether the ids themselves are equal, and in which rows.
+The hashes of many ids go to a temporary file, which is searched for equal ones a share at a time. Only if there are any
+is the table read again, to see whether the ids themselves are equal, and in which rows.
 """
 
 import tempfile
@@ -15,14 +15,14 @@ from bwp_nb.problems import Problem
 from bwp_nb.text import quoted
 
 _SHARE = 1_000_000
-_MOST_NAMED = 1_000
-_RULE = "an id of its own for each row (our own rule: copies are told by their ids)"
+_MAX_PROBLEMS = 1_000
+_RULE = "a different id in each row (our own rule: equal ids mark copies of an event)"
 
 
 def duplicates(columns: Callable[[], Iterable[list[Any]]]) -> tuple[int, list[Problem]]:
-    """Return the number of rows, and a problem for each row whose id stands in an earlier one.
+    """Return the number of rows, and a problem for each row whose id an earlier one has.
 
-    `columns` reads the ids again each time it is called, a piece at a time. What is missing or no text is no id.
+    `columns` reads the ids again each time it is called, a chunk at a time. Only a str counts as an id.
     """
     with tempfile.SpooledTemporaryFile(8 * _SHARE) as file:
         rows, ids = 0, 0
@@ -36,13 +36,13 @@ def duplicates(columns: Callable[[], Iterable[list[Any]]]) -> tuple[int, list[Pr
 
 
 def _equal(file: Any, share: int, shares: int) -> list[int]:
-    """Return the hashes of one share that stand in the file twice."""
+    """Return the hashes of one share that are in the file more than once."""
     file.seek(0)
-    parts = []
+    parts = [np.array([], dtype=np.int64)]
     while content := file.read(8 * _SHARE):
         hashes = np.frombuffer(content, dtype=np.int64)
         parts.append(hashes[hashes % shares == share])
-    ordered = np.sort(np.concatenate(parts)) if parts else np.array([], dtype=np.int64)
+    ordered = np.sort(np.concatenate(parts))
     found: list[int] = ordered[1:][ordered[1:] == ordered[:-1]].tolist()
     return found
 
@@ -50,8 +50,8 @@ def _equal(file: Any, share: int, shares: int) -> list[int]:
 def _problems(columns: Iterable[list[Any]], suspects: set[int]) -> Iterator[Problem]:
     rows: dict[str, int] = {}
     found = (
-        Problem("eventId", cell, _RULE, f"{quoted(cell)} stands in row {rows[cell]} already", row)
+        Problem("eventId", cell, _RULE, f"{quoted(cell)} is a duplicate of row {rows[cell]}", row)
         for row, cell in enumerate(chain.from_iterable(columns))
         if isinstance(cell, str) and hash(cell) in suspects and rows.setdefault(cell, row) != row
     )
-    yield from islice(found, _MOST_NAMED)
+    yield from islice(found, _MAX_PROBLEMS)

@@ -1,7 +1,7 @@
-"""What became of each row, line by line in a file: written before a batch is sent and after, so a killed run resumes.
+"""Records the outcome of each row in a file: before a batch is sent and after it, so that a killed run can resume.
 
-The first line tells whose ledger it is; each further one what is known of some rows. A line is written at once and
-whole. What was being sent when the process ended stands there as `in_flight`.
+The first line identifies the run; each further one says what is known of some rows. A line is written at once and as a
+whole. The rows that were being sent when the process ended have the state `in_flight`.
 """
 
 import json
@@ -15,13 +15,13 @@ from typing import Any
 
 import filelock
 
-from bwp_nb.errors import BwpError
+from bwp_nb.errors import LedgerError
 from bwp_nb.text import quoted, readable
 
-#: What a row can be, by the number that stands for it; the first two are never tried, and under way.
+#: The states of a row, by the number that represents each; the first two are never tried, and being sent.
 STATES = ("untried", "in_flight", "sent", "rejected", "invalid", "failed", "unknown")
 
-_FORM = {"bwp_ledger": 2}
+_FORM = {"bwp_ledger": 3}
 _SPOOL = 2**23
 _BEGINNING = b'{"bwp_ledger":'
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
@@ -29,13 +29,13 @@ _encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 @dataclass(frozen=True)
 class Run:
-    """Whose ledger it is: digests of the source and of how it is laid out, where it goes, and its number of rows.
+    """What a run sends: digests of the source and of its mapping, the target, and the number of rows.
 
-    Ids and times that the source lacks come from `run` and `time`.
+    Ids and times that the source lacks are generated from `run` and `time`.
     """
 
     source: str
-    layout: str
+    mapping: str
     target: str
     rows: int
     run: str
@@ -44,7 +44,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Line:
-    """What is known of some rows, given as ranges: the first of each, and the one behind its last."""
+    """What is known of some rows, given as ranges: the first row of each, and the one after its last."""
 
     rows: Sequence[Sequence[int]]
     state: str
@@ -53,47 +53,75 @@ class Line:
     reason: str = ""
 
     def text(self) -> str:
-        """Return the line as JSON; what is nothing is left out."""
+        """Return the line as JSON, without empty values."""
         return _encoded({name: value for name, value in vars(self).items() if value}) + "\n"
 
 
-class CannotWrite(OSError):
-    """A ledger cannot be written, on a full disk for example."""
-
-
 class Ledger:
-    """A run's file, held against other runs until it is closed; without a path a temporary one.
+    """A run's file, locked against other runs until it is closed; a temporary one without a path.
 
-    `run` is None as long as nothing has begun. `states` has a byte for each row.
+    `run` is None until a run has begun. `states` has a byte for each row.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        self.path = None if path is None else Path(path).resolve()  # one file has one lock, by whatever name
+        self.path = None if path is None else Path(path).resolve()  # so that a file has one lock, by any name
         self.run: Run | None = None
         self.states = bytearray()
         self.batches = 0
         self._writing = threading.Lock()
-        self._held = None if self.path is None else _hold(self.path)
+        self._lock = filelock.FileLock(f"{self.path}.lock")
         try:
-            self._file = _opened(self.path)
+            self._file = self._opened()
             weakref.finalize(self, self._file.close)
             self._read()
         except BaseException:
             self.close()
             raise
 
+    def _opened(self) -> Any:
+        if self.path is None:
+            return tempfile.SpooledTemporaryFile(_SPOOL, buffering=0)  # closed when the ledger is collected
+        try:
+            self._lock.acquire(timeout=0)
+            return self.path.open("a+b", buffering=0)
+        except filelock.Timeout:
+            advice = "Wait for it to end, and make the same call again to send what is left."
+            raise LedgerError(
+                f"Another run is writing {self.name}, in this process or another. Nothing was sent. {advice}"
+            ) from None
+        except OSError as error:
+            said = readable(error.strerror or str(error), 160)
+            raise LedgerError(f"{self.name} cannot be opened: {said}. Nothing was sent.") from None
+
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return "the ledger" if self.path is None else f"the ledger {self.path.name}"
 
     def begin(self, run: Run) -> None:
-        """Write whose ledger it is."""
-        self.run, self.states = run, bytearray(run.rows)
+        """Write the first line."""
         self._append(_encoded(_FORM | asdict(run)) + "\n")
+        self.run, self.states = run, bytearray(run.rows)
+
+    def expect(self, name: str, source: str, mapping: str, target: str | None = None) -> Run:
+        """Return the run that this ledger records, or raise `LedgerError` if it does not send the same.
+
+        `name` is the source's; `source` and `mapping` are digests.
+        """
+        advice = "Nothing was sent; use a new ledger path to start over." if target else "Pass those of that run."
+        if self.run is None or self.run.source != source:
+            raise LedgerError(f"{self.name} belongs to different data than {name}. {advice}")
+        if self.run.mapping != mapping:
+            raise LedgerError(f"{self.name} belongs to a run with other columns, properties or fields. {advice}")
+        if target and self.run.target != target:
+            there, here = readable(self.run.target, 200), readable(target, 200)
+            raise LedgerError(
+                f"{self.name} belongs to a run that sent to {there}; this client sends to {here}. {advice}"
+            )
+        return self.run
 
     def write(self, *found: Line) -> None:
-        """Add what is known now, or raise `CannotWrite`."""
+        """Add what is known now."""
         if found:
             self._append("".join(line.text() for line in found))
             self._note(found)
@@ -104,29 +132,33 @@ class Ledger:
             self.batches += 1
             return self.batches
 
+    def count(self, *states: str) -> int:
+        """Return the number of rows in some states."""
+        return sum(self.states.count(STATES.index(state)) for state in states)
+
     def lines(self) -> Iterator[Line]:
-        """Yield all that is known, from the beginning."""
+        """Return all that is known, from the beginning."""
         if self.path is not None:
             content = self.path.read_bytes()
         else:
             self._file.seek(0)
             content = self._file.read()
         if _run(content, self.name) != self.run:
-            raise BwpError(f"{self.name} is another run's by now: what became of these rows stood in it before.")
+            raise LedgerError(f"{self.name} now belongs to another run, so the reasons in it are lost.")
         return _lines(content, self.name, len(self.states))
 
     def close(self) -> None:
-        """Give the file free for others; a temporary one stays until the ledger goes."""
+        """Unlock the file; a temporary one remains until the ledger is collected."""
         if self.path is not None and hasattr(self, "_file"):
             self._file.close()
-        if self._held is not None:
-            self._held.release()
+        self._lock.release()
 
     def _read(self) -> None:
-        """Take up what an earlier run wrote, but for a last line that was torn."""
+        """Read what an earlier run wrote, without a last line that is incomplete."""
+        self._file.seek(0)
         content = self._file.read()
-        if content and not content.startswith(_BEGINNING[: len(content)]):
-            raise BwpError(f"{self.name[11:]} is no ledger, and nothing was written to it. Name another file.")
+        if not content.startswith(_BEGINNING[: len(content)]):
+            raise LedgerError(f"{self.name[11:]} is not a ledger. Nothing was sent; use a new ledger path.")
         whole = content.rfind(b"\n") + 1
         self._file.truncate(whole)
         self._size = whole
@@ -144,7 +176,7 @@ class Ledger:
                 self.states[first:end] = code * (end - first)
 
     def _append(self, text: str) -> None:
-        """Write all of a text or nothing of it."""
+        """Write all of a text or nothing of it, or raise `LedgerError`, on a full disk for example."""
         with self._writing:
             content = text.encode()
             rest = content
@@ -153,7 +185,7 @@ class Ledger:
                     rest = rest[self._file.write(rest) :]
             except OSError as error:
                 self._file.truncate(self._size)
-                raise CannotWrite(str(error)) from error
+                raise LedgerError(f"{self.name} cannot be written: {readable(str(error), 160)}.") from error
             self._size += len(content)
 
 
@@ -170,43 +202,18 @@ def ranges(rows: Sequence[int]) -> list[list[int]]:
     return found
 
 
-def _hold(path: Path) -> filelock.BaseFileLock:
-    lock = filelock.FileLock(f"{path}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise BwpError(
-            f"Another run is writing the ledger {path.name}, in this process or another. Nothing was sent by this one. "
-            "Wait for it to end, and call again to send what is left."
-        ) from None
-    return lock
-
-
-def _opened(path: Path | None) -> Any:
-    if path is None:
-        return tempfile.SpooledTemporaryFile(_SPOOL, buffering=0)  # closed when the ledger goes
-    try:
-        file = path.open("a+b", buffering=0)
-    except OSError as error:
-        said = readable(str(error.strerror), 160)
-        raise BwpError(f"Nothing was sent, because the ledger {path.name} cannot be opened: {said}.") from None
-    file.seek(0)
-    return file
-
-
 def _run(content: bytes, name: str) -> Run:
     try:
         given = json.loads(content[: content.index(b"\n")])
-        form = {key: given.pop(key) for key in _FORM}
-        if form == _FORM:
+        if {key: given.pop(key) for key in _FORM} == _FORM:
             return Run(**given)
     except (ValueError, TypeError, KeyError):
         pass
-    raise BwpError(f"The first line of {name} is none that this version of the package wrote. Name another file.")
+    raise LedgerError(f"The first line of {name} was not written by this version of bwp_nb; use a new ledger path.")
 
 
 def _lines(content: bytes, name: str, rows: int) -> Iterator[Line]:
-    """Yield what stands behind the first line; what has no end of line was torn, and is left out."""
+    """Yield what follows the first line, without an incomplete last line."""
     for number, text in enumerate(content.split(b"\n")[1:-1], 2):
         try:
             line = Line(**json.loads(text))
@@ -215,4 +222,4 @@ def _lines(content: bytes, name: str, rows: int) -> Iterator[Line]:
             yield line
         except (ValueError, TypeError):
             shown = quoted(readable(text.decode("utf-8", "replace"), 60))
-            raise BwpError(f"Line {number} of {name} cannot be read: {shown}. Nothing was sent.") from None
+            raise LedgerError(f"Line {number} of {name} cannot be read: {shown}. Nothing was sent.") from None

@@ -1,25 +1,29 @@
-"""Which columns of a table hold the fields of an event, and which its additional properties."""
+"""Maps the columns of a table to the fields and the additional properties of events."""
 
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from typing import Any
 
-from bwp_nb.errors import BwpError
-from bwp_nb.event import TEXT_FIELDS
+from bwp_nb.errors import InvalidEvent, InvalidTable
+from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.problems import Problem
 from bwp_nb.tables.source import NESTED, Chunk, Table
 from bwp_nb.text import quoted
 
-#: What a field may be called by mistake, in lower case.
-_ALIKE = {alike.lower(): name for name, api_name in TEXT_FIELDS.items() for alike in (name, api_name)}
+#: The names of fields in lower case, to recognise a column that differs from one only in case or white space.
+_LOWER_CASE = {spelling.lower(): name for name, api_name in TEXT_FIELDS.items() for spelling in (name, api_name)}
 _OUR_NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()}
 _REQUIRED = ("event_type", "client_type", "client_version")
+#: The names that a property in a column of its own must not have.
+TAKEN = (*TEXT_FIELDS, *TEXT_FIELDS.values(), *NESTED)
+_ROW_RULE = "a row that can be read"
 
 
 @dataclass(frozen=True)
 class GeneratedIds:
-    """Where the ids and times come from that a table lacks: always the same for one run and row, so none is kept.
+    """The ids and times for rows that lack them: always the same for one run and row, so that none is stored.
 
     An id has the form of a UUID version 4; its bits are a digest of the run's own id and the row's number.
     """
@@ -34,12 +38,49 @@ class GeneratedIds:
 
 
 @dataclass(frozen=True)
-class ColumnMapping:
-    """Which columns hold the fields of an event, and which its properties.
+class MappedRows:
+    """Some rows as columns of fields and properties; None is a missing value. A row is named by its place, from 0."""
 
-    `columns` maps names of columns to names of fields where they differ. `properties` are the columns that become
-    additional properties, or map them to the properties' names; without it all that are no field do. `fields` gives
-    all rows one value.
+    chunk: Chunk
+    fields: dict[str, list[Any]]
+    properties: dict[str, list[Any]]
+
+    @property
+    def ids(self) -> list[Any]:
+        """The events' ids."""
+        if self.chunk.events is not None:
+            return [event.event_id for event in self.chunk.events]
+        return self.fields["event_id"]
+
+    def record(self, place: int) -> dict[str, Any]:
+        """Return a row as the keywords of a `UserEvent`, with its values unchanged and without the missing ones."""
+        if self.chunk.events is not None:
+            return record(self.chunk.events[place])
+        values, pairs = (
+            {name: cells[place] for name, cells in columns.items() if cells[place] is not None}
+            for columns in (self.fields, self.properties)
+        )
+        return values | ({"additional_properties": pairs} if pairs else {}) | self.chunk.kept.get(place, {})
+
+    def event(self, place: int, default: Mapping[str, Any] | None = None) -> UserEvent | list[Problem]:
+        """Return the event in a row, with `default` for the fields that it lacks, or its problems."""
+        if self.chunk.events is not None:
+            return self.chunk.events[place]
+        if place in self.chunk.broken:
+            return [Problem("row", None, _ROW_RULE, self.chunk.broken[place])]
+        try:
+            return UserEvent(**{**(default or dict.fromkeys(TEXT_FIELDS)), **self.record(place)})
+        except InvalidEvent as error:
+            return error.problems
+
+
+@dataclass(frozen=True)
+class ColumnMapping:
+    """Which columns are fields of an event, and which are additional properties.
+
+    `columns` maps names of columns to names of fields where they differ. `properties` maps the columns that become
+    additional properties to the properties' names; if it is None, all that are not a field do. `fields` gives all rows
+    one value.
     """
 
     columns: Mapping[str, str]
@@ -48,7 +89,7 @@ class ColumnMapping:
 
     @property
     def digest(self) -> str:
-        """A text that tells one layout from another."""
+        """A text that is the same for equal mappings only."""
         parts = (self.columns, self.properties, self.fields)
         content = repr([None if part is None else sorted(part.items()) for part in parts])
         return sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
@@ -61,128 +102,118 @@ class ColumnMapping:
         properties: Iterable[str] | Mapping[str, str] | None,
         fields: Mapping[str, str] | None,
     ) -> "ColumnMapping":
-        """Return the layout that a caller asked for, or raise `BwpError` where it does not fit the table."""
-        named = (
-            properties if isinstance(properties, Mapping) or properties is None else {name: name for name in properties}
-        )
-        layout = cls(dict(columns or {}), named, dict(fields or {}))
-        layout._refuse_unknown_fields()
+        """Return the mapping that a caller asks for, or raise `InvalidTable` if it does not fit the table."""
+        if properties is not None and not isinstance(properties, Mapping):
+            properties = {name: name for name in properties}
+        mapping = cls(dict(columns or {}), properties, dict(fields or {}))
+        mapping._refuse_unknown_fields()
         if table.names is not None:
-            layout._refuse_missing_columns(table.name, table.names)
-        return layout
+            mapping._refuse_missing_columns(table.name, table.names)
+        return mapping
 
     def _refuse_unknown_fields(self) -> None:
-        known = ", ".join(TEXT_FIELDS)
         for name in (*self.columns.values(), *self.fields):
             if name not in TEXT_FIELDS:
-                raise BwpError(f"An event has no field {quoted(name)}. It has {known}.")
+                raise InvalidTable(f"Unknown field {quoted(name)}; the fields are {', '.join(TEXT_FIELDS)}.")
         for name in (self.properties or {}).values():
             if not isinstance(name, str):
-                raise BwpError(f"A property has a name that is text, and {quoted(name)} is none.")
+                raise InvalidTable(f"Expected a str as the name of a property, got {quoted(name)}.")
 
     def refuse_unseen(self, name: str, seen: Collection[str]) -> None:
-        """Raise `BwpError` if a column that was asked for is not among those that a table turned out to have."""
+        """Raise `InvalidTable` if a column that was asked for is not among those that a table has."""
         for wanted in (*self.columns, *(self.properties or ())):
             if wanted not in seen:
-                has = f"The columns of {name} are {', '.join(map(quoted, sorted(seen)[:30]))}."
-                raise BwpError(f"There is no column {quoted(wanted)}. {has}")
+                raise InvalidTable(f"Missing column {quoted(wanted)}. {_listed(name, sorted(seen))}")
 
     def _refuse_missing_columns(self, name: str, names: list[str]) -> None:
-        if not set(NESTED) & set(names):  # else properties may be within
+        if not set(NESTED) & set(names):  # which may contain the properties
             self.refuse_unseen(name, names)
-        has = f"The columns of {name} are {', '.join(map(quoted, names[:30]))}."
         for column in names:
-            meant = _ALIKE.get(column.strip().lower())
+            meant = _LOWER_CASE.get(column.strip().lower())
             if meant and not self.field(column) and column not in (self.properties or ()):
-                raise BwpError(
-                    f"The column {quoted(column)} is almost called like the field {meant}. "
-                    f"Rename it, or say what it is: columns={{{column!r}: '{meant}'}}, or name it in properties=."
+                raise InvalidTable(
+                    f"Unknown column {quoted(column)}; did you mean {meant}? "
+                    f"Rename it, pass columns={{{column!r}: '{meant}'}}, or list it in properties=."
                 )
-        found = [field for name in names if (field := self.field(name))] + list(self.fields)
+        found = [field for column in names if (field := self.field(column))] + list(self.fields)
         for field in _REQUIRED:
             if field not in found:
-                raise BwpError(
-                    f"No column holds {field}, which every event needs. {has} Name the one that does, "
-                    f"columns={{'its name': '{field}'}}, or give all rows one value, fields={{'{field}': '…'}}."
+                raise InvalidTable(
+                    f"Missing column {field}, which is required. {_listed(name, names)} Pass columns={{'its name': "
+                    f"'{field}'}} to name the column, or fields={{'{field}': '…'}} to give all rows one value."
                 )
         for field in found:
             if found.count(field) > 1:
-                raise BwpError(f"Two columns hold {field}, or one does and fields= as well. {has}")
+                advice = "Two columns have it, or a column and fields=."
+                raise InvalidTable(f"The field {field} is given twice. {advice} {_listed(name, names)}")
 
     def field(self, column: str) -> str | None:
-        """Return the field that a column holds, if it holds one."""
+        """Return the field that a column is mapped to, if any."""
         if column in self.columns:
             return self.columns[column]
         return _OUR_NAMES.get(column, column if column in TEXT_FIELDS else None)
 
     def columns_of(self, field: str, table: Table) -> list[str] | None:
-        """Return the columns that a field may stand in, None if each row has its own."""
+        """Return the columns that may contain a field, None if each row has its own."""
         return None if table.names is None else [name for name in table.names if self.field(name) == field]
 
-    def given_fields(self, chunk: Chunk) -> dict[str, list[Any]]:
-        """Return the columns of those fields that the table or the layout gives."""
-        given: dict[str, list[Any]] = {}
+    def mapped(self, chunk: Chunk, generated: GeneratedIds | None = None) -> MappedRows:
+        """Return the fields and properties in a chunk, with `generated` ids and times for rows that lack them."""
+        if chunk.events is not None:
+            return MappedRows(chunk, {}, {})
+        fields: dict[str, list[Any]] = {}
+        properties: dict[str, list[Any]] = {}
+        others: dict[str, list[Any]] = {}
         for name, cells in chunk.columns.items():
             if field := self.field(name):
-                _put(given, field, cells, chunk, TEXT_FIELDS[field])
+                _put(fields, field, cells, chunk, TEXT_FIELDS[field])
+            else:
+                others[name] = cells
         for field, value in self.fields.items():
-            _put(given, field, [value] * chunk.length, chunk)
-        return given
-
-    def fields_of(self, chunk: Chunk, made: GeneratedIds) -> dict[str, list[Any]]:
-        """Return the column of each field, ids and times that are missing put in."""
-        given = self.given_fields(chunk)
-        fields = {field: given.get(field) or [None] * chunk.length for field in TEXT_FIELDS}
-        if None in fields["event_id"]:
-            ids = enumerate(fields["event_id"], chunk.first)
-            fields["event_id"] = [made.event_id(row) if event_id is None else event_id for row, event_id in ids]
-        if None in fields["event_time"]:
-            fields["event_time"] = [made.time if moment is None else moment for moment in fields["event_time"]]
-        return fields
-
-    def properties_of(self, chunk: Chunk) -> dict[str, list[Any]]:
-        """Return the column of each additional property."""
-        found: dict[str, list[Any]] = {}
-        columns = [(name, cells) for name, cells in chunk.columns.items() if not self.field(name)]
-        for name, cells in [*columns, *chunk.properties.items()]:
-            if self.properties is None:
-                _put(found, name, cells, chunk, name)
-            elif name in self.properties:
-                _put(found, self.properties[name], cells, chunk, self.properties[name])
-        return found
+            _put(fields, field, [value] * chunk.length, chunk)
+        for columns in (others, chunk.properties):
+            for name, cells in columns.items():
+                if self.properties is None:
+                    _put(properties, name, cells, chunk, name)
+                elif name in self.properties:
+                    _put(properties, self.properties[name], cells, chunk, self.properties[name])
+        missing = [None] * chunk.length
+        fields = {field: fields.get(field, missing) for field in TEXT_FIELDS}
+        return MappedRows(chunk, fields if generated is None else _completed(fields, chunk, generated), properties)
 
 
-def records(chunk: Chunk, layout: ColumnMapping, made: GeneratedIds, places: Iterable[int]) -> Iterator[dict[str, Any]]:
-    """Yield some rows as the keywords of a `UserEvent`, their values as they are; what is missing is left out."""
-    if chunk.events is not None:
-        for place in places:
-            event = chunk.events[place]
-            yield _record({name: getattr(event, name) for name in TEXT_FIELDS}, event.additional_properties)
-        return
-    fields, properties = layout.fields_of(chunk, made), layout.properties_of(chunk)
-    for place in places:
-        values, pairs = ({name: cells[place] for name, cells in columns.items()} for columns in (fields, properties))
-        yield _record(values, pairs) | chunk.kept.get(place, {})
+def _completed(fields: dict[str, list[Any]], chunk: Chunk, generated: GeneratedIds) -> dict[str, list[Any]]:
+    ids, times = fields["event_id"], fields["event_time"]
+    if None in ids:
+        ids = [generated.event_id(row) if given is None else given for row, given in enumerate(ids, chunk.first)]
+    if None in times:
+        times = [generated.time if given is None else given for given in times]
+    return fields | {"event_id": ids, "event_time": times}
 
 
-def _record(values: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
-    given, pairs = (
-        {name: value for name, value in found.items() if value is not None} for found in (values, properties)
-    )
-    return given | ({"additional_properties": pairs} if pairs else {})
+def record(event: UserEvent) -> dict[str, Any]:
+    """Return an event as the keywords of a `UserEvent`, without the missing ones."""
+    values = {name: value for name in TEXT_FIELDS if (value := getattr(event, name)) is not None}
+    properties = dict(event.additional_properties)
+    return values | ({"additional_properties": properties} if properties else {})
 
 
-def given_ids(chunk: Chunk, layout: ColumnMapping) -> list[Any]:
-    """Return the ids that the source gives, None where it gives none."""
-    if chunk.events is not None:
-        return [event.event_id for event in chunk.events]
-    return layout.given_fields(chunk).get("event_id") or [None] * chunk.length
+def flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return records with a column for each property, or unchanged if a property could be taken for something else."""
+    found = []
+    for row in rows:
+        properties = row.get(NESTED[0], {})
+        fields = {name: value for name, value in row.items() if name != NESTED[0]}
+        if not isinstance(properties, dict) or not {*fields, *TAKEN}.isdisjoint(properties):
+            return rows
+        found.append(fields | properties)
+    return found
 
 
 def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chunk, kept: str | None = None) -> None:
-    """Add a column, or what it holds to one of that name; a row that has both is broken.
+    """Add a column, or merge it into the one of that name; a row that has a value in both is broken.
 
-    Its second value is kept under a name by which it clashes again.
+    Its second value is kept under a name with which it clashes again.
     """
     if name not in columns:
         columns[name] = cells
@@ -190,8 +221,12 @@ def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chun
     columns[name] = list(columns[name])
     for place, cell in enumerate(cells):
         if cell is not None and columns[name][place] is not None:
-            chunk.broken[place] = f"{name} stands in it twice"
+            chunk.broken[place] = f"{name} is given twice"
             if kept is not None:
                 chunk.kept.setdefault(place, {})[kept] = cell
         elif cell is not None:
             columns[name][place] = cell
+
+
+def _listed(name: str, names: Collection[str]) -> str:
+    return f"The columns of {name} are {', '.join(map(quoted, list(names)[:30]))}."

@@ -1,48 +1,51 @@
-"""What became of the rows of a table: counted, one row a line, and those that need mending as a table again."""
+"""Reports the outcome of each row: counted, one row a line, and the rows to fix as a table again."""
 
 import csv
 import html
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.errors import BwpError
+from bwp_nb.errors import InvalidTable, LedgerError
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.problems import Problem
 from bwp_nb.tables.ledger import STATES, Ledger
-from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, records
-from bwp_nb.tables.source import NESTED, SPREADSHEET_COLUMNS, Chunk, Table, table
-from bwp_nb.text import readable
+from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, flat
+from bwp_nb.tables.source import SPREADSHEET_COLUMNS, Table, table
+from bwp_nb.text import counted, html_table, readable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _ENDS = ("sent", "rejected", "invalid", "failed", "unknown")
-_NOT_TRIED = "not tried: the run ended before its turn came"
-_NO_ANSWER = "sent, and the run ended before the answer was written down"
-_MOST_SHOWN = 10
-_TAKEN = (*TEXT_FIELDS, *TEXT_FIELDS.values(), *NESTED)
+_NOT_TRIED = "not sent: the run ended before its turn"
+_NO_RESPONSE = "sent, but the run ended before the response was recorded"
+_MAX_SHOWN = 10
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class Report:
-    """What became of each row: every one is `sent`, `rejected`, `invalid`, `failed` or `unknown`.
+    """The outcome of each row of a table: `sent`, `rejected`, `invalid`, `failed` or `unknown`.
 
-    `counts` has their numbers, `rows` is their sum; a row is told by its number in the source, from 0. `stopped` says
-    why the run ended early, if it did.
+    `counts` has the number of rows in each state, `rows` is their sum; a row is named by its number in the source, from
+    0. `stopped` says why the run ended early, if it did.
     """
 
-    def __init__(self, ledger: Ledger, table: Table, layout: ColumnMapping, stopped: str = "") -> None:
+    def __init__(self, ledger: Ledger, table: Table, mapping: ColumnMapping, stopped: str = "") -> None:
         self._ledger = ledger
         self._table = table
-        self._layout = layout
+        self._mapping = mapping
         self.stopped = stopped
         assert ledger.run is not None  # noqa: S101  # a run has begun, or there is nothing to report
-        self._made = GeneratedIds(ledger.run.run, ledger.run.time)
+        self._run = ledger.run
+        self._generated = GeneratedIds(ledger.run.run, ledger.run.time)
         self.rows = ledger.run.rows
-        self.counts = _counts(ledger.states)
+        self.counts = dict.fromkeys(_ENDS, 0)
+        for state in STATES:
+            self.counts[_end(state)] += ledger.count(state)
 
     @classmethod
     def read(
@@ -54,87 +57,85 @@ class Report:
         properties: Iterable[str] | Mapping[str, str] | None = None,
         fields: Mapping[str, str] | None = None,
     ) -> "Report":
-        """Return the report of a run that ended early, from its ledger and the table it was sending."""
+        """Return the report of a run that ended early, from its ledger and the table that it was sending."""
         if not Path(ledger).is_file():
-            raise BwpError(f"There is no ledger {Path(ledger).name}.")
-        given, book = table(source), Ledger(ledger)
+            raise LedgerError(f"Cannot find the ledger {Path(ledger).name}.")
+        given = table(source)
+        mapping = ColumnMapping.of(given, columns, properties, fields)
+        book = Ledger(ledger)
         book.close()
-        if book.run is None or book.run.source != given.digest():
-            raise BwpError(f"{book.name} is no account of {given.name}: it is of another source, or nothing had begun.")
-        layout = ColumnMapping.of(given, columns, properties, fields)
-        if book.run.layout != layout.digest:
-            raise BwpError(
-                f"{book.name} is of a run with other columns, properties or fields: give those that it was sent with."
-            )
-        return cls(book, given, layout)
+        book.expect(given.name, given.digest(), mapping.digest)
+        return cls(book, given, mapping)
 
     def __repr__(self) -> str:
-        lines = [f"{self.rows} rows{self._where()}: {_listed(self.counts)}"]
+        listed = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count) or "none"
+        lines = [f"{self._head()}: {listed}"]
         lines += [f"  {rows}: {state}, {reason}" for rows, state, reason in self._reasons()]
         return "\n".join([*lines, *self._next_steps()])
 
     def _repr_html_(self) -> str:
-        """Return the counts and the first reasons as tables, in which nobody's text is more than text."""
-        counts = _table([state, str(count)] for state, count in self.counts.items() if count)
-        reasons = _table(self._reasons())
+        """Return the counts and the first reasons as tables."""
+        counts = html_table((state, count) for state, count in self.counts.items() if count)
+        reasons = self._reasons()
+        shown = html_table(reasons, ("rows", "state", "reason")) if reasons else ""
         steps = "".join(f"<p>{html.escape(step)}</p>" for step in self._next_steps())
-        head = f"<p>{self.rows} rows{html.escape(self._where())}</p>"
-        return f'<div class="tex2jax_ignore mathjax_ignore">{head}{counts}{reasons}{steps}</div>'
+        head = f"<p>{html.escape(self._head())}</p>"
+        return f'<div class="tex2jax_ignore mathjax_ignore">{head}{counts}{shown}{steps}</div>'
 
     def frame(self, *, ids: bool = True) -> "pd.DataFrame":
-        """Return one row for each row of the source: `event_id`, `state`, `reason`, `batch` and `attempts`.
+        """Return a row for each row of the source: `event_id`, `state`, `reason`, `batch` and `attempts`.
 
-        `batch` is the last request that the row was in, 0 if it was in none; `attempts` counts all its sendings.
+        `batch` is the last request that the row was in, 0 if it was in none; `attempts` is how often it was sent.
         Without `ids` the source is not read again.
         """
-        frame = self._known()
+        frame = self._outcomes()
         if not ids:
             return frame
-        event_ids = [event_id for chunk in self._table.chunks() for event_id in self._ids(chunk)]
+        chunks = (self._mapping.mapped(chunk, self._generated) for chunk in self._table.chunks())
+        event_ids = list(chain.from_iterable(chunk.ids for chunk in chunks))
         if len(event_ids) != self.rows:
-            raise BwpError(
-                f"{self._table.name} has been changed: it has {len(event_ids)} rows, and had {self.rows}. "
-                "report.frame(ids=False) tells what became of them by their number."
+            raise InvalidTable(
+                f"{self._table.name} has changed: expected {counted(self.rows, 'row')}, got {len(event_ids)}. "
+                "report.frame(ids=False) has the outcome of each row by its number."
             )
         frame.insert(0, "event_id", event_ids)
         return frame
 
     def events(self, *states: str) -> "pd.DataFrame":
-        """Return the rows that are in some states as a table to send again, with the ids and times they were sent with.
+        """Return the rows in some states as a table to send again, with the ids and times they were sent with.
 
-        Columns bear the names of fields and properties, whatever the source calls them; the index is the row's number.
+        Its columns have the names of fields and properties, whatever the source calls them; its index is the row's
+        number.
         """
         import pandas as pd
 
         found = dict(self._records(states))
         index = pd.Index(list(found), name="row", dtype="int64")
-        return pd.DataFrame(_flat(list(found.values())), index, None if found else list(TEXT_FIELDS), dtype=object)
+        return pd.DataFrame(flat(list(found.values())), index, None if found else list(TEXT_FIELDS), dtype=object)
 
     def quarantine(self) -> "pd.DataFrame":
-        """Return the rows that must be mended, `invalid` and `rejected`: mend them and give them to `send_table`."""
+        """Return the rows to fix, `invalid` and `rejected`, as a table for `send_table`."""
         return self.events("invalid", "rejected")
 
     def save_quarantine(self, path: str | Path) -> None:
-        """Write the rows that must be mended to a `.jsonl` file, as they are: for `send_table` and for forms.
+        """Write the rows to fix to a `.jsonl` file, unchanged, for `send_table` and for forms.
 
-        Each line holds the keywords of one `UserEvent`; `unreadable_row` holds what could not be read. What JSON cannot
-        hold stands as a list of its text, so that it is refused again until it is mended.
+        Each line has the keywords of one `UserEvent`, or an `unreadable_row`. What JSON cannot represent becomes a list
+        of its text, so that it is refused again until it is fixed.
         """
         if Path(path).suffix != ".jsonl":
-            raise ValueError(
-                f"Rows to mend are kept in a .jsonl file, not in {Path(path).name!r}; see save_spreadsheet"
-            )
+            raise ValueError(f"Expected the path of a .jsonl file, got {Path(path).name!r}; see save_spreadsheet.")
         with Path(path).open("w", encoding="utf-8") as file:
             for _, row in self._records(("invalid", "rejected")):
                 file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")
 
     def save_spreadsheet(self, path: str | Path) -> None:
-        """Write the rows that must be mended and why to a `.csv` file for a spreadsheet; it cannot be sent again.
+        """Write the rows to fix, and why, to a `.csv` file for a spreadsheet; it cannot be sent again.
 
         A cell that begins like a formula gets a `'` before it, which keeps it text.
         """
         if Path(path).suffix != ".csv":
-            raise ValueError(f"A list for people is kept in a .csv file, not in {Path(path).name!r}")
+            raise ValueError(f"Expected the path of a .csv file, got {Path(path).name!r}; see save_quarantine.")
         import pandas as pd
 
         events = self.quarantine()
@@ -146,27 +147,22 @@ class Report:
                 given = ["" if pd.api.types.is_scalar(cell) and pd.isna(cell) else cell for cell in cells]
                 writer.writerow(map(_harmless, [row, *ends.loc[row], *given]))
 
-    def _ids(self, chunk: Chunk) -> list[Any]:
-        if chunk.events is not None:
-            return [event.event_id for event in chunk.events]
-        return self._layout.fields_of(chunk, self._made)["event_id"]
-
     def _records(self, states: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the number and the content of each row that is in one of some states."""
+        """Yield the number and the content of each row in some states."""
         wanted = {code for code, state in enumerate(STATES) if _end(state) in states}
         for chunk in self._table.chunks():
-            found = self._ledger.states[chunk.first : chunk.first + chunk.length]
-            places = [place for place, code in enumerate(found) if code in wanted]
-            rows = [chunk.first + place for place in places]
-            yield from zip(rows, records(chunk, self._layout, self._made, places), strict=True)
+            rows = self._mapping.mapped(chunk, self._generated)
+            for place, code in enumerate(self._ledger.states[chunk.first : chunk.first + chunk.length]):
+                if code in wanted:
+                    yield chunk.first + place, rows.record(place)
 
-    def _known(self) -> "pd.DataFrame":
+    def _outcomes(self) -> "pd.DataFrame":
         import numpy as np
         import pandas as pd
 
         states = np.frombuffer(bytes(self._ledger.states), dtype=np.uint8)
         batches, attempts, reasons = (np.zeros(self.rows, dtype=np.int64) for _ in range(3))
-        texts = ["", _NOT_TRIED, _NO_ANSWER]
+        texts = ["", _NOT_TRIED, _NO_RESPONSE]
         for line in self._ledger.lines():
             texts += [line.reason] if line.reason else []
             for first, end in line.rows:
@@ -175,49 +171,52 @@ class Report:
                 reasons[first:end] = len(texts) - 1 if line.reason else 0
         reasons[states == STATES.index("untried")] = 1
         reasons[states == STATES.index("in_flight")] = 2
-        ends = np.array([_end(state) for state in STATES], dtype=object)[states]
-        told = np.array(texts, dtype=object)[reasons]
-        columns = {"state": ends, "reason": told, "batch": batches, "attempts": attempts}
+        columns = {
+            "state": np.array([_end(state) for state in STATES], dtype=object)[states],
+            "reason": np.array(texts, dtype=object)[reasons],
+            "batch": batches,
+            "attempts": attempts,
+        }
         return pd.DataFrame(columns, index=pd.RangeIndex(self.rows, name="row"))
 
     def _reasons(self) -> list[list[str]]:
-        """Return the first rows that have a reason, one of each kind, and how many more are like it."""
+        """Return the first row with each reason, and how many others have it."""
         try:
-            known = self.frame(ids=False).reset_index()
-        except (OSError, BwpError):  # what is counted is known all the same
-            return [["reasons", "not told", f"{self._ledger.name} is gone or has been changed"]]
+            known = self._outcomes().reset_index()
+        except (OSError, LedgerError):  # the counts are known anyway
+            return [["reasons", "not known", f"{self._ledger.name} cannot be read any more"]]
         kinds = known[known["reason"] != ""].groupby(["state", "reason"], sort=False)["row"].agg(["min", "size"])
-        shown = kinds.sort_values("min").head(_MOST_SHOWN)
+        shown = kinds.sort_values("min").head(_MAX_SHOWN)
         lines = [
             [f"row {first}" if count == 1 else f"row {first} and {count - 1} more", state, reason]
             for (state, reason), first, count in shown.itertuples()
         ]
         left = len(kinds) - len(shown)
-        return lines + ([["others", "", f"{left} more reasons, all in report.frame()"]] if left else [])
+        return lines + ([["others", "", f"{counted(left, 'more reason')}, all in report.frame()"]] if left else [])
 
-    def _where(self) -> str:
-        """Return where the rows went, if that is the live API."""
-        target = self._ledger.run.target if self._ledger.run else ""
-        return "" if target == "sandbox" else f" to the live API, {readable(target, 200)}"
+    def _head(self) -> str:
+        """Return the number of rows, and where they went if that is the live API."""
+        live = "" if self._run.target == "sandbox" else f" to the live API, {readable(self._run.target, 200)}"
+        return counted(self.rows, "row") + live
 
     def _next_steps(self) -> Iterator[str]:
         if self.stopped:
             yield f"Stopped early: {self.stopped}"
         if self.counts["failed"] + self.counts["unknown"]:
             yield (
-                "To send what is failed or unknown, make the same call again: the ledger knows what is done."
+                "To send the failed and unknown rows, make the same call again; the ledger records what is done."
                 if self._ledger.path
-                else "To send what is failed or unknown, give report.events('failed', 'unknown') to send_table."
+                else "To send the failed and unknown rows, pass report.events('failed', 'unknown') to send_table."
             )
         if self.counts["rejected"] + self.counts["invalid"]:
-            yield "To mend what is rejected or invalid, see report.quarantine()."
+            yield "To fix the rejected and invalid rows, see report.quarantine()."
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """What sending a table would come to: how many of its `rows` are `valid`, how many requests and bytes that is.
+    """What sending a table would take: how many of its `rows` are `valid`, and how many requests and bytes that is.
 
-    `problems` are what is wrong with the others, by row; of each row all problems.
+    `problems` has all problems of the other rows, by row.
     """
 
     rows: int
@@ -227,18 +226,19 @@ class DryRun:
     problems: dict[int, list[Problem]] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
-        head = f"{self.valid} of {self.rows} rows are valid: {self.requests} requests, {self.bytes} bytes"
-        shown = list(self.problems.items())[:_MOST_SHOWN]
+        sizes = f"{counted(self.requests, 'request')}, {counted(self.bytes, 'byte')}"
+        shown = list(self.problems.items())[:_MAX_SHOWN]
         lines = [f"  row {row}: {'; '.join(map(str, problems))}" for row, problems in shown]
         left = len(self.problems) - len(shown)
-        return "\n".join([head, *lines, *([f"  and {left} more rows, all in frame()"] if left else [])])
+        lines += [f"  and {counted(left, 'more row')}, all in frame()"] if left else []
+        return "\n".join([f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}", *lines])
 
     def frame(self) -> "pd.DataFrame":
-        """Return one row for each problem: the row it is in, the field, the value, what is wrong, the rule."""
+        """Return a row for each problem: the row it is in, the field, the value, what is wrong, the rule."""
         import pandas as pd
 
         found = [
-            {"row": row, "field": problem.field, "value": problem.value, "what": problem.message, "rule": problem.rule}
+            (row, problem.field, problem.value, problem.message, problem.rule)
             for row, problems in self.problems.items()
             for problem in problems
         ]
@@ -250,38 +250,10 @@ class DryRun:
 
 
 def _end(state: str) -> str:
-    """Return the state that a row is reported in: untried is known not to be accepted, under way is not known."""
+    """Return the reported state: an untried row is known not to be accepted, one being sent is not known."""
     return {"untried": "failed", "in_flight": "unknown"}.get(state, state)
-
-
-def _counts(states: bytearray) -> dict[str, int]:
-    counts = dict.fromkeys(_ENDS, 0)
-    for code, state in enumerate(STATES):
-        counts[_end(state)] += states.count(code)
-    return counts
-
-
-def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none"
-
-
-def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows with a column for each property, unless in some row one could be taken for something else."""
-    flat = []
-    for row in rows:
-        properties = row.get("additional_properties", {})
-        fields = {name: value for name, value in row.items() if name != "additional_properties"}
-        if not isinstance(properties, dict) or not {*fields, *_TAKEN}.isdisjoint(properties):
-            return rows
-        flat.append(fields | properties)
-    return flat
 
 
 def _harmless(cell: Any) -> str:
     text = str(cell)
     return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _table(rows: Iterable[list[str]]) -> str:
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tbody>{body}</tbody></table>" if body else ""

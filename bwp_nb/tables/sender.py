@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,24 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from bwp_nb.client import Client
 from bwp_nb.contract.classifications import ACCESS_DENIED, CLASSIFICATIONS, THROTTLING
-from bwp_nb.errors import BwpError, MutationRejected, RequestFailed
+from bwp_nb.errors import BwpError, LedgerError, MutationRejected, RequestFailed
 from bwp_nb.mutation import MAX_EVENTS, body
-from bwp_nb.tables.ledger import STATES, CannotWrite, Ledger, Line, ranges
+from bwp_nb.tables.batches import Batch
+from bwp_nb.tables.ledger import STATES, Ledger, Line, ranges
+from bwp_nb.tables.throttle import Throttle
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import Receipt
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-#: So many batches in a row that got no answer, and the run stops.
+#: The number of consecutive requests without a response after which the run stops.
 MAX_CONSECUTIVE_FAILURES = 5
 
-#: So many requests that the API refused in a row, accepting none in between, and the run stops: more than it takes to
-#: find five batches in which every event is refused.
-MOST_REFUSALS = 500
-
-#: So many requests after a pause, and one more worker takes part again.
-RECOVERY = 50
+#: The number of consecutive requests that the API refuses after which the run stops: more than it takes to find five
+#: batches in which every event is refused.
+MAX_CONSECUTIVE_REFUSALS = 500
 
 _TOGETHER = "refused together with other rows, and the run ended before it was sent without them"
 _INTERRUPTED = "it was interrupted"
@@ -36,29 +35,8 @@ _DOUBT = "it may have been accepted by an earlier run; in this one: "
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Rows by their number, and their events as JSON."""
-
-    rows: list[int]
-    texts: list[str]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def take(self, places: Iterable[int]) -> "Batch":
-        """Return the part of it that stands at some places."""
-        chosen = list(places)
-        return Batch([self.rows[place] for place in chosen], [self.texts[place] for place in chosen])
-
-    def halves(self) -> "tuple[Batch, Batch]":
-        """Return its first half and its second."""
-        middle = len(self) // 2
-        return self.take(range(middle)), self.take(range(middle, len(self)))
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What became of one request: its number, its events, and the receipt or the error."""
+    """The outcome of one request: its number, its events, and the receipt or the error."""
 
     number: int
     events: int
@@ -77,7 +55,7 @@ class Outcome:
 
     @property
     def is_denied(self) -> bool:
-        """Whether the caller has no access, so that all other events fare alike."""
+        """Whether the caller has no access, so that all other events would be refused as well."""
         if isinstance(self.found, Receipt):
             return False
         kinds = _kinds(self.found)
@@ -85,7 +63,7 @@ class Outcome:
 
     @property
     def is_too_large(self) -> bool:
-        """Whether fewer events may fare better."""
+        """Whether fewer events may be accepted."""
         return isinstance(self.found, RequestFailed) and self.found.status_code == 413 and self.found.state == "failed"
 
     @property
@@ -99,7 +77,7 @@ class Outcome:
 
     @property
     def reason(self) -> str:
-        """Why they are."""
+        """Why the rows are in this state."""
         if isinstance(self.found, Receipt):
             return ""
         if self.events > 1 and (self.is_refusal or self.is_too_large):
@@ -120,23 +98,19 @@ class Sender:
         self._client = client
         self._ledger = ledger
         self._workers = workers
+        self._throttle = Throttle(client.clock, workers, lambda: bool(self.stopped))
         self._progress = progress
-        self._taking = threading.Lock()
-        self._turn = threading.Condition()
-        self._busy = 0
-        self._allowed = workers
-        self._resume_at = client.clock.monotonic()
-        self._most = MAX_EVENTS
-        self._lost_in_a_row = 0
-        self._refused_in_a_row = 0
-        self._well = 0
+        self._reading, self._showing, self._counting = (threading.Lock() for _ in range(3))
+        self._max_events = MAX_EVENTS
+        self._consecutive_failures = 0
+        self._consecutive_refusals = 0
         self._show_at = 0.0
         self._error: Exception | None = None
         self._is_cut_short = False
         self._doubted = _doubted(ledger)
 
     def send(self, batches: Iterator[Batch]) -> None:
-        """Send all, or raise what kept it from going on; in any case only when nothing is under way any more."""
+        """Send all, or raise why that was not possible; return only when nothing is being sent any more."""
         with self._bar() as self._shown, self._interruptible(), ThreadPoolExecutor(self._workers) as threads:
             working = [threads.submit(self._work, batches) for _ in range(self._workers)]
             try:
@@ -150,22 +124,20 @@ class Sender:
         self._raise()
 
     def _raise(self) -> None:
-        """Raise what ended the run, if that was none of the ends that a report tells of."""
-        if isinstance(self._error, CannotWrite):
-            said = f"Stopped, because {self._ledger.name} cannot be written: {readable(str(self._error), 160)}."
-            raise BwpError(f"{said} {self._how_to_go_on()}") from self._error
+        """Raise what ended the run, unless the report says it."""
+        if isinstance(self._error, LedgerError):
+            raise LedgerError(f"Stopped: {self._error} {self._how_to_continue()}") from self._error
         if self._error is not None:
-            self._error.add_note(self._how_to_go_on())
+            self._error.add_note(self._how_to_continue())
             raise self._error
         if self.stopped == _INTERRUPTED:
-            left = any(self._ledger.states.count(STATES.index(state)) for state in ("untried", "failed"))
-            if left or self._is_cut_short:
-                raise KeyboardInterrupt(f"Stopped. {self._how_to_go_on()}")
-            self.stopped = ""  # it came when all had been sent
+            if self._is_cut_short or self._ledger.count("untried", "failed"):
+                raise KeyboardInterrupt(f"Stopped. {self._how_to_continue()}")
+            self.stopped = ""  # all had been sent already
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Let an interrupt stop the run in good order, whenever it comes; only the main thread can hear one."""
+        """Let an interrupt stop the run in good order, whenever it comes; only the main thread can receive one."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -175,15 +147,14 @@ class Sender:
         finally:
             signal.signal(signal.SIGINT, usual)
 
-    def _how_to_go_on(self) -> str:
-        states = self._ledger.states
-        sent = f"{states.count(STATES.index('sent'))} of {len(states)} rows are sent"
+    def _how_to_continue(self) -> str:
+        sent = f"{self._ledger.count('sent')} of {len(self._ledger.states)} rows are sent"
         if self._ledger.path is None:
-            return f"{sent}. No ledger was named that could tell which: name one, ledger='…', and a run can be resumed."
-        return f"{sent}; {self._ledger.name} knows which. Make the same call again to send the others."
+            return f"{sent}. Which ones is not recorded; with ledger='…' a run can be resumed."
+        return f"{sent}; {self._ledger.name} records which. Make the same call again to send the others."
 
     def _stop(self, reason: str, error: Exception | None = None) -> None:
-        """Let nothing more be sent; with no lock, which a signal's handler would wait for while workers are busy."""
+        """Let nothing more be sent; without a lock, since a signal's handler would wait for it while workers run."""
         self.stopped = self.stopped or reason
         self._error = self._error or error
 
@@ -191,32 +162,35 @@ class Sender:
         try:
             while (batch := self._next(batches)) is not None:
                 self._settle(batch)
-        except BwpError as error:  # the source cannot be read any further
+        except LedgerError as error:
+            self._stop(str(error), error)
+        except BwpError as error:  # the rest of the source cannot be read
             self._stop(str(error))
         except Exception as error:
             self._stop("a worker failed", error)
 
     def _next(self, batches: Iterator[Batch]) -> Batch | None:
-        """Return what is to be sent next; whoever asks for the first of a chunk reads and checks all of the chunk."""
-        with self._taking:
+        """Return what is to be sent next; the worker that takes the first batch of a chunk reads the whole chunk."""
+        with self._reading:
             return None if self.stopped else next(batches, None)
 
     def _settle(self, part: Batch, *, is_refused: bool = False) -> bool:
-        """Send some rows, and parts of them again, until each has an outcome; tell whether all went as they are.
+        """Send some rows, and parts of them again, until each has an outcome; return whether all were sent at once.
 
-        With `is_refused` it is known that they do not, so that their halves are sent at once.
+        With `is_refused` they are known to be refused together, so that their halves are sent at once.
         """
         if self.stopped:
             return False
-        if len(part) > 1 and (is_refused or len(part) > self._most):
-            first, second = part.halves()
+        if len(part) > 1 and (is_refused or len(part) > self._max_events):
+            middle = len(part) // 2
+            first, second = part.take(range(middle)), part.take(range(middle, len(part)))
             self._settle(second, is_refused=self._settle(first) and is_refused)
             return False
         outcome = self._sent(part)
         if outcome is None:
             return False
         if len(part) > 1 and outcome.is_too_large:
-            self._most = min(self._most, len(part) // 2)
+            self._max_events = min(self._max_events, len(part) // 2)
             self._settle(part)
         elif len(part) > 1 and outcome.is_refusal:
             rest = self._reject(part, outcome)
@@ -225,30 +199,30 @@ class Sender:
         return outcome.state == "sent"
 
     def _reject(self, part: Batch, outcome: Outcome) -> Batch:
-        """Write down which rows a refusal names, and return the others."""
+        """Record which rows a refusal names, and return the others."""
         rejected = _rejected_by_name(outcome)
         for reason in dict.fromkeys(rejected.values()):
             rows = [part.rows[place] for place in sorted(rejected) if rejected[place] == reason]
-            self._write(rows, outcome, "rejected", reason)
+            self._record(rows, outcome, "rejected", reason)
         return part.take(place for place in range(len(part)) if place not in rejected)
 
     def _sent(self, part: Batch) -> Outcome | None:
-        """Send some rows in one request and write down what became of them; None if the run has stopped before."""
-        with self._a_turn() as may_send:
-            if not may_send:
+        """Send some rows in one request and record the outcome; return None if the run has stopped before."""
+        with self._throttle.turn():
+            if self.stopped:
                 return None
             number = self._ledger.next_batch()
             self._ledger.write(Line(ranges(part.rows), "in_flight", number))
             outcome = Outcome(number, len(part), self._delivered(part))
-            self._write(part.rows, outcome, outcome.state, outcome.reason, outcome.found.attempts)
+            self._record(part.rows, outcome, outcome.state, outcome.reason, outcome.found.attempts)
         self._judge(outcome)
         self._show()
         return outcome
 
-    def _write(self, rows: list[int], outcome: Outcome, state: str, reason: str, attempts: int = 0) -> None:
-        """Write down what became of some rows.
+    def _record(self, rows: list[int], outcome: Outcome, state: str, reason: str, attempts: int = 0) -> None:
+        """Record the outcome of some rows.
 
-        What an earlier run may have got through stays unknown, unless it is accepted now or refused for what it holds.
+        What an earlier run may have sent stays unknown, unless it is accepted now or refused for its content.
         """
         lines = [Line(ranges(rows), state, outcome.number, attempts, reason)]
         if state == "failed" or (state == "rejected" and not outcome.names_content):
@@ -263,76 +237,47 @@ class Sender:
             return error
 
     def _judge(self, outcome: Outcome) -> None:
-        """Stop the run where going on would only fail more rows; let workers come back while all is well."""
+        """Stop the run where going on would only fail more rows."""
         if outcome.is_denied:
             self._stop(f"the API denies access. {outcome.what}")
-        elif isinstance(outcome.found, BwpError):
-            self._slow_down(outcome.found, outcome.found.retry_after or 0.0)
+        elif isinstance(outcome.found, BwpError) and _is_throttled(outcome.found):
+            self._throttle.slow_down(outcome.found.retry_after or 0.0)
         is_refused = outcome.is_refusal or outcome.is_too_large
-        with self._turn:
-            self._lost_in_a_row = 0 if outcome.state == "sent" or is_refused else self._lost_in_a_row + 1
-            self._refused_in_a_row = 0 if outcome.state == "sent" else self._refused_in_a_row + is_refused
-            self._well += 1
-            if self._well % RECOVERY == 0:
-                self._allowed = min(self._workers, self._allowed + 1)
-        if self._lost_in_a_row >= MAX_CONSECUTIVE_FAILURES:
-            self._stop(f"{MAX_CONSECUTIVE_FAILURES} requests in a row came to nothing, the last one so: {outcome.what}")
-        if self._refused_in_a_row >= MOST_REFUSALS:
-            self._stop(f"the API refused {MOST_REFUSALS} requests in a row, the last one so: {outcome.what}")
+        with self._counting:
+            failures = self._consecutive_failures + 1
+            self._consecutive_failures = failures = 0 if outcome.state == "sent" or is_refused else failures
+            refusals = self._consecutive_refusals + is_refused
+            self._consecutive_refusals = refusals = 0 if outcome.state == "sent" else refusals
+        if failures >= MAX_CONSECUTIVE_FAILURES:
+            self._stop(f"{MAX_CONSECUTIVE_FAILURES} consecutive requests failed; last error: {outcome.what}")
+        if refusals >= MAX_CONSECUTIVE_REFUSALS:
+            self._stop(f"{MAX_CONSECUTIVE_REFUSALS} consecutive requests were refused; last error: {outcome.what}")
 
     def _wait(self, error: BwpError, seconds: float) -> None:
-        """Wait before a request is sent again, and give it up if the run is stopped meanwhile."""
-        self._slow_down(error, seconds)
-        moment = self._client.clock.monotonic() + seconds
-        self._pause(lambda: moment)
+        """Wait before a request is sent again, and raise its error if the run is stopped meanwhile."""
+        if _is_throttled(error):
+            self._throttle.slow_down(seconds)
+        self._throttle.wait(seconds)
         if self.stopped:
             self._is_cut_short = True
             error.stop_reason = "The run was stopped before this was tried again. "
             raise error
 
-    def _pause(self, moment: Callable[[], float]) -> None:
-        """Wait until a moment, which may be put off meanwhile; a second at a time, so that a stop is noticed."""
-        clock = self._client.clock
-        while not self.stopped and (left := moment() - clock.monotonic()) > 0:
-            clock.sleep(min(left, 1.0))
-
-    def _slow_down(self, error: BwpError, seconds: float) -> None:
-        """Let all workers wait while one is told to, and go on with half of them."""
-        if error.status_code != 429 and THROTTLING not in _kinds(error):
-            return
-        with self._turn:
-            now = self._client.clock.monotonic()
-            if now >= self._resume_at:
-                self._allowed, self._well = max(1, self._allowed // 2), 0
-            self._resume_at = max(self._resume_at, now + seconds)
-
-    @contextmanager
-    def _a_turn(self) -> Iterator[bool]:
-        """Wait until a worker may send, and tell whether there is still anything to send."""
-        with self._turn:
-            self._turn.wait_for(lambda: self._busy < self._allowed)
-            self._busy += 1
-        self._pause(lambda: self._resume_at)
-        try:
-            yield not self.stopped
-        finally:
-            with self._turn:
-                self._busy -= 1
-                self._turn.notify()
-
     def _bar(self) -> "tqdm[Any]":
         from tqdm.auto import tqdm
 
-        done = len(self._ledger.states) - self._ledger.states.count(0)
-        return tqdm(total=len(self._ledger.states), initial=done, unit=" rows", disable=not self._progress)
+        total = len(self._ledger.states)
+        return tqdm(
+            total=total, initial=total - self._ledger.count("untried"), unit=" rows", disable=not self._progress
+        )
 
     def _show(self) -> None:
-        """Bring the progress bar up to date, a few times a second."""
+        """Update the progress bar, a few times a second."""
         if not self._progress or time.monotonic() < self._show_at:
             return
         self._show_at = time.monotonic() + 0.2
-        count = {state: self._ledger.states.count(code) for code, state in enumerate(STATES)}
-        with self._turn:
+        count = {state: self._ledger.count(state) for state in STATES}
+        with self._showing:
             refused = count["rejected"] + count["invalid"]
             self._shown.set_postfix(sent=count["sent"], refused=refused, unknown=count["unknown"], refresh=False)
             self._shown.n = len(self._ledger.states) - count["untried"] - count["in_flight"]
@@ -346,10 +291,8 @@ def _rejected_by_name(outcome: Outcome) -> dict[int, str]:
 
 
 def _doubted(ledger: Ledger) -> frozenset[int]:
-    """Return the rows that an earlier run may have got through."""
+    """Return the rows that an earlier run may have sent."""
     codes = [STATES.index(state) for state in ("in_flight", "unknown")]
-    if not any(map(ledger.states.count, codes)):
-        return frozenset()
     return frozenset(row for row, code in enumerate(ledger.states) if code in codes)
 
 
@@ -357,6 +300,10 @@ def _kinds(error: BwpError) -> set[str]:
     return {kind.name for kind in error.classifications} if isinstance(error, MutationRejected) else set()
 
 
+def _is_throttled(error: BwpError) -> bool:
+    return error.status_code == 429 or THROTTLING in _kinds(error)
+
+
 def _wait_for(working: "Collection[Future[None]]") -> None:
     while wait(working, 0.1).not_done:
-        pass  # An interrupt that another thread got is heard only between two waits.
+        pass  # An interrupt that another thread received is noticed only between two waits.

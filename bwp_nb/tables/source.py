@@ -1,4 +1,4 @@
-"""Tables of events, read a piece at a time: a DataFrame, events, or a CSV, JSONL or Parquet file of any length."""
+"""Reads tables of events a chunk at a time: a DataFrame, events, or a CSV, JSONL or Parquet file of any length."""
 
 import csv
 import hashlib
@@ -11,7 +11,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from bwp_nb.errors import BwpError
+from bwp_nb.errors import InvalidTable
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.text import quoted, readable
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 #: Rows that are read, checked and written at a time: enough to be fast, few enough to stay small.
 CHUNK = 500
 
-#: The columns that hold mappings of properties.
+#: The columns that contain mappings of properties.
 NESTED = ("additional_properties", "additionalProperties")
-#: What a row that could not be read is called in a quarantine; a list, so that it is never taken for a property.
+#: The name of an unreadable row in a quarantine; its value is a list, so that it is never taken for a property.
 UNREADABLE = "unreadable_row"
-#: The first columns of a list for people, by which it is known and not sent.
+#: The first columns of a spreadsheet of refused rows, by which it is recognised and not sent.
 SPREADSHEET_COLUMNS = ["row", "state", "reason"]
 
 
 @dataclass
 class Chunk:
-    """Some rows of a table as columns: `first` is the number of the first one, from 0; None stands for a missing value.
+    """Some rows of a table as columns: `first` is the number of the first one, from 0; None is a missing value.
 
-    `properties` are columns too, of a table that keeps them apart. `broken` tells of rows that could not be read, by
-    their place in the chunk, and `kept` holds what of them the columns cannot hold, by the name that it gets in a
-    quarantine. A table of events holds the `events` instead.
+    `properties` are columns too, of a table that keeps them apart. `broken` says why rows cannot be read, by their
+    place in the chunk, and `kept` has what the columns cannot represent of them, by the name that it gets in a
+    quarantine. A table of events has `events` instead.
     """
 
     first: int
@@ -50,24 +50,20 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Table:
-    """A source of rows that can be read again and again.
+    """A source of rows that can be read repeatedly.
 
-    `names` are those of its columns, None if each row has its own; `digest` tells one content from another. `read`
-    yields its rows, with the columns it is asked for at least, or all.
+    `names` are those of its columns, None if each row has its own; `digest` identifies the content. `chunks` yields the
+    rows with at least the columns that it is asked for, or with all of them.
     """
 
     name: str
     names: list[str] | None
-    read: Callable[[Collection[str] | None], Iterator[Chunk]]
+    chunks: Callable[..., Iterator[Chunk]]
     digest: Callable[[], str]
-
-    def chunks(self, names: Collection[str] | None = None) -> Iterator[Chunk]:
-        """Yield all rows from the first on, with all columns or only some."""
-        return self.read(names)
 
 
 def table(source: Any) -> Table:
-    """Return the table that a source is, or raise `BwpError` saying what can be one."""
+    """Return the table for a source, or raise `InvalidTable`."""
     if isinstance(source, Table):
         return source
     if isinstance(source, str | Path):
@@ -76,15 +72,15 @@ def table(source: Any) -> Table:
         return _frame(source)
     if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
         return _events(list(source))
-    raise BwpError(f"{quoted(source)} is no table: give a DataFrame, an iterable of UserEvent, or the path of a file.")
+    raise InvalidTable(f"Expected a DataFrame, an iterable of UserEvent or the path of a file, got {quoted(source)}.")
 
 
 def _file(path: Path) -> Table:
     kinds = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
     if path.suffix.lower() not in kinds:
-        raise BwpError(f"{path.name} is no table: a file ends in {', '.join(kinds)}.")
+        raise InvalidTable(f"{path.name}: expected a file ending in {', '.join(kinds)}.")
     if not path.is_file():
-        raise BwpError(f"There is no file {path.name}.")
+        raise InvalidTable(f"Cannot find the file {path.name}.")
     return kinds[path.suffix.lower()](path)
 
 
@@ -94,30 +90,50 @@ def _digest_of(path: Path) -> str:
 
 
 def _chunk(first: int, length: int, columns: Mapping[str, list[Any]]) -> Chunk:
-    """Return a chunk, the properties that a column of mappings holds put into columns of their own."""
+    """Return a chunk, with the properties of a column of mappings in columns of their own."""
     chunk = Chunk(first, length, {name: cells for name, cells in columns.items() if name not in NESTED})
     for name in NESTED:
         for place, cell in enumerate(columns.get(name, ())):
-            if isinstance(cell, Mapping) and all(isinstance(key, str) for key in cell):
-                for key, value in cell.items():
-                    chunk.properties.setdefault(key, [None] * length)[place] = _present(value)
-            elif cell is not None:
-                chunk.broken[place] = f"{name}: {quoted(cell)} is no mapping of names to texts"
+            properties = _properties(cell)
+            if properties is None:
+                chunk.broken[place] = f"{name}: expected a dict of str to str, got {quoted(cell)}"
                 chunk.kept[place] = {name: [str(cell)]}
+            for key, value in (properties or {}).items():
+                chunk.properties.setdefault(key, [None] * length)[place] = _present(value)
     return chunk
 
 
+def _properties(cell: Any) -> Mapping[str, Any] | None:
+    """Return the properties in a cell, which may have the API's shape; None where there is another value."""
+    if cell is None:
+        return {}
+    if not isinstance(cell, Mapping) or not all(isinstance(key, str) for key in cell):
+        return None
+    pairs = cell.get("additionalProperties")
+    if isinstance(pairs, list) and all(isinstance(pair, dict) and {*pair} == {"property", "value"} for pair in pairs):
+        found = {pair["property"]: pair["value"] for pair in pairs}
+        return found if len(found) == len(pairs) and all(isinstance(name, str) for name in found) else None
+    return cell
+
+
+def rows_chunk(first: int, rows: list[dict[str, Any]]) -> Chunk:
+    """Return rows that may each have other names as a chunk."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return _chunk(first, len(rows), {name: [_present(row.get(name)) for row in rows] for name in names})
+
+
 def _present(value: Any) -> Any:
-    """Return a value, or None if it stands for a missing one."""
+    """Return a value, or None if it is NaN."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _events(events: list[UserEvent]) -> Table:
     for place, event in enumerate(events):
         if not isinstance(event, UserEvent):
-            raise BwpError(f"Row {place} is {quoted(event)}, not a UserEvent. A table is a DataFrame, or a file.")
+            advice = "Pass other rows as a DataFrame or a file."
+            raise InvalidTable(f"Row {place}: expected a UserEvent, got {quoted(event)}. {advice}")
 
-    def chunks(_: Collection[str] | None) -> Iterator[Chunk]:
+    def chunks(_: Collection[str] | None = None) -> Iterator[Chunk]:
         for first in range(0, len(events), CHUNK):
             part = events[first : first + CHUNK]
             yield Chunk(first, len(part), events=part)
@@ -131,7 +147,7 @@ def _events(events: list[UserEvent]) -> Table:
 def _frame(frame: "pd.DataFrame") -> Table:
     names = _checked(list(frame.columns), "the DataFrame")
 
-    def chunks(wanted: Collection[str] | None) -> Iterator[Chunk]:
+    def chunks(wanted: Collection[str] | None = None) -> Iterator[Chunk]:
         columns = {name: frame[name].array for name in (names if wanted is None else wanted)}
         for first in range(0, len(frame), CHUNK):
             end = min(first + CHUNK, len(frame))
@@ -148,7 +164,7 @@ def _frame(frame: "pd.DataFrame") -> Table:
 
 
 def cells(column: "ExtensionArray") -> list[Any]:
-    """Return a column's values: None for a missing one, the text that goes out for an aware date and time."""
+    """Return a column's values: None for a missing one, text in the API's form for an aware date and time."""
     import numpy as np
     import pandas as pd
 
@@ -162,35 +178,35 @@ def cells(column: "ExtensionArray") -> list[Any]:
 
 
 def _csv(path: Path) -> Table:
-    """Return a CSV file as a table: every cell is text as it stands, and an empty one is a missing value."""
-    with _reading(path) as file:
-        names = _checked(next(csv.reader(file, strict=True), []), path.name)
+    return csv_table(path.name, lambda: path.open(encoding="utf-8-sig", newline=""), lambda: _digest_of(path))
+
+
+def csv_table(name: str, open_text: Callable[[], TextIO], digest: Callable[[], str]) -> Table:
+    """Return CSV as a table: every cell is text, unchanged, and an empty one is a missing value."""
+    with reading(name, open_text) as file:
+        names = _checked(next(csv.reader(file, strict=True), []), name)
     if names[:3] == SPREADSHEET_COLUMNS:
-        raise BwpError(
-            f"{path.name} is a list for people: cells that begin like a formula are changed in it. "
-            "Mend the .jsonl file instead, or the frame that report.quarantine() gives, and send that."
+        raise InvalidTable(
+            f"{name} was written by save_spreadsheet, which changes cells that begin like a formula. "
+            "Fix the .jsonl file of save_quarantine instead, or the frame report.quarantine(), and send that."
         )
 
-    def chunks(wanted: Collection[str] | None) -> Iterator[Chunk]:
-        with _reading(path) as file:
+    def chunks(wanted: Collection[str] | None = None) -> Iterator[Chunk]:
+        with reading(name, open_text) as file:
             reader = csv.reader(file, strict=True)
             next(reader)
-            rows = filter(None, reader)  # a line without anything on it is no row
+            rows = filter(None, reader)  # without empty lines
             for first in count(step=CHUNK):
                 if not (block := list(islice(rows, CHUNK))):
                     return
                 yield _csv_chunk(first, names, block, wanted)
 
-    return Table(path.name, names, chunks, lambda: _digest_of(path))
+    return Table(name, names, chunks, digest)
 
 
 def _csv_chunk(first: int, names: list[str], block: list[list[str]], wanted: Collection[str] | None) -> Chunk:
     width = len(names)
-    broken = {
-        place: f"this row has {len(row)} cells, and the header {width}"
-        for place, row in enumerate(block)
-        if len(row) != width
-    }
+    broken = {place: f"expected {width} cells, got {len(row)}" for place, row in enumerate(block) if len(row) != width}
     kept = {place: {UNREADABLE: block[place]} for place in broken}
     for place in broken:
         block[place] = (block[place] + [""] * width)[:width]
@@ -203,10 +219,10 @@ def _csv_chunk(first: int, names: list[str], block: list[list[str]], wanted: Col
 
 
 def _jsonl(path: Path) -> Table:
-    """Return a file of JSON objects, one a line, as a table; null stands for a missing value."""
+    """Return a file of JSON objects, one a line, as a table; null is a missing value."""
 
-    def chunks(_: Collection[str] | None) -> Iterator[Chunk]:
-        with _reading(path) as file:
+    def chunks(_: Collection[str] | None = None) -> Iterator[Chunk]:
+        with reading(path.name, lambda: path.open(encoding="utf-8-sig", newline="")) as file:
             lines = filter(str.strip, file)
             for first in count(step=CHUNK):
                 if not (block := list(islice(lines, CHUNK))):
@@ -224,29 +240,27 @@ def _jsonl_chunk(first: int, lines: list[str]) -> Chunk:
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            broken[place] = f"{quoted(line.strip())} is no JSON object"
+            broken[place] = f"expected a JSON object, got {quoted(line.strip())}"
             kept[place] = {UNREADABLE: [line.rstrip("\r\n")]}
         rows.append(row if isinstance(row, dict) else {})
-    names = dict.fromkeys(name for row in rows for name in row)
-    chunk = _chunk(first, len(rows), {name: [_present(row.get(name)) for row in rows] for name in names})
+    chunk = rows_chunk(first, rows)
     chunk.broken |= broken
     chunk.kept |= kept
     return chunk
 
 
 def _parquet(path: Path) -> Table:
-    """Return a Parquet file as a table."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise BwpError(f"To read {path.name}, install pyarrow: pip install 'bwp-nb[parquet]'.") from None
+        raise InvalidTable(f"To read {path.name}, install pyarrow: pip install 'bwp-nb[parquet]'.") from None
     try:
         names = _checked(pq.read_schema(path).names, path.name)
     except pa.ArrowInvalid as error:
-        raise BwpError(f"{path.name} cannot be read as Parquet: {readable(str(error), 160)}.") from None
+        raise InvalidTable(f"{path.name} cannot be read as Parquet: {readable(str(error), 160)}.") from None
 
-    def chunks(wanted: Collection[str] | None) -> Iterator[Chunk]:
+    def chunks(wanted: Collection[str] | None = None) -> Iterator[Chunk]:
         first, shown = 0, names if wanted is None else list(wanted)
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(CHUNK, columns=shown):
@@ -266,31 +280,27 @@ def _parquet_cells(column: Any) -> list[Any]:
 
 
 def _checked(names: list[Any], where: str) -> list[str]:
-    """Return the names of a table's columns, or raise `BwpError` for what names nothing or two columns."""
+    """Return the names of a table's columns, or raise `InvalidTable` for a missing or a repeated name."""
     for place, name in enumerate(names):
         if not isinstance(name, str) or not name.strip():
-            advice = "Give it one; pandas writes such a column for its index, unless told index=False."
-            raise BwpError(f"Column {place} of {where} has no name that is text: {quoted(name)}. {advice}")
+            advice = "Rename it; if pandas wrote it for an index, save the file with index=False."
+            raise InvalidTable(f"Column {place} of {where}: expected a str as its name, got {quoted(name)}. {advice}")
         if name in names[:place]:
-            raise BwpError(f"{where} has two columns called {quoted(name)}. Rename one.")
+            raise InvalidTable(f"{where} has two columns called {quoted(name)}. Rename one.")
     if not names:
-        raise BwpError(f"{where} has no columns.")
+        raise InvalidTable(f"{where} has no columns.")
     return names
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[TextIO]:
-    """Open a text file, and say of what cannot be read in it which file that is and what to do."""
+def reading(name: str, open_text: Callable[[], TextIO]) -> Iterator[TextIO]:
+    """Open a text, and name the file and the remedy in the error if it cannot be read."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with open_text() as file:
             yield file
     except UnicodeDecodeError as error:
-        raise BwpError(f"{path.name} is not UTF-8: {readable(str(error), 160)}. Save it as UTF-8.") from None
+        raise InvalidTable(f"{name} is not UTF-8: {readable(str(error), 160)}. Save it as UTF-8.") from None
     except csv.Error as error:
-        raise BwpError(f"{path.name} cannot be read as CSV: {readable(str(error), 160)}.{_advice(error)}") from None
-
-
-def _advice(error: csv.Error) -> str:
-    """Return what to do about a cell that is longer than Python's reader takes."""
-    is_long = "field limit" in str(error)
-    return " Give such rows as JSONL or Parquet, or raise Python's csv.field_size_limit." if is_long else ""
+        is_long = "field limit" in str(error)
+        advice = " Save the rows as JSONL or Parquet, or raise Python's csv.field_size_limit." if is_long else ""
+        raise InvalidTable(f"{name} cannot be read as CSV: {readable(str(error), 160)}.{advice}") from None

@@ -401,10 +401,10 @@ def test_files_that_the_form_wrote_open_in_it(form: EventForm) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("day.csv", b"row,state,reason,event_id\n1,invalid,no,a\n", "is a list for people"),
-        ("day.csv", b'a,b\n"1', "file: cannot be read: unexpected end of data"),
-        ("day.csv", b"\xff", "file: cannot be read: 'utf-8' codec can't decode byte 0xff"),
-        ("day.json", b"\xff", "file: cannot be read: 'utf-8' codec can't decode byte 0xff"),
+        ("day.csv", b"row,state,reason,event_id\n1,invalid,no,a\n", "was written by save_spreadsheet"),
+        ("day.csv", b'a,b\n"1', "day.csv cannot be read as CSV: unexpected end of data"),
+        ("day.csv", b"\xff", "day.csv is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
+        ("day.json", b"\xff", "day.json is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
         ("day.json", b"", "cannot parse this as a sendUserEvents request"),
     ],
 )
@@ -429,12 +429,12 @@ def _choose(form: EventForm, name: str, content: bytes) -> None:
     ("source", "reason"),
     [
         ("nonsense", "cannot parse this as a sendUserEvents request"),
-        ("[1]", "event 1, events: '1' is no event and no row"),
+        ("[1]", "event 1, row: expected a UserEvent, a dict or a Series, got '1'"),
         ('{"event_type": [1]}', "event 1, eventType: must be a str, got"),
         ("{}\n" * 61, "expected at most 60 events, got 61"),
         (json.dumps([{f"p{n}": "" for n in range(501)}] * 2), "expected at most 1000 properties, got 1002"),
         ('[{"event_type": "\\ud83d"}]', "contains a lone surrogate and cannot be encoded as UTF-8"),
-        ('{"additional_properties": 1}', "must be a dict of str to str"),
+        ('{"additional_properties": 1}', "expected a dict of str to str, got '1'"),
     ],
 )
 def test_a_text_that_cannot_fill_the_form_says_why_and_changes_nothing(

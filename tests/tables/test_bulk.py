@@ -1,4 +1,4 @@
-"""Many events: every row is accounted for, whatever happens on the way."""
+"""Many events: every row has an outcome, whatever happens on the way."""
 
 import itertools
 import signal
@@ -37,7 +37,7 @@ def _ids(sandbox: bwp.Sandbox) -> list[str]:
 
 
 def _server(answer: Callable[[httpx.Request], httpx.Response]) -> bwp.Client:
-    """Return a client of a server that answers so, on a clock that waits for nobody."""
+    """Return a client of a server that answers in this way, with a clock that does not wait."""
     return bwp.Client(httpx.MockTransport(answer), "https://api.invalid/graphql", clock=SandboxClock())
 
 
@@ -84,7 +84,7 @@ def test_one_poison_row_that_our_checks_cannot_see_is_found(name_it: bool) -> No
 
 @pytest.mark.parametrize("size", [50, 49, 3, 2, 1])
 def test_an_unnamed_poison_row_takes_at_most_twelve_requests(size: int) -> None:
-    """Wherever it stands."""
+    """Whatever its place in the batch."""
     day = traffic.shop_day(size, invalid_rate=0)
     for row in range(size):
         sandbox = bwp.Sandbox()
@@ -123,7 +123,7 @@ def test_batches_that_are_too_large_are_halved_until_they_fit() -> None:
 
 
 def test_throttling_makes_half_of_the_workers_stop() -> None:
-    """Eight were under way; when one is told to wait, no more than four go on."""
+    """Eight were sending; when one is asked to wait, at most four continue."""
     together, counting = threading.Barrier(8), threading.Lock()
     state = {"started": 0, "now": 0, "most": 0}
 
@@ -143,7 +143,7 @@ def test_throttling_makes_half_of_the_workers_stop() -> None:
         return httpx.Response(200, json=SUCCESS)
 
     def _after_a_while(number: int) -> httpx.Response:
-        time.sleep(0.2 if number < 8 else 0)  # so that the others are still under way
+        time.sleep(0.2 if number < 8 else 0)  # so that the others are still sending
         return httpx.Response(200, json=SUCCESS)
 
     report = bwp.send_table(_server(answer), traffic.shop_day(1_500, invalid_rate=0), workers=8, progress=False)
@@ -178,7 +178,7 @@ def test_all_workers_wait_when_one_is_told_to() -> None:
             return httpx.Response(429, headers={"Retry-After": "30"})
         if number < 4:
             together.wait(60)
-            time.sleep(0.2)  # so that they are still under way when the first is told to wait
+            time.sleep(0.2)  # so that they are still sending when the first is asked to wait
         return httpx.Response(200, json=SUCCESS)
 
     client = bwp.Client(httpx.MockTransport(answer), "https://api.invalid/graphql", clock=clock)
@@ -204,13 +204,13 @@ def test_an_outage_ends_the_run_soon(workers: int, tmp_path: Path) -> None:
     day = traffic.shop_day(2_000, invalid_rate=0.01)
     report = _send(day, sandbox, workers, ledger=tmp_path / "a")
     assert 0 == report.counts["sent"] + report.counts["unknown"] + report.counts["rejected"]
-    assert report.stopped.startswith("5 requests in a row came to nothing, the last one so: Cannot connect to")
-    assert "not tried: the run ended before its turn came" in set(report.frame()["reason"])
+    assert report.stopped.startswith("5 consecutive requests failed; last error: Cannot connect to")
+    assert "not sent: the run ended before its turn" in set(report.frame()["reason"])
     assert 1_980 == _send(day, bwp.Sandbox(), workers, ledger=tmp_path / "a").counts["sent"]
 
 
 def test_no_access_ends_the_run_at_once(tmp_path: Path) -> None:
-    """It is not held against the events, which the same call sends once there is access."""
+    """The events are not rejected; the same call sends them once there is access."""
     sandbox = bwp.Sandbox()
     sandbox.fail_next("access_denied", times=2)
     day = traffic.shop_day(200, invalid_rate=0)
@@ -239,10 +239,8 @@ def test_an_interrupt_lets_what_is_under_way_end(tmp_path: Path) -> None:
         bwp.send_table(client, day, ledger=tmp_path / "a", workers=2, progress=False)
     sent = len(_ids(sandbox))
     assert 150 <= sent < 1_000
-    expected = (
-        f"Stopped. {sent} of 1000 rows are sent; the ledger a knows which. Make the same call again to send the others."
-    )
-    assert expected == str(caught.value)
+    expected = f"Stopped. {sent} of 1000 rows are sent; the ledger a records which. Make the same call again to send "
+    assert f"{expected}the others." == str(caught.value)
     assert sent == bwp.Report.read(tmp_path / "a", day).counts["sent"]
     assert 1_000 == bwp.send_table(client, day, ledger=tmp_path / "a", workers=2, progress=False).counts["sent"]
     assert Counter(day["event_id"]) == Counter(_ids(sandbox))
@@ -269,10 +267,10 @@ def test_nothing_is_sent_twice_by_calling_again(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(first.frame(), second.frame())
 
 
-def test_ids_that_stand_twice_are_refused_before_anything_is_sent() -> None:
-    """Unless that is meant."""
+def test_repeated_ids_are_refused_before_anything_is_sent() -> None:
+    """Unless the caller allows it."""
     rows, sandbox = [event(), event(event_id="b"), event()], bwp.Sandbox()
-    with pytest.raises(InvalidEvent, match=r"event 2, eventId: '11c7e59a.* stands in row 0 already"):
+    with pytest.raises(InvalidEvent, match=r"event 2, eventId: '11c7e59a.* is a duplicate of row 0"):
         _send(rows, sandbox)
     assert [] == sandbox.requests
     assert 3 == _send(rows, sandbox, on_duplicates="send").counts["sent"]
@@ -289,14 +287,14 @@ def test_no_rows_are_no_requests(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"on_unknown": "drop"}, {"on_duplicates": "drop"}, {"workers": 0}])
-def test_an_option_that_there_is_not_is_refused(options: dict[str, Any]) -> None:
-    """With those that there are."""
+def test_an_unknown_option_is_refused(options: dict[str, Any]) -> None:
+    """The message lists the known ones."""
     with pytest.raises(ValueError, match="'resend' or 'skip'"):
         bwp.send_table(bwp.connect(), [event()], **options)
 
 
 def test_a_file_that_cannot_be_read_any_further_ends_the_run(tmp_path: Path) -> None:
-    """The report says why, and what was sent stays known."""
+    """The report says why, and which rows were sent."""
     day, path = traffic.shop_day(5_000, invalid_rate=0), tmp_path / "day.csv"
     day.to_csv(path, index=False)
     seen = []
@@ -325,7 +323,7 @@ def test_progress_is_shown_where_it_is_wanted(capsys: pytest.CaptureFixture[str]
     assert ("", "") == tuple(capsys.readouterr())
 
 
-def test_a_dry_run_tells_what_a_send_comes_to() -> None:
+def test_a_dry_run_returns_what_a_send_takes() -> None:
     """Rows, requests, bytes and problems, to the byte."""
     day, client = traffic.shop_day(333, invalid_rate=0.1), bwp.connect()
     dry = bwp.dry_run(day)
@@ -338,7 +336,7 @@ def test_a_dry_run_tells_what_a_send_comes_to() -> None:
 
 
 def _peak(path: Path, pieces: int) -> int:
-    """Return the most bytes that a send of a CSV file of so many pieces held at once, all but the history's."""
+    """Return the most bytes that a send of a CSV file of some chunks used at once, all but the history's."""
     day = traffic.shop_day(CHUNK, invalid_rate=0.01).drop(columns="event_id")
     for piece in range(pieces):
         day.to_csv(path, mode="a", header=not piece, index=False)
@@ -353,13 +351,13 @@ def _peak(path: Path, pieces: int) -> int:
 
 
 def test_a_long_file_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
-    """Four times as long, and less than a tenth more at the peak; the benchmark says so of a million rows."""
+    """Four times the rows, and less than a tenth more memory; the benchmark measures a million rows."""
     _peak(tmp_path / "first.csv", 1)  # what is imported and kept on first use
     assert _peak(tmp_path / "long.csv", 8) < 1.1 * _peak(tmp_path / "short.csv", 2)
 
 
 KINDS = st.sampled_from(["good", "good", "good", "invalid", "poison", "riddle"])
-#: Faults after which a row's state still tells what the API holds of it; the others say so of good or poisoned rows.
+#: Faults after which a row's state is still true; the others refuse or accept rows whatever their content.
 TRUE_FAULTS = {fault.name for fault in bwp.faults()} - {
     "huge",
     "message",
@@ -394,7 +392,7 @@ class Replay(RuleBasedStateMachine):
         if self.report is None:
             self.rows, self.kinds = self.rows + rows, self.kinds + kinds
             return
-        with pytest.raises(bwp.BwpError, match="another source"):
+        with pytest.raises(bwp.LedgerError, match="belongs to different data"):
             _send(pd.DataFrame(self.rows + rows), self.sandbox, ledger=self.ledger)
 
     @rule(name=FAULTS, times=st.integers(1, 6))
@@ -420,7 +418,7 @@ class Replay(RuleBasedStateMachine):
 
     @invariant()
     def every_row_is_in_one_state(self) -> None:
-        """And is there if it is said to be sent, and not if the API refused it."""
+        """It was accepted if it is called sent, and never if the API refused it."""
         if self.report is None:
             return
         frame = self.report.frame()
@@ -434,18 +432,18 @@ class Replay(RuleBasedStateMachine):
         return sum(self.report.counts.values())
 
     def teardown(self) -> None:
-        """With no more faults, runs end with each row in the state that it deserves.
+        """Without more faults, a run ends with each row in the expected state.
 
         What is refused without being named may have been accepted before, if that was unknown, and stays so.
         """
         with self.folder:
-            self.sandbox._ordered.clear()
+            self.sandbox._pending.clear()
             if self.rows:
                 before = ["failed"] * len(self.rows) if self.report is None else list(self.report.frame()["state"])
                 final = _send(pd.DataFrame(self.rows), self.sandbox, 2, ledger=self.ledger)
-                deserved = {"good": "sent", "invalid": "invalid", "poison": "rejected", "riddle": "rejected"}
+                known = {"good": "sent", "invalid": "invalid", "poison": "rejected", "riddle": "rejected"}
                 expected = [
-                    "unknown" if (kind, state) == ("riddle", "unknown") else deserved[kind]
+                    "unknown" if (kind, state) == ("riddle", "unknown") else known[kind]
                     for kind, state in zip(self.kinds, before, strict=True)
                 ]
                 assert expected == list(final.frame()["state"])

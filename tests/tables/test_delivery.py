@@ -1,4 +1,4 @@
-"""500 events in batches, through every fault and mixes of them: what is said of an event is what became of it."""
+"""500 events in batches, through every fault and mixes of them: the state of each event is true."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ class Batch:
 
 
 def _batches(size: int) -> list[list[UserEvent]]:
-    """Return all events in batches; one holds a bad event besides, and is to be sent both checked and unchecked."""
+    """Return all events in batches; one also has a bad event, and is sent both checked and unchecked."""
     found = [EVENTS[start : start + size] for start in range(0, len(EVENTS), size)]
     return [*found, [event(event_id="beside a bad one"), BAD]]
 

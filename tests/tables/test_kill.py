@@ -19,7 +19,7 @@ WORKERS = 4
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, so that fifty processes start in a moment")
 def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
-    """Every row ends in one state; what was sent twice was under way at a kill, at most workers x 50 each time."""
+    """Every row ends in one state; rows sent twice were being sent at a kill, at most workers x 50 each time."""
     day = traffic.shop_day(12_000, invalid_rate=0.01)
     path, ledger = tmp_path / "day.csv", tmp_path / "day.ledger"
     day.to_csv(path, index=False)
@@ -45,8 +45,8 @@ def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
     assert len({moment["sent"] for moment in moments}) > KILLS / 2, "the moments must fall into the sending"
 
 
-def test_a_run_that_is_killed_during_a_request_is_taken_up(tmp_path: Path) -> None:
-    """What was under way is unknown, is sent again with its ids, and no other row is."""
+def test_a_run_that_is_killed_during_a_request_is_resumed(tmp_path: Path) -> None:
+    """The rows that were being sent are unknown and sent again with their ids; no other row is."""
     day, ledger = tmp_path / "day.csv", tmp_path / "day.ledger"
     traffic.shop_day(1_000, invalid_rate=0).drop(columns="event_id").to_csv(day, index=False)
     assert -9 == traffic.killed_run(day, ledger, requests=6)
@@ -59,8 +59,8 @@ def test_a_run_that_is_killed_during_a_request_is_taken_up(tmp_path: Path) -> No
     assert list(first.frame()["event_id"][250:]) == [event["eventId"] for event in client.sandbox.accepted]
 
 
-def test_what_is_unknown_can_be_held(tmp_path: Path) -> None:
-    """The same call with `hold` sends all but that."""
+def test_unknown_rows_can_be_skipped(tmp_path: Path) -> None:
+    """The same call with `on_unknown="skip"` sends the others."""
     day, ledger = tmp_path / "day.csv", tmp_path / "day.ledger"
     traffic.shop_day(1_000, invalid_rate=0).to_csv(day, index=False)
     traffic.killed_run(day, ledger, requests=6)
@@ -68,4 +68,4 @@ def test_what_is_unknown_can_be_held(tmp_path: Path) -> None:
     report = bwp.send_table(client, day, ledger=ledger, on_unknown="skip", progress=False)
     assert {"sent": 950, "rejected": 0, "invalid": 0, "failed": 0, "unknown": 50} == report.counts
     assert 700 == len(client.sandbox.accepted)
-    assert "row 250 and 49 more: unknown, sent, and the run ended before the answer was written down" in repr(report)
+    assert "row 250 and 49 more: unknown, sent, but the run ended before the response was recorded" in repr(report)

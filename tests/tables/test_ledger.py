@@ -1,4 +1,4 @@
-"""The ledger: what it keeps through kills, full disks and strangers."""
+"""The ledger: what it records through kills, full disks and other files."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ from bwp_nb.tables.ledger import STATES, Ledger, Line, Run, ranges
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
 from tests.strategies import PROPERTY, VALID
 
-RUN = Run(source="s", layout="l", target="sandbox", rows=100, run="r", time="2024-11-22T09:00:00Z")
+RUN = Run(source="s", mapping="l", target="sandbox", rows=100, run="r", time="2024-11-22T09:00:00Z")
 
 
 def _send(path: Path, source: Any, client: bwp.Client | None = None, **options: Any) -> bwp.Report:
@@ -29,15 +29,15 @@ def _send(path: Path, source: Any, client: bwp.Client | None = None, **options: 
 
 @given(st.sets(st.integers(0, 300)))
 @PROPERTY
-def test_stretches_are_the_rows(rows: set[int]) -> None:
-    """And as few as can be."""
+def test_ranges_are_the_rows(rows: set[int]) -> None:
+    """As few as possible."""
     found = ranges(sorted(rows))
     assert sorted(rows) == [row for first, end in found for row in range(first, end)]
     assert all(before[1] < after[0] for before, after in itertools.pairwise(found))
 
 
-def test_what_is_written_is_known_to_the_next_who_opens(tmp_path: Path) -> None:
-    """The last word on each row counts."""
+def test_what_is_written_is_known_when_it_is_opened_again(tmp_path: Path) -> None:
+    """The last line on each row counts."""
     first = Ledger(tmp_path / "a")
     first.begin(RUN)
     first.write(Line([[0, 50]], "in_flight", 1), Line([[60, 61]], "invalid", reason="why"))
@@ -52,7 +52,7 @@ def test_what_is_written_is_known_to_the_next_who_opens(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", range(1, 40, 3))
 def test_a_torn_last_line_is_as_if_it_had_not_been_written(kept: int, tmp_path: Path) -> None:
-    """Wherever it was torn; the next line begins on a line of its own."""
+    """At any byte; the next line begins on a line of its own."""
     path = tmp_path / "a"
     ledger = Ledger(path)
     ledger.begin(RUN)
@@ -80,44 +80,46 @@ def test_a_torn_first_line_is_a_ledger_that_has_not_begun(kept: int, tmp_path: P
 
 
 @pytest.mark.parametrize("content", ["a,b\n1,2\n", "no ledger", '{"bwp_ledger":3}\n', '{"bwp_ledger":2}\n'])
-def test_a_file_that_is_no_ledger_is_left_alone(content: str, tmp_path: Path) -> None:
-    """Somebody's data, perhaps."""
+def test_a_file_that_is_not_a_ledger_is_unchanged(content: str, tmp_path: Path) -> None:
+    """It may be other data."""
     (tmp_path / "a").write_text(content)
-    with pytest.raises(bwp.BwpError, match="Name another file"):
+    with pytest.raises(bwp.LedgerError, match="use a new ledger path"):
         Ledger(tmp_path / "a")
     assert content == (tmp_path / "a").read_text()
 
 
-def test_a_line_that_cannot_be_read_is_told_by_its_number(tmp_path: Path) -> None:
-    """Guessing would send twice, or not at all."""
+def test_an_unreadable_line_is_named_by_its_number(tmp_path: Path) -> None:
+    """A guess would send rows twice, or not at all."""
     ledger = Ledger(tmp_path / "a")
     ledger.begin(RUN)
     ledger.close()
     with (tmp_path / "a").open("a") as file:
         file.write("\x00\x00\nrubbish\n")
-    with pytest.raises(bwp.BwpError, match=r"Line 2 of the ledger a cannot be read: '.+x00"):
+    with pytest.raises(bwp.LedgerError, match=r"Line 2 of the ledger a cannot be read: '.+x00"):
         Ledger(tmp_path / "a")
 
 
 def test_another_source_is_refused(tmp_path: Path) -> None:
-    """So is the same one, laid out in another way, and the ledger stays as it is."""
+    """So is the same one with another mapping, and the ledger is unchanged."""
     day = traffic.shop_day(60, invalid_rate=0)
     _send(tmp_path / "a", day)
     before = (tmp_path / "a").read_bytes()
     client = bwp.connect()
-    with pytest.raises(bwp.BwpError, match="another source: what the DataFrame holds is not what was sent"):
+    with pytest.raises(
+        bwp.LedgerError, match=r"belongs to different data than the DataFrame\. Nothing was sent; use a new"
+    ):
         _send(tmp_path / "a", day[:50], client)
-    with pytest.raises(bwp.BwpError, match="other columns, properties or fields"):
+    with pytest.raises(bwp.LedgerError, match="other columns, properties or fields"):
         _send(tmp_path / "a", day, client, properties=["product_sku"])
     assert (before, []) == ((tmp_path / "a").read_bytes(), client.sandbox.requests)  # type: ignore[union-attr]
 
 
 def test_another_target_is_refused(tmp_path: Path) -> None:
-    """A rehearsal in the sandbox is not taken for the send itself."""
+    """A trial in the sandbox is not mistaken for the live run."""
     day = traffic.shop_day(60, invalid_rate=0)
     _send(tmp_path / "a", day)
     live = bwp.Client(bwp.Sandbox(), "https://api.invalid/graphql")
-    with pytest.raises(bwp.BwpError, match=r"sent to sandbox, and this client sends to https://api\.invalid/graphql"):
+    with pytest.raises(bwp.LedgerError, match=r"sent to sandbox; this client sends to https://api\.invalid/graphql"):
         _send(tmp_path / "a", day, live)
 
 
@@ -130,10 +132,12 @@ def _client_of_store(target_id: str) -> bwp.Client:
 
 
 def test_another_store_is_refused(tmp_path: Path) -> None:
-    """What was sent for one merchant is not taken as sent for the other."""
+    """What was sent for one merchant is not recorded as sent for the other."""
     day = traffic.shop_day(60, invalid_rate=0)
     assert 60 == _send(tmp_path / "a", day, _client_of_store(bwp.Sandbox.target_id)).counts["sent"]
-    with pytest.raises(bwp.BwpError, match=r"this client sends to https://sandbox\.invalid/graphql for the store bp-2"):
+    with pytest.raises(
+        bwp.LedgerError, match=r"this client sends to https://sandbox\.invalid/graphql for the store bp-2"
+    ):
         _send(tmp_path / "a", day, _client_of_store("bp-2"))
 
 
@@ -145,20 +149,20 @@ def _run_for_long(path: str, begun: Any, end: Any) -> None:
 
 
 def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path) -> None:
-    """In another process as in this one; not once the first has ended, however it did."""
+    """In another process or in this one, until the first has ended in any way."""
     context = multiprocessing.get_context("spawn")
     begun, end = context.Event(), context.Event()
     process = context.Process(target=_run_for_long, args=(str(tmp_path / "a"), begun, end))
     process.start()
     assert begun.wait(60)
-    with pytest.raises(bwp.BwpError, match="Another run is writing the ledger a"):
+    with pytest.raises(bwp.LedgerError, match="Another run is writing the ledger a"):
         _send(tmp_path / "a", traffic.shop_day(60, invalid_rate=0))
     process.kill()
     process.join()
-    held = Ledger(tmp_path / "a")
-    with pytest.raises(bwp.BwpError, match="in this process or another"):
+    locked = Ledger(tmp_path / "a")
+    with pytest.raises(bwp.LedgerError, match="in this process or another"):
         _send(tmp_path / "a", traffic.shop_day(60, invalid_rate=0))
-    held.close()
+    locked.close()
     assert 60 == _send(tmp_path / "a", traffic.shop_day(60, invalid_rate=0)).counts["sent"]
 
 
@@ -178,9 +182,9 @@ def _full_disk(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("size", range(150, 900, 75))
 def test_a_full_disk_stops_the_run_and_loses_nothing(size: int, tmp_path: Path) -> None:
-    """Nothing is sent that could not be written down before; with room again, the same call sends the rest."""
+    """Nothing is sent that could not be recorded before; with space again, the same call sends the rest."""
     day, path, client = traffic.shop_day(1_000, invalid_rate=0), tmp_path / "a", bwp.connect()
-    with _full_disk(size), pytest.raises(bwp.BwpError, match=r"the ledger a cannot be written: .+File too large"):
+    with _full_disk(size), pytest.raises(bwp.LedgerError, match=r"the ledger a cannot be written: .+File too large"):
         _send(path, day, client)
     assert not path.read_bytes() or path.read_bytes().endswith(b"\n")
     report = _send(path, day, client)
@@ -190,7 +194,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(size: int, tmp_path: Path) 
     assert len(arrived) <= 1_050
 
 
-def test_without_a_path_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_path_no_file_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The temporary file goes with the report."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     report = bwp.send_table(bwp.connect(), traffic.shop_day(60, invalid_rate=0), progress=False)
@@ -198,8 +202,8 @@ def test_without_a_path_nothing_is_left_behind(tmp_path: Path, monkeypatch: pyte
     assert [] == list(tmp_path.iterdir())
 
 
-def test_made_ids_are_the_same_after_a_resume(tmp_path: Path) -> None:
-    """Never new ones: the ledger keeps what they are made from."""
+def test_generated_ids_are_the_same_after_a_resume(tmp_path: Path) -> None:
+    """The ledger records what they are generated from."""
     day = traffic.shop_day(120, invalid_rate=0).drop(columns=["event_id", "event_time"])
     sandbox = bwp.Sandbox()
     sandbox.fail_next("timeout_after", times=12)
@@ -212,7 +216,7 @@ def test_made_ids_are_the_same_after_a_resume(tmp_path: Path) -> None:
 
 
 def test_a_ledger_is_jsonl_of_one_line_a_batch_before_and_after(tmp_path: Path) -> None:
-    """So that anybody can read it."""
+    """So that other programs can read it."""
     _send(tmp_path / "a", traffic.shop_day(100, invalid_rate=0))
     _, *lines = map(json.loads, (tmp_path / "a").read_text().splitlines())
     assert [
@@ -226,33 +230,33 @@ def test_a_ledger_is_jsonl_of_one_line_a_batch_before_and_after(tmp_path: Path) 
 @pytest.mark.parametrize(
     "line", ['{"rows":[[0,1]],"state":"gone"}', '{"rows":[[0,9]],"state":"sent"}', '{"state":"sent"}']
 )
-def test_a_line_that_means_nothing_is_told_by_its_number(line: str, tmp_path: Path) -> None:
-    """Whatever wrote it; the counts stay those of the rows there are."""
+def test_an_invalid_line_is_named_by_its_number(line: str, tmp_path: Path) -> None:
+    """The counts never include rows that do not exist."""
     day = traffic.shop_day(3, invalid_rate=0)
     _send(tmp_path / "a", day)
     with (tmp_path / "a").open("a") as file:
         file.write(line + "\n")
-    with pytest.raises(bwp.BwpError, match=r"Line 4 of the ledger a cannot be read"):
+    with pytest.raises(bwp.LedgerError, match=r"Line 4 of the ledger a cannot be read"):
         _send(tmp_path / "a", day)
 
 
-def test_a_ledger_has_one_lock_by_whatever_name(tmp_path: Path) -> None:
+def test_a_ledger_has_one_lock_by_any_name(tmp_path: Path) -> None:
     """A link to it is the same ledger."""
     (tmp_path / "b").symlink_to(tmp_path / "a")
     first = Ledger(tmp_path / "a")
-    with pytest.raises(bwp.BwpError, match="Another run is writing the ledger a"):
+    with pytest.raises(bwp.LedgerError, match="Another run is writing the ledger a"):
         Ledger(tmp_path / "b")
     first.close()
 
 
-def test_what_is_no_file_is_no_ledger(tmp_path: Path) -> None:
-    """It is refused in a sentence, before anything is sent."""
-    with pytest.raises(bwp.BwpError, match=r"Nothing was sent, because the ledger .* cannot be opened: Is a directory"):
+def test_a_folder_is_refused_as_a_ledger(tmp_path: Path) -> None:
+    """In a sentence, before anything is sent."""
+    with pytest.raises(bwp.LedgerError, match=r"the ledger .* cannot be opened: Is a directory\. Nothing was sent"):
         _send(tmp_path, traffic.shop_day(3, invalid_rate=0))
 
 
 def test_a_row_that_is_sent_is_never_called_invalid(tmp_path: Path) -> None:
-    """What a source says later of a row that arrived is not what arrived."""
+    """A later change of the source does not change what was accepted."""
     rows = [VALID, VALID | {"event_id": "b", "event_time": "2023"}]
     _send(tmp_path / "a", pd.DataFrame(rows))
     with (tmp_path / "a").open("a") as file:

@@ -1,4 +1,4 @@
-"""Checks by the column: the verdicts of `UserEvent.problems()`, and the bodies of a `Mutation`."""
+"""Rows are checked by the column: the verdicts of `UserEvent.problems()`, and the bodies of a `Mutation`."""
 
 import json
 import uuid
@@ -20,15 +20,15 @@ from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
 from bwp_nb.tables.source import table
 from tests.strategies import BAD_TIMES, GOOD_TIMES, VALID, any_events, event, nearly_valid_events
 
-MADE = GeneratedIds("a-run", "2024-11-22T09:00:00Z")
+GENERATED = GeneratedIds("a-run", "2024-11-22T09:00:00Z")
 
 
-def _written(source: Any, made: GeneratedIds = MADE, **layout: Any) -> EncodedRows:
-    """Return a source of one chunk, checked and written."""
+def _encoded(source: Any, generated: GeneratedIds = GENERATED, **options: Any) -> EncodedRows:
+    """Return a source of one chunk, checked and encoded."""
     whole = table(source)
     (chunk,) = whole.chunks()
-    options = {"columns": None, "properties": None, "fields": None} | layout
-    return encode_rows(chunk, ColumnMapping.of(whole, **options), made)
+    mapping = ColumnMapping.of(whole, **({"columns": None, "properties": None, "fields": None} | options))
+    return encode_rows(mapping.mapped(chunk, generated))
 
 
 def _row(given: bwp.UserEvent) -> dict[str, Any]:
@@ -43,8 +43,8 @@ def _frame(events: list[bwp.UserEvent]) -> pd.DataFrame:
 @settings(derandomize=True, deadline=None, max_examples=150)
 @given(st.lists(nearly_valid_events() | any_events, min_size=1, max_size=40))
 def test_columns_get_the_verdict_of_events(events: list[bwp.UserEvent]) -> None:
-    """The same problems, in the same words, and the same input where there are none; on thousands of rows."""
-    found = _written(_frame(events))
+    """The same problems with the same messages, and the same input where there are none; on thousands of rows."""
+    found = _encoded(_frame(events))
     assert {row: problems for row, e in enumerate(events) if (problems := e.problems())} == found.problems
     for given_event, text in zip(events, found.texts, strict=True):
         assert (None if given_event.problems() else _by_name(given_event.input)) == (
@@ -62,15 +62,15 @@ def _by_name(given: dict[str, Any]) -> dict[str, Any]:
 @given(st.lists(nearly_valid_events(), min_size=1, max_size=20))
 def test_a_list_of_events_is_written_as_its_mutation_is(events: list[bwp.UserEvent]) -> None:
     """To the byte, but for the spaces that JSON may have."""
-    found = _written(events)
+    found = _encoded(events)
     valid = [given_event for given_event in events if not given_event.problems()]
     assert bwp.Mutation(valid).payload == json.loads(body(text for text in found.texts if text))
 
 
 @pytest.mark.parametrize("text", GOOD_TIMES + BAD_TIMES)
 def test_times_get_the_verdict_of_events(text: str) -> None:
-    """Those at the border most of all."""
-    assert bool(event(event_time=text).problems()) == bool(_written(_frame([event(event_time=text)])).problems)
+    """At the borders too."""
+    assert bool(event(event_time=text).problems()) == bool(_encoded(_frame([event(event_time=text)])).problems)
 
 
 VALUES = [
@@ -88,8 +88,8 @@ VALUES = [
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 @pytest.mark.parametrize("name", [*TEXT_FIELDS, "product_sku"])
-def test_a_value_that_is_no_text_gets_the_verdict_of_an_event(name: str, value: Any) -> None:
-    """Nothing is turned into text but a time that knows its zone."""
+def test_a_value_that_is_not_a_str_gets_the_verdict_of_an_event(name: str, value: Any) -> None:
+    """Only a time with a zone is turned into text."""
     row = VALID | {"product_sku": "a", name: value}
     values = {field: row[field] for field in TEXT_FIELDS if field in row}
     expected: list[Problem] = []
@@ -97,7 +97,7 @@ def test_a_value_that_is_no_text_gets_the_verdict_of_an_event(name: str, value: 
         expected = bwp.UserEvent(**values, additional_properties={"product_sku": row["product_sku"]}).problems()
     except InvalidEvent as error:
         expected = error.problems
-    found = _written(pd.DataFrame([VALID | {"product_sku": "a"}, row, VALID], dtype=object))
+    found = _encoded(pd.DataFrame([VALID | {"product_sku": "a"}, row, VALID], dtype=object))
     assert ({1: expected} if expected else {}) == found.problems
     assert [False, bool(expected), False] == [text is None for text in found.texts]
 
@@ -105,44 +105,44 @@ def test_a_value_that_is_no_text_gets_the_verdict_of_an_event(name: str, value: 
 def test_what_is_missing_is_left_out() -> None:
     """A property, the schema; an event without any property has no list of them."""
     rows = [VALID | {"a": "1", "b": "2"}, VALID | {"b": "2"}, VALID | {"a": "1"}, VALID | {"schema_name": "abc"}]
-    found = [json.loads(text) for text in _written(pd.DataFrame(rows)).texts if text]
+    found = [json.loads(text) for text in _encoded(pd.DataFrame(rows)).texts if text]
     pairs = [event.pop("additionalProperties", {}).get("additionalProperties") for event in found]
     one, two = {"property": "a", "value": "1"}, {"property": "b", "value": "2"}
     assert [[one, two], [two], [one], None] == pairs
     assert [event().input] * 3 + [event(schema_name="abc").input] == found
 
 
-def test_a_property_of_the_pattern_that_is_tidied_away_survives() -> None:
-    """A value may look like JSON."""
+def test_a_value_that_looks_like_the_json_that_is_removed_is_kept() -> None:
+    """Only our own commas and empty lists are removed."""
     text = '[,{"property":"x"}],"additionalProperties":{"additionalProperties":[]}'
     rows = [VALID | {"b": text}, VALID | {"a": text, "b": text}]
     found = [
         json.loads(text)["additionalProperties"]["additionalProperties"]
-        for text in _written(pd.DataFrame(rows)).texts
+        for text in _encoded(pd.DataFrame(rows)).texts
         if text
     ]
     assert [[text], [text, text]] == [[pair["value"] for pair in pairs] for pairs in found]
 
 
-def test_ids_and_times_that_are_missing_are_made_for_run_and_row() -> None:
-    """The same each time, other ones for another row and another run; of the form that the guide asks for."""
+def test_missing_ids_and_times_are_generated_for_run_and_row() -> None:
+    """The same each time, different for another row or run; an id has the form that the guide asks for."""
     frame = pd.DataFrame([{"event_type": "click", "client_type": "WEBSITE_CLIENT", "client_version": "1.0"}] * 3)
     first, again, other = (
-        [json.loads(text or "") for text in _written(frame, made).texts]
-        for made in (MADE, MADE, GeneratedIds("b", MADE.time))
+        [json.loads(text or "") for text in _encoded(frame, made).texts]
+        for made in (GENERATED, GENERATED, GeneratedIds("b", GENERATED.time))
     )
     assert first == again
     assert 6 == len({found["eventId"] for found in first + other})
     assert {4} == {uuid.UUID(found["eventId"]).version for found in first}
-    assert {MADE.time} == {found["eventTime"] for found in first}
+    assert {GENERATED.time} == {found["eventTime"] for found in first}
 
 
 def test_columns_are_mapped_to_fields_and_properties() -> None:
-    """By our names, the API's, or the given ones; values for all rows as well."""
+    """By our names, the API's, or the given ones; some fields have one value for all rows."""
     frame = pd.DataFrame([{"kind": "click", "eventId": "an-id", "when": VALID["event_time"], "sku": "s", "note": "n"}])
     fields = {"client_type": "WEBSITE_CLIENT", "client_version": "2"}
     mapped = {"kind": "event_type", "when": "event_time"}
-    (text,) = _written(frame, columns=mapped, properties={"sku": "product_sku"}, fields=fields).texts
+    (text,) = _encoded(frame, columns=mapped, properties={"sku": "product_sku"}, fields=fields).texts
     expected = event(
         event_type="click", event_id="an-id", client_version="2", additional_properties={"product_sku": "s"}
     )
@@ -152,19 +152,19 @@ def test_columns_are_mapped_to_fields_and_properties() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "No column holds event_type"),
-        ({"columns": {"kind": "type"}}, "no field 'type'"),
-        ({"columns": {"sort": "event_type"}}, "no column 'sort'"),
-        ({"columns": {"kind": "event_type"}, "properties": ["sku"]}, "no column 'sku'"),
-        ({"columns": {"kind": "event_type"}, "fields": {"event_type": "click"}}, "Two columns hold event_type"),
-        ({"fields": {"colour": "red"}}, "no field 'colour'"),
+        ({}, "Missing column event_type"),
+        ({"columns": {"kind": "type"}}, "Unknown field 'type'"),
+        ({"columns": {"sort": "event_type"}}, "Missing column 'sort'"),
+        ({"columns": {"kind": "event_type"}, "properties": ["sku"]}, "Missing column 'sku'"),
+        ({"columns": {"kind": "event_type"}, "fields": {"event_type": "click"}}, "event_type is given twice"),
+        ({"fields": {"colour": "red"}}, "Unknown field 'colour'"),
     ],
 )
-def test_a_layout_that_does_not_fit_is_refused_with_the_columns(options: dict[str, Any], words: str) -> None:
-    """Before anything is read, and with what to write instead."""
+def test_a_mapping_that_does_not_fit_is_refused_with_the_columns(options: dict[str, Any], words: str) -> None:
+    """Before anything is read, and the message says what to write instead."""
     frame = pd.DataFrame([{"kind": "click", "client_type": "WEBSITE_CLIENT", "client_version": "1.0"}])
-    with pytest.raises(bwp.BwpError, match=words):
-        _written(frame, **options)
+    with pytest.raises(bwp.InvalidTable, match=words):
+        _encoded(frame, **options)
 
 
 def _jsonl(path: Path, *rows: dict[str, Any]) -> Path:
@@ -183,23 +183,23 @@ def test_rows_may_call_a_field_by_either_name(tmp_path: Path) -> None:
     theirs = {"eventId": "B", **{name: text for name, text in VALID.items() if name != "event_id"}}
     report, arrived = _sent(_jsonl(tmp_path / "a.jsonl", VALID | {"event_id": "A"}, theirs, VALID | {"eventId": "C"}))
     assert ["A", "B"] == [event["eventId"] for event in arrived]
-    assert "event_id stands in it twice" in report.frame()["reason"][2]
-    with pytest.raises(bwp.InvalidEvent, match="'B' stands in row 0 already"):
+    assert "event_id is given twice" in report.frame()["reason"][2]
+    with pytest.raises(bwp.InvalidEvent, match="'B' is a duplicate of row 0"):
         _sent(_jsonl(tmp_path / "b.jsonl", VALID | {"event_id": "B"}, theirs))
 
 
-def test_a_property_may_stand_in_a_column_or_among_the_others_but_not_in_both(tmp_path: Path) -> None:
-    """Rows of both kinds go together, wherever they stand in a file."""
+def test_a_property_may_be_in_a_column_or_in_a_mapping_but_not_in_both(tmp_path: Path) -> None:
+    """Rows of both kinds may be mixed in a file."""
     rows = [VALID | {"event_id": "0", "sku": "a"}, VALID | {"event_id": "1", "additional_properties": {"sku": "b"}}]
     both = VALID | {"event_id": "2", "sku": "a", "additional_properties": {"sku": "b"}}
     report, arrived = _sent(_jsonl(tmp_path / "a.jsonl", *rows, both))
     found = [event["additionalProperties"]["additionalProperties"] for event in arrived]
     assert [[{"property": "sku", "value": "a"}], [{"property": "sku", "value": "b"}]] == found
-    assert "sku stands in it twice" in report.frame()["reason"][2]
+    assert "sku is given twice" in report.frame()["reason"][2]
 
 
 def test_properties_chooses_among_those_of_a_mapping_too(tmp_path: Path) -> None:
-    """What is left out for privacy is left out wherever it stands."""
+    """What is left out for privacy is left out of both."""
     rows = VALID | {"sku": "a", "ip": "b", "additional_properties": {"currentUrl": "c", "userAgent": "d"}}
     _, (arrived,) = _sent(_jsonl(tmp_path / "a.jsonl", rows), properties={"sku": "product_sku", "currentUrl": "url"})
     found = arrived["additionalProperties"]["additionalProperties"]
@@ -207,19 +207,17 @@ def test_properties_chooses_among_those_of_a_mapping_too(tmp_path: Path) -> None
 
 
 def test_two_columns_of_one_property_lose_nothing() -> None:
-    """A row that has both is named."""
+    """A row with a value in both is invalid."""
     frame = pd.DataFrame([VALID | {"event_id": "0", "a": "1"}, VALID | {"event_id": "1", "a": "1", "b": "2"}])
     report, (arrived,) = _sent(frame, properties={"a": "x", "b": "x"})
     assert [{"property": "x", "value": "1"}] == arrived["additionalProperties"]["additionalProperties"]
-    assert "x stands in it twice" in report.frame()["reason"][1]
+    assert "x is given twice" in report.frame()["reason"][1]
 
 
 @pytest.mark.parametrize("options", [{"columns": {"tss": "event_time"}}, {"properties": ["skuu"]}])
 def test_a_column_that_no_line_of_jsonl_has_is_refused(options: dict[str, Any], tmp_path: Path) -> None:
-    """Before anything is sent, with those that there are."""
-    with pytest.raises(
-        bwp.BwpError, match=r"There is no column '(tss|skuu)'\. The columns of a\.jsonl are 'client_type'"
-    ):
+    """Before anything is sent, and the message lists the columns."""
+    with pytest.raises(bwp.BwpError, match=r"Missing column '(tss|skuu)'\. The columns of a\.jsonl are 'client_type'"):
         _sent(_jsonl(tmp_path / "a.jsonl", VALID), **options)
 
 
@@ -228,44 +226,44 @@ def test_a_value_for_all_rows_does_not_change_one_that_has_its_own(tmp_path: Pat
     lacking = {name: text for name, text in VALID.items() if name != "client_type"} | {"event_id": "b"}
     report, (arrived,) = _sent(_jsonl(tmp_path / "a.jsonl", VALID, lacking), fields={"client_type": "SERVER_CLIENT"})
     assert ("b", "SERVER_CLIENT") == (arrived["eventId"], arrived["clientType"])
-    assert "client_type stands in it twice" in report.frame()["reason"][0]
+    assert "client_type is given twice" in report.frame()["reason"][0]
 
 
 @pytest.mark.parametrize("options", [{"fields": {"client_type": "SERVER_CLIENT"}}, {"properties": ["sku"]}])
-def test_a_list_of_events_takes_no_layout(options: dict[str, Any]) -> None:
-    """It says all of itself, and an option that would do nothing is refused."""
-    with pytest.raises(bwp.BwpError, match="the list of events"):
+def test_a_list_of_events_takes_no_mapping(options: dict[str, Any]) -> None:
+    """An option that would have no effect is refused."""
+    with pytest.raises(bwp.InvalidTable, match="the list of events"):
         _sent([bwp.UserEvent(**VALID)], **options)
 
 
 @pytest.mark.parametrize("name", [" event_id", "Event_ID", "EVENTTIME ", "clientversion"])
-def test_a_column_that_is_almost_called_like_a_field_is_refused(name: str) -> None:
-    """Unless the caller says that it is a field, or a property."""
+def test_a_column_with_nearly_the_name_of_a_field_is_refused(name: str) -> None:
+    """Unless the caller maps it to a field or lists it as a property."""
     field = {" event_id": "event_id", "Event_ID": "event_id", "EVENTTIME ": "event_time"}.get(name, "client_version")
     frame = pd.DataFrame([VALID]).rename(columns={field: name})
-    with pytest.raises(bwp.BwpError, match=f"is almost called like the field {field}"):
+    with pytest.raises(bwp.InvalidTable, match=f"did you mean {field}"):
         _sent(frame, fields={"client_version": "1.0"} if field == "client_version" else {})
     _, (arrived,) = _sent(frame, columns={name: field})
     assert VALID["event_id"] == arrived["eventId"]
 
 
-def test_a_property_of_a_name_that_is_no_text_is_a_problem_of_its_row() -> None:
+def test_a_property_with_a_name_that_is_not_a_str_is_a_problem_of_its_row() -> None:
     """The others are sent."""
     rows = [VALID | {"additional_properties": {1: "a"}}, VALID | {"event_id": "b"}]
     report, arrived = _sent(pd.DataFrame(rows))
     assert ["b"] == [event["eventId"] for event in arrived]
-    assert "{1: 'a'} is no mapping of names to texts" in report.frame()["reason"][0]
-    with pytest.raises(bwp.BwpError, match="A property has a name that is text, and 1 is none"):
+    assert "expected a dict of str to str, got {1: 'a'}" in report.frame()["reason"][0]
+    with pytest.raises(bwp.InvalidTable, match="Expected a str as the name of a property, got 1"):
         _sent(pd.DataFrame([VALID | {"a": "b"}]), properties={"a": 1})
 
 
-def test_layouts_are_the_same_in_any_order() -> None:
+def test_mappings_are_the_same_in_any_order() -> None:
     """As a set gives its items, for example."""
     source = table(pd.DataFrame([VALID | {"a": "1", "b": "2"}]))
-    layouts = [ColumnMapping.of(source, None, names, None) for names in (["a", "b"], ["b", "a"], {"a": "a", "b": "b"})]
-    assert 1 == len({layout.digest for layout in layouts})
+    mappings = [ColumnMapping.of(source, None, names, None) for names in (["a", "b"], ["b", "a"], {"a": "a", "b": "b"})]
+    assert 1 == len({mapping.digest for mapping in mappings})
     assert (
-        layouts[0].digest
+        mappings[0].digest
         != ColumnMapping.of(source, None, ["a"], None).digest
         != ColumnMapping.of(source, None, None, None).digest
     )

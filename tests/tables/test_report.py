@@ -1,4 +1,4 @@
-"""The report: what became of each row, and the rows to mend in forms that can be sent again."""
+"""The report: the outcome of each row, and the rows to fix in forms that can be sent again."""
 
 import contextlib
 import csv
@@ -48,16 +48,16 @@ def test_a_report_is_the_same_text_each_time(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     report = _mixed(tmp_path)[0]
     assert repr(report) == repr(_mixed(tmp_path / "b")[0])
-    first, *reasons, resume, mend = repr(report).splitlines()
+    first, *reasons, resume, fix = repr(report).splitlines()
     assert "250 rows: " in first
     assert (
         "  row 3: invalid, eventTime: '2023' is not a UTC date-time; expected e.g. '2023-12-03T10:15:30Z'" == reasons[0]
     )
     assert "make the same call again" in resume
-    assert "report.quarantine()" in mend
+    assert "report.quarantine()" in fix
 
 
-def test_many_reasons_are_cut_and_the_rest_is_told() -> None:
+def test_many_reasons_are_cut_and_the_others_are_counted() -> None:
     """All of them are in the frame."""
     rows = [event(event_id=str(number), event_time=str(number)) for number in range(30)]
     text = repr(_send(rows))
@@ -66,14 +66,14 @@ def test_many_reasons_are_cut_and_the_rest_is_told() -> None:
 
 
 def test_what_others_wrote_is_text_in_html() -> None:
-    """Whatever stands in a value."""
+    """Any value is escaped."""
     page = _send([event(event_time="<script>alert(1)</script>")])._repr_html_()
     assert "&lt;script&gt;" in page
     assert "<script>" not in page
 
 
 @pytest.mark.parametrize("source", ["frame", "events", "jsonl"])
-def test_the_quarantine_can_be_mended_and_sent(source: str, tmp_path: Path) -> None:
+def test_the_quarantine_can_be_fixed_and_sent(source: str, tmp_path: Path) -> None:
     """As a frame, whatever the source was: with the same ids and times, and nothing more than the source has."""
     day = traffic.shop_day(100, invalid_rate=0.05).drop(columns="event_id")
     if source == "events":
@@ -84,36 +84,36 @@ def test_the_quarantine_can_be_mended_and_sent(source: str, tmp_path: Path) -> N
     else:
         given = day
     report, sandbox = _send(given), bwp.Sandbox()
-    mended = report.quarantine()
-    mended["event_time"] = mended["event_time"].str.removesuffix("Z") + "Z"
-    mended["event_type"] = mended["event_type"].replace("pl", "click")
-    assert 5 == _send(mended, sandbox).counts["sent"]
+    fixed = report.quarantine()
+    fixed["event_time"] = fixed["event_time"].str.removesuffix("Z") + "Z"
+    fixed["event_type"] = fixed["event_type"].replace("pl", "click")
+    assert 5 == _send(fixed, sandbox).counts["sent"]
     ids = report.frame()["event_id"]
-    assert list(ids[mended.index]) == [arrived["eventId"] for arrived in sandbox.accepted]
+    assert list(ids[fixed.index]) == [arrived["eventId"] for arrived in sandbox.accepted]
     names = {pair["property"] for pair in sandbox.accepted[0]["additionalProperties"]["additionalProperties"]}
     assert {"product_sku", "page_type", "current_url"} == names
 
 
-def test_the_file_for_machines_holds_rows_as_they_are(tmp_path: Path) -> None:
+def test_the_saved_quarantine_has_the_rows_unchanged(tmp_path: Path) -> None:
     """Each line makes the event again, opens in a form, and can be sent."""
-    properties = {"event_type": "called like a field", "formula": "=1+1", "empty": ""}
+    properties = {"event_type": "the name of a field", "formula": "=1+1", "empty": ""}
     bad = event(event_time="2023", additional_properties=properties)
     report = _send([event(event_id="fine"), bad])
-    report.save_quarantine(tmp_path / "mend.jsonl")
-    (line,) = (tmp_path / "mend.jsonl").read_text("utf-8").splitlines()
+    report.save_quarantine(tmp_path / "fix.jsonl")
+    (line,) = (tmp_path / "fix.jsonl").read_text("utf-8").splitlines()
     assert bad == bwp.UserEvent(**json.loads(line))
-    again = _send(tmp_path / "mend.jsonl")
+    again = _send(tmp_path / "fix.jsonl")
     assert bad.event_id == again.frame()["event_id"][0]
     again.save_quarantine(tmp_path / "b.jsonl")
-    assert (tmp_path / "mend.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+    assert (tmp_path / "fix.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
     assert [properties] == list(report.quarantine()["additional_properties"])
 
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"]
 
 
-def test_the_file_for_people_holds_no_formula(tmp_path: Path) -> None:
-    """Neither in a cell nor in the name of a column, and it says why each row is in it."""
+def test_the_spreadsheet_contains_no_formula(tmp_path: Path) -> None:
+    """Neither in a cell nor in the name of a column; it has the reason of each row."""
     rows = [VALID | {"event_id": text, "=name": text, "event_time": "2023"} for text in FORMULAS]
     report = _send(pd.DataFrame(rows))
     report.save_spreadsheet(tmp_path / "refused.csv")
@@ -125,12 +125,12 @@ def test_the_file_for_people_holds_no_formula(tmp_path: Path) -> None:
     ]
     assert [f"'{text}" for text in FORMULAS] == [row[head.index("event_id")] for row in found]
     assert {"invalid"} == {row[1] for row in found}
-    with pytest.raises(bwp.BwpError, match="a list for people"):
+    with pytest.raises(bwp.BwpError, match="was written by save_spreadsheet"):
         _send(tmp_path / "refused.csv")
 
 
 def test_each_file_has_its_own_ending(tmp_path: Path) -> None:
-    """So that neither is taken for the other."""
+    """So that one is not mistaken for the other."""
     report = _send([event(event_time="2023")])
     with pytest.raises(ValueError, match=r"\.jsonl"):
         report.save_quarantine(tmp_path / "a.csv")
@@ -139,7 +139,7 @@ def test_each_file_has_its_own_ending(tmp_path: Path) -> None:
 
 
 def test_rows_of_any_state_are_a_table_to_send(tmp_path: Path) -> None:
-    """Without a ledger this is how to go on."""
+    """Which is how to continue without a ledger."""
     report, _ = _mixed(tmp_path)
     sandbox = bwp.Sandbox()
     left = report.events("failed", "unknown")
@@ -150,18 +150,18 @@ def test_rows_of_any_state_are_a_table_to_send(tmp_path: Path) -> None:
 
 
 def test_a_report_is_read_from_ledger_and_source(tmp_path: Path) -> None:
-    """The same as the run itself gave; not from another source, nor from nothing."""
+    """The same as the run itself returned; not from different data, nor from a ledger that does not exist."""
     report, day = _mixed(tmp_path)
     pd.testing.assert_frame_equal(report.frame(), bwp.Report.read(tmp_path / "a", day).frame())
-    with pytest.raises(bwp.BwpError, match="no account of the DataFrame"):
+    with pytest.raises(bwp.BwpError, match="belongs to different data than the DataFrame"):
         bwp.Report.read(tmp_path / "a", day[:5])
-    with pytest.raises(bwp.BwpError, match="There is no ledger b"):
+    with pytest.raises(bwp.BwpError, match="Cannot find the ledger b"):
         bwp.Report.read(tmp_path / "b", day)
 
 
 @pytest.mark.parametrize("other", [None, b"", b"{}\n", 3])
-def test_a_report_whose_ledger_is_gone_still_tells_its_counts(tmp_path: Path, other: Any) -> None:
-    """And says what it no longer knows, also where another run's ledger lies there by now."""
+def test_a_report_whose_ledger_is_gone_still_has_its_counts(tmp_path: Path, other: Any) -> None:
+    """And says what it no longer knows, also if another run's ledger is there now."""
     day = traffic.shop_day(2, invalid_rate=0)
     day.loc[1, "event_type"] = ""
     report = _send(day, ledger=tmp_path / "gone")
@@ -172,10 +172,10 @@ def test_a_report_whose_ledger_is_gone_still_tells_its_counts(tmp_path: Path, ot
         _send(traffic.shop_day(other, invalid_rate=0), ledger=tmp_path / "gone")
     assert (
         "2 rows: 1 sent, 1 invalid\n"
-        "  reasons: not told, the ledger gone is gone or has been changed\n"
-        "To mend what is rejected or invalid, see report.quarantine()."
+        "  reasons: not known, the ledger gone cannot be read any more\n"
+        "To fix the rejected and invalid rows, see report.quarantine()."
     ) == repr(report)
-    assert "gone is gone or has been changed" in report._repr_html_()
+    assert "the ledger gone cannot be read any more" in report._repr_html_()
     with pytest.raises((OSError, bwp.BwpError)):
         report.frame(ids=False)
 
@@ -203,19 +203,19 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_row_that_could_not_be_read_is_kept_whole_and_refused_again_until_it_is_mended(
+def test_a_row_that_could_not_be_read_is_kept_whole_and_refused_again_until_it_is_fixed(
     name: str, tmp_path: Path
 ) -> None:
-    """Nothing of it is cut off, and sending the file as it is sends nothing."""
+    """Nothing of it is lost, and sending the file unchanged sends nothing."""
     pairs = json.dumps(VALID)[1:-1]
     text = BROKEN[name].format(names=",".join(VALID), values=",".join(VALID.values()), pairs=pairs)
     report = _send(_file(tmp_path / name, text))
     assert {"invalid": 1} == {state: count for state, count in report.counts.items() if count}
-    report.save_quarantine(tmp_path / "mend.jsonl")
-    (row,) = map(json.loads, (tmp_path / "mend.jsonl").read_text("utf-8").splitlines())
+    report.save_quarantine(tmp_path / "fix.jsonl")
+    (row,) = map(json.loads, (tmp_path / "fix.jsonl").read_text("utf-8").splitlines())
     lost = {"day.csv": "b", "short.csv": "a", "day.jsonl": '{"event_type": "click", ', "text.jsonl": "sku=1"}
     assert lost.get(name, "b") in json.dumps(row).replace('\\"', '"')
-    assert 1 == _send(tmp_path / "mend.jsonl").counts["invalid"]
+    assert 1 == _send(tmp_path / "fix.jsonl").counts["invalid"]
     sandbox = bwp.Sandbox()
     with contextlib.suppress(bwp.BwpError):  # as a table it may lack a column, or have one twice
         _send(report.quarantine(), sandbox)
@@ -223,50 +223,50 @@ def test_a_row_that_could_not_be_read_is_kept_whole_and_refused_again_until_it_i
 
 
 @pytest.mark.parametrize("value", [Decimal("1.50"), pd.Timestamp("2024-01-01"), {"a"}, b"a"])
-def test_what_json_cannot_hold_is_refused_again_until_it_is_mended(value: Any, tmp_path: Path) -> None:
-    """It does not turn into a text on the way, which nobody asked for."""
+def test_what_json_cannot_represent_is_refused_again_until_it_is_fixed(value: Any, tmp_path: Path) -> None:
+    """It does not silently become text."""
     report = _send(pd.DataFrame([VALID | {"price": value}], dtype=object))
-    report.save_quarantine(tmp_path / "mend.jsonl")
-    assert 1 == _send(tmp_path / "mend.jsonl").counts["invalid"]
+    report.save_quarantine(tmp_path / "fix.jsonl")
+    assert 1 == _send(tmp_path / "fix.jsonl").counts["invalid"]
 
 
-def test_a_property_called_like_a_field_stays_a_property(tmp_path: Path) -> None:
-    """Then all rows keep theirs in a column of mappings, which can be sent as it is."""
+def test_a_property_with_the_name_of_a_field_stays_a_property(tmp_path: Path) -> None:
+    """Then all rows have theirs in a column of mappings, which can be sent unchanged."""
     rows = [
         VALID | {"event_time": "2023", "additional_properties": {"schemaName": "mine"}},
         VALID | {"event_id": "b", "event_time": "2023", "additional_properties": {"sku": "a"}},
         VALID | {"event_id": "c", "event_time": "2023"},
     ]
     text = "".join(json.dumps(row) + "\n" for row in rows)
-    mended = _send(_file(tmp_path / "day.jsonl", text)).quarantine()
-    mended["event_time"] = VALID["event_time"]
+    fixed = _send(_file(tmp_path / "day.jsonl", text)).quarantine()
+    fixed["event_time"] = VALID["event_time"]
     sandbox = bwp.Sandbox()
-    assert 3 == _send(mended, sandbox).counts["sent"]
+    assert 3 == _send(fixed, sandbox).counts["sent"]
     found = [event.get("additionalProperties", {}).get("additionalProperties") for event in sandbox.accepted]
     assert [[{"property": "schemaName", "value": "mine"}], [{"property": "sku", "value": "a"}], None] == found
     assert [None] * 3 == [event.get("schemaName") for event in sandbox.accepted]
 
 
-def test_nothing_to_mend_is_a_table_without_rows() -> None:
-    """Which can be sent as any other."""
-    mended = _send([event()]).quarantine()
-    assert 0 == len(mended) == _send(mended).rows
+def test_nothing_to_fix_is_a_table_without_rows() -> None:
+    """It can be sent like any other."""
+    fixed = _send([event()]).quarantine()
+    assert 0 == len(fixed) == _send(fixed).rows
 
 
 @pytest.mark.parametrize("value", ["\ud800", ["a"], pd.NA, float("nan"), {"a": "b"}])
-def test_the_file_for_people_holds_any_value(value: Any, tmp_path: Path) -> None:
-    """Also one that no text can hold."""
+def test_the_spreadsheet_contains_any_value(value: Any, tmp_path: Path) -> None:
+    """Also one that UTF-8 cannot encode."""
     report = _send(pd.DataFrame([VALID | {"event_time": "2023", "sku": value}], dtype=object))
     report.save_spreadsheet(tmp_path / "refused.csv")
     (row,) = csv.DictReader((tmp_path / "refused.csv").read_text("utf-8-sig").splitlines())
     assert "invalid" == row["state"]
 
 
-def test_a_report_is_read_only_with_the_layout_that_was_sent(tmp_path: Path) -> None:
-    """Else it would tell of ids that were never sent."""
+def test_a_report_is_read_only_with_the_mapping_that_was_sent(tmp_path: Path) -> None:
+    """With another one it would list ids that were never sent."""
     day = traffic.shop_day(3, invalid_rate=0).rename(columns={"event_id": "order"})
     sent = _send(day, columns={"order": "event_id"}, ledger=tmp_path / "a")
-    with pytest.raises(bwp.BwpError, match="is of a run with other columns, properties or fields: give those"):
+    with pytest.raises(bwp.BwpError, match=r"belongs to a run with other columns, properties or fields\. Pass those"):
         bwp.Report.read(tmp_path / "a", day)
     read = bwp.Report.read(tmp_path / "a", day, columns={"order": "event_id"})
     pd.testing.assert_frame_equal(sent.frame(), read.frame())
@@ -274,7 +274,7 @@ def test_a_report_is_read_only_with_the_layout_that_was_sent(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("change", "rows"), [("grows", 800), ("shrinks", 600)])
 def test_a_source_that_changes_while_it_is_sent_ends_the_run(change: str, rows: int, tmp_path: Path) -> None:
-    """Each row that there was has its state, and the report says what happened."""
+    """Each row of the run has its state, and the report says what happened."""
     day, path, sandbox = traffic.shop_day(800, invalid_rate=0), tmp_path / "day.csv", bwp.Sandbox()
     day[:700].to_csv(path, index=False)
 
@@ -288,7 +288,7 @@ def test_a_source_that_changes_while_it_is_sent_ends_the_run(change: str, rows: 
     report = bwp.send_table(client, path, workers=1, progress=False)
     assert (700, 700) == (report.rows, sum(report.counts.values()))
     assert len(sandbox.accepted) == report.counts["sent"] < 700
-    assert "Stopped early: day.csv has been changed: it has other rows" in repr(report)
-    with pytest.raises(bwp.BwpError, match=rf"day\.csv has been changed: it has {rows} rows, and had 700"):
+    assert "Stopped early: day.csv has changed: it no longer has the rows" in repr(report)
+    with pytest.raises(bwp.BwpError, match=rf"day\.csv has changed: expected 700 rows, got {rows}"):
         report.frame()
     assert 700 == len(report.frame(ids=False))

@@ -12,13 +12,13 @@ import bwp_nb as bwp
 from bwp_nb.tables import rows
 from tests.strategies import PROPERTY, any_events, event
 
-DEFAULT = event(event_id="made", schema_name="sfcc-schema")
+DEFAULT = event(event_id="default", schema_name="sfcc-schema")
 
 
 @PROPERTY
 @given(events=any_events)
 def test_any_event_written_as_json_is_read_back(events: bwp.UserEvent) -> None:
-    """The JSON rows hold whole events, whatever their texts."""
+    """The JSON rows contain whole events, whatever their texts."""
     assert [events] == rows.events_of(rows.to_json([events]), event)
 
 
@@ -31,28 +31,42 @@ def test_csv_has_a_column_for_each_field_and_each_property() -> None:
 
 
 @pytest.mark.parametrize("name", ["event_type", "eventType", "additional_properties", "additionalProperties"])
-def test_a_property_called_like_a_field_has_no_csv(name: str) -> None:
-    """A table could not tell the two, so that is refused and not guessed."""
-    with pytest.raises(bwp.InvalidEvent, match="is called like a field"):
+def test_a_property_with_the_name_of_a_field_is_refused_in_csv(name: str) -> None:
+    """A table has one column for each name, so that is refused and not guessed."""
+    with pytest.raises(bwp.InvalidEvent, match="has the name of a field"):
         rows.to_csv([event(additional_properties={name: "a"})])
 
 
 @pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, pd.NaT])
 def test_what_a_row_lacks_is_taken_from_the_default_but_properties_are_left_out(missing: Any) -> None:
-    """A missing cell is no text, whatever the table's word for it."""
-    made = rows.from_row({"event_id": missing, "schemaName": missing, "sku": missing, "ubid": "b"}, DEFAULT)
-    assert event(event_id="made", schema_name="sfcc-schema", additional_properties={"ubid": "b"}) == made
+    """Whatever value pandas uses for a missing cell."""
+    row = {"event_id": missing, "schemaName": missing, "sku": missing, "ubid": "b"}
+    expected = event(event_id="default", schema_name="sfcc-schema", additional_properties={"ubid": "b"})
+    assert [expected] == rows.events_of(row, lambda: DEFAULT)
 
 
 def test_a_row_may_use_the_apis_own_shape() -> None:
-    """An event as it stands in a request body is a row too."""
+    """An event copied from a request body is a row too."""
     given = event(additional_properties={"a": "1", "b": "2"})
-    assert given == rows.from_row(given.input, event())
+    assert [given] == rows.events_of(given.input, event)
     assert [given] == rows.events_of(json.dumps(given.input), event)
 
 
 @pytest.mark.parametrize("source", [1, None, [1], {"event_type": 1}, {"additional_properties": []}])
-def test_what_is_no_row_is_refused(source: Any) -> None:
-    """Nothing is guessed from a number, a list of numbers, or a field that is no text."""
+def test_other_values_are_refused(source: Any) -> None:
+    """Nothing is guessed from a number, a list of numbers, or a field that is not a str."""
     with pytest.raises(bwp.InvalidEvent):
         rows.events_of(source, event)
+
+
+def test_a_row_that_gives_a_field_twice_is_refused() -> None:
+    """Neither value is dropped silently."""
+    with pytest.raises(bwp.InvalidEvent, match="event 1, row: event_type is given twice"):
+        rows.events_of([{}, {"event_type": "click", "eventType": "page-load"}], event)
+
+
+def test_a_csv_row_of_another_width_is_refused() -> None:
+    """No cell is dropped silently."""
+    file = rows.File("day.csv", b"event_type,sku\nclick,a,b\n")
+    with pytest.raises(bwp.InvalidEvent, match="event 0, row: expected 2 cells, got 3"):
+        rows.events_of(file, event)

@@ -1,4 +1,4 @@
-"""What each request of a run comes to, and what that says of rows, of the other workers and of the run."""
+"""The outcome of each request of a run, and what follows for its rows, the other workers and the run."""
 
 import signal
 import threading
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import bwp_nb as bwp
 from bwp_nb import traffic
 from bwp_nb.sandbox.api import SandboxClock
-from bwp_nb.tables.sender import MOST_REFUSALS
+from bwp_nb.tables.sender import MAX_CONSECUTIVE_REFUSALS
 from tests.strategies import PROPERTY
 
 SUCCESS = {"data": {"sendUserEvents": {"status": "successful"}}}
@@ -31,7 +31,7 @@ def _ids(sandbox: bwp.Sandbox) -> list[str]:
 
 
 def _always(status_code: int, **response: Any) -> bwp.Client:
-    """Return a client of a server that answers always the same, on a clock that waits for nobody."""
+    """Return a client of a server with one answer, and a clock that does not wait."""
     transport = httpx.MockTransport(lambda _: httpx.Response(status_code, **response))
     return bwp.Client(transport, "https://api.invalid/graphql", clock=SandboxClock())
 
@@ -49,7 +49,7 @@ def test_whatever_rows_are_refused_the_report_says_what_arrived(size: int, refus
 
 
 def test_a_batch_in_which_every_row_is_refused_takes_two_requests_a_row() -> None:
-    """At most: none is asked about that is known."""
+    """At most."""
     day, sandbox = traffic.shop_day(50, invalid_rate=0), bwp.Sandbox()
     for event_id in day["event_id"]:
         sandbox.refuse(event_id, name_it=False)
@@ -59,7 +59,7 @@ def test_a_batch_in_which_every_row_is_refused_takes_two_requests_a_row() -> Non
 
 @pytest.mark.parametrize("fault", ["access_denied", "http_413"])
 def test_a_lost_answer_stays_unknown_whatever_comes_after_it(fault: str) -> None:
-    """Access denied or a body too large says nothing of the first attempt."""
+    """Access denied or a body too large proves nothing about the first attempt."""
     for size in (1, 3):
         sandbox = bwp.Sandbox()
         sandbox.fail_next("reset_after")
@@ -69,7 +69,7 @@ def test_a_lost_answer_stays_unknown_whatever_comes_after_it(fault: str) -> None
 
 
 def _once_unknown(tmp_path: Path) -> tuple[pd.DataFrame, bwp.Sandbox]:
-    """Return a table of which all rows arrived, and the ledger of whose run cannot know it."""
+    """Return a table whose rows were all accepted, in a run whose ledger cannot know it."""
     day, sandbox = traffic.shop_day(3, invalid_rate=0), bwp.Sandbox()
     sandbox.fail_next("reset_after")
     sandbox.fail_next("timeout_before", times=3)
@@ -78,7 +78,7 @@ def _once_unknown(tmp_path: Path) -> tuple[pd.DataFrame, bwp.Sandbox]:
 
 
 def test_what_an_earlier_run_left_unknown_is_not_known_by_a_later_failure(tmp_path: Path) -> None:
-    """It was accepted, so to hold it back must hold it back still."""
+    """It was accepted, so that skipping unknown rows must still skip it."""
     day, sandbox = _once_unknown(tmp_path)
     sandbox.fail_next("refused", times=4)
     second = _send(day, sandbox, ledger=tmp_path / "a")
@@ -113,14 +113,14 @@ def test_what_was_unknown_is_sent_once_it_is_accepted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status_code", "state", "reason"),
     [
-        (429, "failed", "5 requests in a row came to nothing"),
-        (503, "unknown", "5 requests in a row came to nothing"),
+        (429, "failed", "5 consecutive requests failed"),
+        (503, "unknown", "5 consecutive requests failed"),
         (401, "failed", "the API denies access"),
         (403, "failed", "the API denies access"),
     ],
 )
-def test_errors_that_no_page_names_are_told_by_the_status(status_code: int, state: str, reason: str) -> None:
-    """They are not held against the events, and the run ends soon."""
+def test_the_status_decides_about_undocumented_errors(status_code: int, state: str, reason: str) -> None:
+    """The events are not rejected, and the run ends soon."""
     client = _always(status_code, json={"errors": [{"message": "Rate exceeded"}]})
     report = bwp.send_table(client, traffic.shop_day(1_000, invalid_rate=0), workers=1, progress=False)
     assert 0 == report.counts["rejected"] + report.counts["sent"]
@@ -129,17 +129,17 @@ def test_errors_that_no_page_names_are_told_by_the_status(status_code: int, stat
 
 
 def test_an_api_that_refuses_everything_ends_the_run() -> None:
-    """A whole table is not sent a row at a time to hear so."""
+    """A whole table is not sent a row at a time to find out."""
     refusal = {"errors": [{"message": "No.", "extensions": {"classification": {"type": "ValidationError"}}}]}
     client = _always(200, json=refusal)
     report = bwp.send_table(client, traffic.shop_day(2_000, invalid_rate=0), workers=1, progress=False)
-    assert MOST_REFUSALS == len(client.history)
-    assert report.stopped.startswith(f"the API refused {MOST_REFUSALS} requests in a row, the last one so: No.")
+    assert MAX_CONSECUTIVE_REFUSALS == len(client.history)
+    assert report.stopped.startswith(f"{MAX_CONSECUTIVE_REFUSALS} consecutive requests were refused; last error: No.")
     assert 2_000 == report.counts["rejected"] + report.counts["failed"]
 
 
 def test_each_row_gets_the_reason_that_names_it() -> None:
-    """Not that of the answer's first error."""
+    """Not that of the first error in the response."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         messages = [f"clientVersion {text} is old" for text in ("bad1", "bad2") if text in request.content.decode()]
@@ -155,7 +155,7 @@ def test_each_row_gets_the_reason_that_names_it() -> None:
 
 
 def test_a_body_too_large_while_a_row_is_looked_for_is_halved_too() -> None:
-    """Nothing is left untried because two things are wrong at once."""
+    """No row is left out because of two errors at once."""
     sandbox = bwp.Sandbox()
     sandbox.fail_next("message")
     sandbox.fail_next("http_413")
@@ -164,7 +164,7 @@ def test_a_body_too_large_while_a_row_is_looked_for_is_halved_too() -> None:
 
 
 def test_a_wait_that_a_call_is_too_short_for_is_waited_by_the_sender() -> None:
-    """The batch is failed, and the next one goes when the server wanted."""
+    """The batch is failed, and the next one is sent when the server allows it."""
     sandbox = bwp.Sandbox(latency=0)
     sandbox.fail_next("http_429_seconds", seconds=120)
     client = bwp.connect(sandbox)
@@ -174,7 +174,7 @@ def test_a_wait_that_a_call_is_too_short_for_is_waited_by_the_sender() -> None:
     assert 120 <= (second - first).total_seconds() < 122
 
 
-def test_an_interrupt_after_the_last_request_began_takes_no_report_away() -> None:
+def test_an_interrupt_after_the_last_request_began_returns_the_report() -> None:
     """All rows have their outcome."""
 
     def answer(_: httpx.Request) -> httpx.Response:
@@ -239,7 +239,7 @@ def test_any_other_end_of_the_main_thread_waits_for_what_is_under_way(tmp_path: 
 
 
 def test_an_error_of_our_own_says_how_to_go_on(tmp_path: Path) -> None:
-    """As a note, and the error itself is as it was."""
+    """As a note; the error itself is unchanged."""
     numbers = iter(range(100))
 
     def answer(_: httpx.Request) -> httpx.Response:
@@ -251,7 +251,7 @@ def test_an_error_of_our_own_says_how_to_go_on(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="a defect") as caught:
         bwp.send_table(client, traffic.shop_day(200, invalid_rate=0), workers=1, ledger=tmp_path / "a", progress=False)
     assert caught.value.__notes__ == [
-        "100 of 200 rows are sent; the ledger a knows which. Make the same call again to send the others."
+        "100 of 200 rows are sent; the ledger a records which. Make the same call again to send the others."
     ]
 
 
@@ -270,4 +270,4 @@ def test_rows_that_are_refused_now_and_then_do_not_end_a_run() -> None:
         sandbox.refuse(event_id, name_it=False)
     report = _send(day, sandbox)
     assert (150, 1_350, "") == (report.counts["rejected"], report.counts["sent"], report.stopped)
-    assert len(sandbox.requests) > MOST_REFUSALS
+    assert len(sandbox.requests) > MAX_CONSECUTIVE_REFUSALS

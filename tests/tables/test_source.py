@@ -1,4 +1,4 @@
-"""Tables: what each kind of source holds, a piece at a time, and what is said of one that cannot be read."""
+"""What is read from each kind of source, a chunk at a time, and the messages for one that cannot be read."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from tests.strategies import event
 
 
 def _columns(source: Any) -> dict[str, list[Any]]:
-    """Return all columns of a source, its pieces joined."""
+    """Return all columns of a source, its chunks joined."""
     found: dict[str, list[Any]] = {}
     for chunk in table(source).chunks():
         for name, values in (chunk.columns | chunk.properties).items():
@@ -31,22 +31,22 @@ def _written(path: Path, text: str, encoding: str = "utf-8") -> Path:
 
 
 def test_csv_text_stays_text(tmp_path: Path) -> None:
-    """Nothing is taken for a number, a date or a missing value but an empty cell."""
+    """Only an empty cell is a missing value; nothing becomes a number or a date."""
     path = _written(tmp_path / "a.csv", 'a,b\n00123,NA\nnull,nan\n1e3,"x,\ny"\nTrue,\n')
     assert {"a": ["00123", "null", "1e3", "True"], "b": ["NA", "nan", "x,\ny", None]} == _columns(path)
 
 
 def test_a_byte_order_mark_and_blank_lines_are_passed_over(tmp_path: Path) -> None:
-    """As spreadsheets write them; pandas counts rows alike."""
+    """As spreadsheets write them; pandas counts the same rows."""
     path = _written(tmp_path / "a.csv", "a,b\r\n1,2\r\n\r\n3,4\r\n", "utf-8-sig")
     assert {"a": ["1", "3"], "b": ["2", "4"]} == _columns(path)
     assert 2 == len(pd.read_csv(path))
 
 
 def test_a_row_of_another_width_is_broken_and_the_others_are_not(tmp_path: Path) -> None:
-    """It is told by its number."""
+    """It is named by its number."""
     (chunk,) = table(_written(tmp_path / "a.csv", "a,b\n1,2\n3\n4,5,6\n7,8\n")).chunks()
-    expected = {1: "this row has 1 cells, and the header 2", 2: "this row has 3 cells, and the header 2"}
+    expected = {1: "expected 2 cells, got 1", 2: "expected 2 cells, got 3"}
     assert expected == chunk.broken
     assert ["1", "3", "4", "7"] == chunk.columns["a"]
 
@@ -57,16 +57,16 @@ def test_jsonl_rows_may_each_have_other_names(tmp_path: Path) -> None:
     assert {"a": ["1", "2"], "b": ["", None], "c": [None, None]} == _columns(path)
 
 
-def test_a_line_that_is_no_object_is_a_broken_row(tmp_path: Path) -> None:
+def test_a_line_that_is_not_an_object_is_a_broken_row(tmp_path: Path) -> None:
     """The rest of the file is read."""
     (chunk,) = table(_written(tmp_path / "a.jsonl", '{"a": "1"}\n{"a":\n[1]\n{"a": "4"}\n')).chunks()
-    assert {1: "'{\"a\":' is no JSON object", 2: "'[1]' is no JSON object"} == chunk.broken
+    assert {1: "expected a JSON object, got '{\"a\":'", 2: "expected a JSON object, got '[1]'"} == chunk.broken
     assert ["1", None, None, "4"] == chunk.columns["a"]
 
 
 @pytest.mark.parametrize("name", ["additional_properties", "additionalProperties"])
-def test_properties_may_stand_in_a_column_of_mappings(name: str, tmp_path: Path) -> None:
-    """As a form exports them; what is none is a broken row."""
+def test_properties_may_be_in_a_column_of_mappings(name: str, tmp_path: Path) -> None:
+    """As a form saves them; a row with another value is broken."""
     lines = [{"a": "1", name: {"x": "y"}}, {"a": "2", name: {"z": None, "x": "w"}}, {"a": "3", name: ["x"]}, {"a": "4"}]
     for source in (
         _written(tmp_path / "a.jsonl", "".join(json.dumps(line) + "\n" for line in lines)),
@@ -75,11 +75,11 @@ def test_properties_may_stand_in_a_column_of_mappings(name: str, tmp_path: Path)
         (chunk,) = table(source).chunks()
         assert {"a": ["1", "2", "3", "4"]} == chunk.columns
         assert {"x": ["y", "w", None, None], "z": [None] * 4} == chunk.properties
-        assert {2: f"{name}: ['x'] is no mapping of names to texts"} == chunk.broken
+        assert {2: f"{name}: expected a dict of str to str, got ['x']"} == chunk.broken
 
 
 def test_a_frame_gives_missing_values_as_none() -> None:
-    """Whatever pandas calls them."""
+    """Whatever value pandas uses for them."""
     frame = pd.DataFrame({"a": ["x", None], "b": [math.nan, "y"], "c": pd.array([pd.NA, "z"], dtype="string")})
     assert {"a": ["x", None], "b": [None, "y"], "c": [None, "z"]} == _columns(frame)
 
@@ -95,13 +95,13 @@ def test_aware_times_go_out_as_an_event_writes_them(unit: str, zone: str) -> Non
 
 
 def test_naive_times_are_left_for_the_checks_to_refuse() -> None:
-    """They name no instant."""
+    """They do not identify an instant."""
     (moment,) = cells(pd.Series(pd.to_datetime(["2023-12-03T10:15:30"])).array)
     assert isinstance(moment, datetime)
     assert moment.tzinfo is None
 
 
-def test_parquet_holds_what_the_frame_held(tmp_path: Path) -> None:
+def test_parquet_has_the_same_values_as_the_frame(tmp_path: Path) -> None:
     """Texts, times and what is missing."""
     frame = pd.DataFrame({"a": ["x", None], "t": [datetime(2024, 1, 1, tzinfo=UTC), pd.NaT], "n": [1, 2]})
     frame.to_parquet(tmp_path / "a.parquet")
@@ -110,7 +110,7 @@ def test_parquet_holds_what_the_frame_held(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "frame", "events"])
 def test_a_long_table_is_read_in_pieces_that_follow_each_other(suffix: str, tmp_path: Path) -> None:
-    """Every row once, in order, whatever the source."""
+    """Every row once, in order, from any source."""
     count = 2 * CHUNK + 1
     frame = pd.DataFrame({"a": [str(row) for row in range(count)]})
     path = tmp_path / f"a.{suffix}"
@@ -127,7 +127,7 @@ def test_a_long_table_is_read_in_pieces_that_follow_each_other(suffix: str, tmp_
     assert list(frame["a"]) == [text for part in found for text in part]
 
 
-def test_an_iterable_is_read_once() -> None:
+def test_an_iterable_can_be_read_repeatedly() -> None:
     """A generator is a table as well as a list is."""
     given = table(event(event_id=str(number)) for number in range(3))
     assert [3, 3] == [sum(chunk.length for chunk in given.chunks()) for _ in range(2)]
@@ -145,7 +145,7 @@ def test_an_iterable_is_read_once() -> None:
         ([event()], [event(event_id="b")]),
     ],
 )
-def test_a_digest_tells_one_content_from_another(sources: tuple[Any, Any]) -> None:
+def test_a_digest_differs_between_contents(sources: tuple[Any, Any]) -> None:
     """The same content has the same."""
     first, second = (table(source).digest() for source in sources)
     assert first == table(sources[0]).digest()
@@ -169,15 +169,15 @@ def test_the_digest_of_a_file_is_of_its_bytes(tmp_path: Path) -> None:
         (b'a\n"1\n', "cannot be read as CSV"),
         (
             b"a\n" + b"1" * 131_073 + b"\n",
-            r"Give such rows as JSONL or Parquet, or raise Python's csv\.field_size_limit\.",
+            r"Save the rows as JSONL or Parquet, or raise Python's csv\.field_size_limit\.",
         ),
-        (b"row,state,reason,a\n1,2,3,4\n", "list for people"),
+        (b"row,state,reason,a\n1,2,3,4\n", "was written by save_spreadsheet"),
     ],
 )
 def test_a_csv_file_that_cannot_be_read_is_refused_in_a_sentence(content: bytes, words: str, tmp_path: Path) -> None:
-    """What is wrong with it, and no path of this machine."""
+    """The message has the file's name, and no path of this machine."""
     (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(bwp.BwpError, match=words) as caught:
+    with pytest.raises(bwp.InvalidTable, match=words) as caught:
         list(table(tmp_path / "a.csv").chunks())
     assert str(tmp_path) not in str(caught.value)
 
@@ -185,31 +185,31 @@ def test_a_csv_file_that_cannot_be_read_is_refused_in_a_sentence(content: bytes,
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (None, "None is no table"),
-        ({"a": "b"}, "is no table"),
-        (["page-load"], "Row 0 is 'page-load', not a UserEvent"),
-        ("nowhere.csv", "no file nowhere.csv"),
-        ("day.xlsx", "a file ends in .csv, .jsonl, .parquet"),
-        (pd.DataFrame({0: ["a"]}), "no name that is text: 0"),
+        (None, "Expected a DataFrame, .* got None"),
+        ({"a": "b"}, "Expected a DataFrame, .* got {'a': 'b'}"),
+        (["page-load"], "Row 0: expected a UserEvent, got 'page-load'"),
+        ("nowhere.csv", "Cannot find the file nowhere.csv"),
+        ("day.xlsx", "expected a file ending in .csv, .jsonl, .parquet"),
+        (pd.DataFrame({0: ["a"]}), "expected a str as its name, got 0"),
         (pd.DataFrame([["a", "b"]], columns=["a", "a"]), "two columns"),
         (pd.DataFrame(), "no columns"),
     ],
 )
-def test_what_is_no_table_is_refused_in_a_sentence(source: Any, words: str) -> None:
-    """With what could be given instead."""
-    with pytest.raises(bwp.BwpError, match=words):
+def test_other_sources_are_refused_in_a_sentence(source: Any, words: str) -> None:
+    """With what to pass instead."""
+    with pytest.raises(bwp.InvalidTable, match=words):
         table(source)
 
 
 def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library is large, so it is not installed unasked."""
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(bwp.BwpError, match=r"bwp-nb\[parquet\]"):
+    with pytest.raises(bwp.InvalidTable, match=r"bwp-nb\[parquet\]"):
         table(_written(tmp_path / "a.parquet", ""))
 
 
-def test_what_is_no_parquet_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    """As a CSV file that cannot be read is."""
+def test_a_file_that_is_not_parquet_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """Like a CSV file that cannot be read."""
     path = _written(tmp_path / "day.parquet", "a,b\n")
-    with pytest.raises(bwp.BwpError, match=r"^day\.parquet cannot be read as Parquet: "):
+    with pytest.raises(bwp.InvalidTable, match=r"^day\.parquet cannot be read as Parquet: "):
         table(path)

@@ -1,0 +1,90 @@
+"""Cuts a table into batches of encoded rows, and leaves out what is invalid or already done."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any
+
+from bwp_nb.errors import InvalidEvent, InvalidTable
+from bwp_nb.mutation import MAX_EVENTS
+from bwp_nb.tables.duplicates import duplicates
+from bwp_nb.tables.encoding import encode_rows
+from bwp_nb.tables.ledger import Ledger, Line
+from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
+from bwp_nb.tables.source import Table
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows by their number, and their events as JSON."""
+
+    rows: list[int]
+    texts: list[str]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, places: Iterable[int]) -> "Batch":
+        """Return the part at some places."""
+        chosen = list(places)
+        return Batch([self.rows[place] for place in chosen], [self.texts[place] for place in chosen])
+
+    def split(self, size: int) -> "Iterator[Batch]":
+        """Yield it in parts of a size; the last one may be smaller."""
+        for start in range(0, len(self), size):
+            yield Batch(self.rows[start : start + size], self.texts[start : start + size])
+
+
+def count_rows(table: Table, mapping: ColumnMapping, on_duplicates: str) -> int:
+    """Return the number of rows, or raise `InvalidEvent` for repeated ids, or `InvalidTable` for missing columns."""
+    names = mapping.columns_of("event_id", table)
+    seen: set[str] = set()
+
+    def ids() -> Iterator[list[Any]]:
+        for chunk in table.chunks(names):
+            seen.update(chunk.columns, chunk.properties)
+            yield mapping.mapped(chunk).ids
+
+    rows, problems = (sum(map(len, ids())), []) if on_duplicates == "send" else duplicates(ids)
+    if problems:
+        raise InvalidEvent(problems)
+    if table.names is None and rows:
+        mapping.refuse_unseen(table.name, seen)
+    return rows
+
+
+def batches(
+    table: Table, mapping: ColumnMapping, generated: GeneratedIds, ledger: Ledger, done: set[int]
+) -> Iterator[Batch]:
+    """Yield the rows to send, 50 at a time, and record in the ledger which are invalid.
+
+    `done` are the states of rows that are not sent again.
+    """
+    left = Batch([], [])
+    seen = 0
+    for chunk in table.chunks():
+        states = bytes(ledger.states[chunk.first : chunk.first + chunk.length])
+        seen += chunk.length
+        if len(states) < chunk.length:
+            break
+        if set(states) <= done:
+            continue
+        encoded = encode_rows(mapping.mapped(chunk, generated))
+        problems = encoded.problems.items()
+        ledger.write(
+            *(
+                Line([[row, row + 1]], "invalid", reason="; ".join(map(str, found)))
+                for row, found in problems
+                if ledger.states[row] not in done
+            )
+        )
+        wanted = [text is not None and state not in done for text, state in zip(encoded.texts, states, strict=True)]
+        left.rows.extend(compress(range(chunk.first, seen), wanted))
+        left.texts.extend(filter(None, compress(encoded.texts, wanted)))
+        parts = list(left.split(MAX_EVENTS))
+        left = parts.pop() if len(left) % MAX_EVENTS else Batch([], [])
+        yield from parts
+    if seen != len(ledger.states):
+        raise InvalidTable(f"{table.name} has changed: it no longer has the rows that it had when the run began.")
+    if left:
+        yield left
