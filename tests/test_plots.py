@@ -160,7 +160,7 @@ def test_reasons_count_the_rows_that_were_not_sent() -> None:
     frame = report.frame()
     assert (frame["state"] != "sent").sum() == table["rows"].sum()
     assert 50 == table["rows"].iloc[0]
-    assert table.index[0].startswith("unknown: HTTP 200 came with no GraphQL answer")
+    assert table.index[0].startswith("unknown: HTTP 200 returned text/html")
 
 
 def test_many_names_are_drawn_as_a_few_and_a_rest() -> None:
@@ -214,7 +214,7 @@ def test_charts_of_a_history_say_what_was_dropped() -> None:
 
 
 def test_outcomes_of_a_report_count_each_row_once() -> None:
-    """A history counts events for each request, and says so; a report counts rows, also after exchanges were dropped."""
+    """A history counts events for each request, and says so; a report counts rows."""
     client = bwp.connect()
     client.history.limit = 2
     client.sandbox.fail_next("html")
