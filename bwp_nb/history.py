@@ -23,7 +23,7 @@ class Exchange:
     `time` is when it began (UTC, ISO 8601). `outcome` is one of the five states, or `answered` for `execute`; of a
     request with several events it is the gravest of their states. `fields` are the API's names of the fields that an
     error names. `elapsed` is in seconds and includes all attempts and waits. `sent` is the body, or an object if the
-    body was not encoded; `received` is the body of the last response, or None if there was none.
+    body was not encoded; `received` is the body of the last response, or None.
     """
 
     time: str
@@ -49,7 +49,7 @@ class Exchange:
 
     @property
     def answer(self) -> Any:
-        """The JSON of the last response, or None if there was none."""
+        """The JSON of the last response, or None."""
         if not isinstance(self.received, bytes):
             return self.received
         try:

@@ -157,9 +157,9 @@ def test_a_receipt_shows_a_text_with_escapes(text: str, shown: str) -> None:
     found = Client(httpx.MockTransport(lambda _: answer), "https://api.invalid/graphql").send(event())
     assert isinstance(found, Receipt)
     assert [] == harm_of_text(repr(found), 5_000)
-    told = page(outcome.html(found, None))
-    assert shown in told.text
-    assert {"h4", "code", "b", "ul", "li"} >= set(told.harm)  # these tags are our own
+    html = page(outcome.html(found, None))
+    assert shown in html.text
+    assert {"h4", "code", "b", "ul", "li"} >= set(html.harm)  # These tags are our own.
 
 
 @EVERY_TEXT
