@@ -98,7 +98,7 @@ def outcomes(source: History | Report) -> Chart:
     title = f"Outcomes of the events, in steps of {width}" if len(table) else "Outcomes of the events"
     note = source.note
     if (frame["operation"] == "send_table").any():
-        note = "; ".join(filter(None, [note, "rows count once for each request: for each row once, chart the report"]))
+        note = "; ".join(filter(None, [note, "rows count once for each request (the report counts each row once)"]))
     return _chart(title, table, STATES, lambda axes: _label(axes, "time (UTC)", "events"), note)
 
 
