@@ -1,4 +1,4 @@
-"""Sends mutations and tells what became of them."""
+"""Sends mutations, and raises or returns their outcome."""
 
 import json
 import threading
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bwp_nb.contract.classifications import ACCESS_DENIED, classification
-from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem, RequestFailed
+from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, RequestFailed
 from bwp_nb.event import UNICODE_RULE, UserEvent
 from bwp_nb.history import Exchange, History
-from bwp_nb.mutation import MAX_EVENTS, Mutation, body, encode_event
+from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_event
+from bwp_nb.problems import Problem
 from bwp_nb.text import readable
-from bwp_nb.wire.answer import Answer, Receipt, errors_of, receipt, status_of
+from bwp_nb.wire.answer import Answer, Receipt, receipt
 from bwp_nb.wire.auth import TokenAuth
 from bwp_nb.wire.clock import Clock, SystemClock
 from bwp_nb.wire.retries import Retries, RetryQuota
@@ -26,23 +26,20 @@ from bwp_nb.wire.transport import is_certificate_error
 if TYPE_CHECKING:
     from bwp_nb.sandbox.api import Sandbox
 
-#: The date that names the API's version (MUT).
+#: The version of the API that is documented in “sendUserEvents”.
 API_VERSION = "2024-11-01"
 
-#: Retries that a client has before it takes a row of failures for an outage; each success gives one back.
+#: The retries of a client, after which failures are taken for an outage; each success returns one.
 RETRY_QUOTA = 20
-
-_COUNT_RULE = f"1 to {MAX_EVENTS} events a call (the most: documented, IFACE; that none is refused: our own rule)"
-_ALWAYS_REFUSED = (_COUNT_RULE, UNICODE_RULE)
 
 
 class Client:
-    """Sends events through one httpx transport, a `Sandbox` or one that reaches a server, and keeps a `history`.
+    """Sends events through an httpx transport, a `Sandbox` or one that reaches a server, and keeps a `history`.
 
-    `last_error` is the latest error that a call raised, so that it can be looked at: `bwp.explain(client.last_error)`.
-    An attempt takes at most `timeout` seconds, a call what `retries` allows. `confirm` is asked once, before the first
-    send, whether to send to the endpoint, and is None from then on. `clock` and `new_id` give `new_event` its times
-    and ids. Close it, or use it in a `with` statement; threads may share it.
+    `last_error` is the last error that a call raised, for `bwp.explain(client.last_error)`. An attempt takes at most
+    `timeout` seconds, a call as long as `retries` allows. `confirm` is called once, before the first send, with the
+    endpoint; if it returns false, nothing is sent. `clock` and `new_id` give `new_event` its times and ids. Close the
+    client, or use it in a `with` statement. Threads can share it.
     """
 
     def __init__(
@@ -88,7 +85,7 @@ class Client:
 
     @property
     def target(self) -> str:
-        """Where its events go: the sandbox, or an address and the store that it sends for."""
+        """Where the events go: the sandbox, or an address and the target id of a store."""
         if self.sandbox is not None:
             return "sandbox"
         return self.endpoint if self._auth is None else f"{self.endpoint} for the store {self._auth.target_id}"
@@ -113,7 +110,7 @@ class Client:
         schema_version: str | None = None,
         **additional_properties: str,
     ) -> UserEvent:
-        """Return an event that happened now, with a new id; further keywords are its additional properties."""
+        """Return an event with a new id and the current time; other keywords are its additional properties."""
         return UserEvent(
             event_type=event_type,
             event_id=self.new_id(),
@@ -126,18 +123,18 @@ class Client:
         )
 
     def send(self, events: UserEvent | Iterable[UserEvent] | Mutation, *, check: bool = True) -> Receipt:
-        """Send one event, or up to 50, in one request, and again with the same ids where that is called for.
+        """Send one event, or up to 50, in one request, and retry it with the same ids where that may help.
 
-        With `check=False` what our own checks hold against them is let through, to see what the API says. Raises
-        `InvalidEvent`, `RequestFailed` or `MutationRejected`.
+        With `check=False` events that break a rule are sent as well, to see the API's response. Raises `InvalidEvent`,
+        `RequestFailed`, `MutationRejected` or `OutcomeUnknown`.
         """
         mutation = events if isinstance(events, Mutation) else Mutation(events)
         return self._send(mutation, "send", check)
 
     def resend(self, exchange: Exchange, *, new_ids: bool = False) -> Receipt:
-        """Send the events of a kept exchange again, unchecked, with their own ids or with new ones.
+        """Send the events of an exchange again, unchecked, with the same ids or with new ones.
 
-        The history says which: its operation is `resend` or `resend with new ids`.
+        In the history the operation is `resend` or `resend with new ids`.
         """
         events = Mutation.parse(json.dumps(exchange.request)).events
         if not new_ids:
@@ -146,9 +143,9 @@ class Client:
         return self._send(Mutation(renewed), "resend with new ids", check=False)
 
     def execute(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Send a GraphQL text once, as it stands, and return the answer as it came, errors and all.
+        """Send a GraphQL text once, unchanged, and return the JSON of the response, with its errors if there are some.
 
-        Nothing is checked, judged or tried again. Raises `RequestFailed` if what comes back is no GraphQL answer.
+        Nothing is checked or retried. Raises `RequestFailed` if the response is not a GraphQL response.
         """
         payload: dict[str, Any] = {"query": query} | ({} if variables is None else {"variables": variables})
         call = _Call("execute", self.clock, unwritten=lambda: {"query": query})  # variables may be anything
@@ -166,10 +163,10 @@ class Client:
         operation: str = "deliver",
         wait: Callable[[BwpError, float], None] | None = None,
     ) -> Receipt:
-        """Post a ready body that holds so many events, as `send` does: for one who has checked and written them.
+        """Post a body with a number of checked events, as `send` does; `send_table` encodes its own.
 
-        `wait` is given an error that the body will be sent again for, and the seconds until then, and waits in the
-        clock's place; what it raises ends the call.
+        `wait` is called with an error and the seconds until the next attempt, instead of the clock's `sleep`; an error
+        that it raises ends the call.
         """
         call = _Call(operation, self.clock, events, content)
         with self._kept(call):
@@ -184,7 +181,7 @@ class Client:
 
     @contextmanager
     def _kept(self, call: "_Call") -> Iterator[None]:
-        """Keep a call in the history however it ends, and the error that it ends with."""
+        """Add a call to the history, however it ends, and remember its error."""
         try:
             yield
         except BwpError as error:
@@ -194,46 +191,47 @@ class Client:
             self.history.add(call.exchange())
 
     def _attempts(self, call: "_Call", wait: Callable[[BwpError, float], None] | None = None) -> Receipt:
-        """Make the attempts that the policy allows, and return the receipt or raise the last error."""
-        for attempt in self.retries.each(self.clock, self._quota, wait):
-            with attempt:
-                found = self._judged(call)
+        """Make as many attempts as the policy allows; return the receipt or raise the last error."""
+        found = self.retries.run(lambda: self._judged(call), self.clock, self._quota, wait)
         self._quota.give_back()
         call.outcome = found.state
         return replace(found, attempts=call.attempts, elapsed=call.elapsed)
 
     def _judged(self, call: "_Call") -> Receipt:
-        """Make one attempt, and return its receipt or raise what it came to, with what is known of earlier attempts."""
+        """Make one attempt; return its receipt or raise its error, with what is known of earlier attempts."""
         try:
             left = self.retries.deadline - call.elapsed
-            return receipt(self._attempt(call, max(0.1, min(self.timeout, left))), call.events, call.inputs)
+            found = receipt(self._attempt(call, max(0.1, min(self.timeout, left))), call.events, call.inputs)
         except BwpError as error:
-            is_settled = isinstance(error, MutationRejected) and error.names_content
-            call.may_have_arrived = not is_settled and (call.may_have_arrived or error.may_have_arrived)
-            error.may_have_arrived = call.may_have_arrived
+            is_lost = error.may_have_arrived
+            if call.copies:
+                error.follow_lost_attempt()
+            call.copies += is_lost
+            error.copies = call.copies
             error.attempts = call.attempts
             if call.answer is not None and error.retry_after is None:
                 error.retry_after = call.answer.retry_after(self.clock.now())
             raise
+        return replace(found, copies=call.copies + 1)
 
     def _attempt(self, call: "_Call", seconds: float) -> Answer:
-        """Post a body once; once more, with a new token, if the token was refused."""
+        """Post a body once; a second time, with a new token, if the token was refused."""
         self._confirm()
         call.attempts += 1
         call.answer = None
         ends = time.monotonic() + seconds
         request = self._request(call.body, seconds, ends)
         call.answer = self._post(request)
-        if self._auth is not None and _is_denied(call.answer):
+        if self._auth is not None and call.answer.is_denied:
             self._auth.forget(request)
             call.answer = self._post(self._request(call.body, seconds, ends))
         return call.answer
 
     def _confirm(self) -> None:
-        """Ask once whether to send at all, and raise `RequestFailed` if not; the next send asks again."""
+        """Ask once whether to send at all; if not, raise `RequestFailed`, and ask again before the next send."""
         with self._confirming:
             if self.confirm is not None and not self.confirm(self.endpoint):
-                raise RequestFailed(f"Sending to {self.endpoint} was not confirmed. Nothing was sent.")
+                raise RequestFailed(f"Sending to {self.endpoint} was not confirmed.")
             self.confirm = None
 
     def _request(self, body: bytes, seconds: float, ends: float) -> httpx.Request:
@@ -241,27 +239,27 @@ class Client:
         return httpx.Request("POST", self._url, headers=self._headers, content=body, extensions=extensions)
 
     def _post(self, request: httpx.Request) -> Answer:
-        """Post a request by the transport itself: what httpx.Client adds costs as much again, and is not wanted."""
+        """Post a request through the transport: httpx.Client doubles the cost, for redirects and cookies."""
         try:
             if self._auth is not None:
                 self._auth.sign(request)
             return Answer.read(self._transport.handle_request(request))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            message = f"No connection to {self.endpoint}: {_said(error)}."
-            # Without its cause, here and below, whose frames hold the token for whoever prints them.
+            message = f"Cannot connect to {self.endpoint}: {_said(error)}."
+            # Without its cause, here and below: its frames hold the token.
             raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
-            # Without its text, which quotes headers, and so perhaps the token.
-            message = f"No such request can be sent to {self.endpoint}: {type(error).__name__}."
+            # Without its text, which may quote the token.
+            message = f"Cannot write the request to {self.endpoint}: {type(error).__name__}."
             raise RequestFailed(message) from None
         except httpx.RequestError as error:
-            message = f"The answer of {self.endpoint} was lost: {_said(error)}."
+            message = f"The response of {self.endpoint} was lost: {_said(error)}."
             raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
 
 
 @dataclass
 class _Call:
-    """What is known of a call while it is under way."""
+    """What is known of a call while it is in progress."""
 
     operation: str
     clock: Clock
@@ -270,7 +268,7 @@ class _Call:
     unwritten: Callable[[], dict[str, Any]] = dict
     attempts: int = 0
     outcome: str = "unknown"
-    may_have_arrived: bool = False
+    copies: int = 0
     answer: Answer | None = None
     error: BwpError | None = None
     started: float = field(init=False)
@@ -286,7 +284,7 @@ class _Call:
         return self.clock.monotonic() - self.started
 
     def inputs(self) -> list[dict[str, Any]]:
-        """Return the events in the body; only a refusal asks for them."""
+        """Return the events in the body, for a response with errors."""
         events: list[dict[str, Any]] = json.loads(self.body)["variables"]["input"]["events"]
         return events
 
@@ -315,56 +313,27 @@ class _Call:
 def _fields(error: BwpError | None) -> tuple[str, ...]:
     if isinstance(error, InvalidEvent):
         return tuple(problem.field for problem in error.problems)
-    return tuple(found.field for found in error.rejected_values) if isinstance(error, MutationRejected) else ()
-
-
-def _json(answer: Answer | None) -> Any:
-    try:
-        return answer.json() if answer else None
-    except RequestFailed:
-        return None
+    return tuple(value.field for value in error.rejected_values) if isinstance(error, MutationRejected) else ()
 
 
 def _refuse(mutation: Mutation, check: bool) -> None:
-    """Raise `InvalidEvent` for what our own checks hold against a request; unchecked, only for what cannot be sent."""
-    problems = _problems(mutation)
-    refused = problems if check else [problem for problem in problems if problem.rule in _ALWAYS_REFUSED]
+    """Raise `InvalidEvent` for the rules that a request breaks; unchecked, only for those that cannot be broken."""
+    problems = mutation.problems()
+    refused = problems if check else [problem for problem in problems if problem.rule in (COUNT_RULE, UNICODE_RULE)]
     if refused:
         raise InvalidEvent(refused)
 
 
-def _problems(mutation: Mutation) -> list[Problem]:
-    """Return what our own checks hold against a request; each problem tells the event's place in it."""
-    count = len(mutation.events)
-    if not 1 <= count <= MAX_EVENTS:
-        message = f"one call takes 1 to {MAX_EVENTS} events, and here are {count}"
-        return [Problem("events", count, _COUNT_RULE, message)]
-    found = enumerate(event.problems() for event in mutation.events)
-    return [replace(problem, index=index) for index, problems in found for problem in problems]
-
-
 def _encoded(payload: dict[str, Any]) -> bytes:
-    """Return a body as JSON in UTF-8, or raise `InvalidEvent`: what `execute` is given may be anything."""
+    """Return a body as JSON in UTF-8, or raise `InvalidEvent`: the arguments of `execute` may be anything."""
     try:
         return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except UnicodeEncodeError:
-        message = "holds half a surrogate pair, which no request can carry"
+        message = "contains a lone surrogate and cannot be encoded as UTF-8"
         raise InvalidEvent([Problem("text", payload["query"], UNICODE_RULE, message)]) from None
     except (TypeError, ValueError, RecursionError) as error:
-        message = f"cannot be written as JSON: {readable(str(error), 120)}"
+        message = f"cannot be encoded as JSON: {readable(str(error), 120)}"
         raise InvalidEvent([Problem("variables", payload.get("variables"), "JSON (RFC 8259)", message)]) from None
-
-
-def _is_denied(answer: Answer) -> bool:
-    """Tell whether an answer refuses the token: by status, or by an error's classification (EVT)."""
-    if answer.status_code == 401:
-        return True
-    given = _json(answer) if b"AccessDenied" in answer.content else None
-    return (
-        given is not None
-        and status_of(given) is None
-        and any(classification(error).name == ACCESS_DENIED for error in errors_of(given))
-    )
 
 
 def _said(error: httpx.RequestError) -> str:

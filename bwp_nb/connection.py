@@ -1,7 +1,9 @@
-"""Where a client points: the sandbox, or, if the settings say so, the live API."""
+"""Where a client points: the sandbox or, if the settings say so, the live API."""
 
+import math
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bwp_nb import settings
@@ -15,46 +17,45 @@ if TYPE_CHECKING:
     from bwp_nb.sandbox.api import Sandbox
 
 
-def connect(sandbox: "Sandbox | None" = None, *, confirm: Callable[[str], bool] | None = None) -> Client:
-    """Return a client of the given sandbox; without one, of a new sandbox, or of the live API if `BWP_MODE` is `live`.
+def connect(
+    sandbox: "Sandbox | None" = None,
+    *,
+    confirm: Callable[[str], bool] | None = None,
+    timeout: float = 10.0,
+    retries: Retries | None = None,
+) -> Client:
+    """Return a client of the given sandbox, of the live API if `BWP_MODE` is `live`, or else of a new sandbox.
 
-    A live client needs the settings of `settings.py`, and asks `confirm`, by default the keyboard, once before its
-    first send; with `BWP_CONFIRM=no` nobody is asked. Raises `InvalidSettings` naming all that are missing or
-    malformed.
+    A live client asks `confirm` (by default the keyboard) once before its first send, unless `BWP_CONFIRM` is `no`.
+    An attempt takes at most `timeout` seconds; `retries` says how often and for how long a send is retried. Raises
+    `InvalidSettings` if settings are missing or malformed, and `ValueError` for a number that is not positive.
     """
+    retries = retries or Retries()
+    _check_numbers(timeout, retries)
     if sandbox is None and settings.mode() == "live":
-        given = settings.live()
-        return client_of(given, (confirm or ask) if given.confirm else None)
+        return live_client(settings.live(), confirm or ask, timeout, retries)
     from bwp_nb.sandbox.api import Sandbox
 
-    return _played(sandbox or Sandbox())
+    return _sandbox_client(sandbox or Sandbox(), timeout, retries)
 
 
 def ask(endpoint: str) -> bool:
-    """Ask at the keyboard whether to send to an address; without a keyboard the answer is no."""
+    """Ask at the keyboard whether to send real events to an address; without a keyboard the answer is no."""
     question = f"Send real events to {endpoint}? Type yes: "
     try:
         return input(question).strip().lower() == "yes"
     except (EOFError, RuntimeError, NotImplementedError):
-        sys.stderr.write(f"{question}nobody can answer here. Set BWP_CONFIRM=no to send without being asked.\n")
+        sys.stderr.write(f"{question}\nNo keyboard can answer here. Set BWP_CONFIRM=no to send without a question.\n")
         return False
 
 
-def _played(sandbox: "Sandbox") -> Client:
-    credentials = Credentials(sandbox.client_id, Secret(sandbox.client_secret), sandbox.target_id)
-    return Client(
-        sandbox,
-        sandbox.endpoint,
-        auth=TokenAuth(credentials, sandbox.token_endpoint, sandbox, sandbox.clock),
-        sandbox=sandbox,
-        clock=sandbox.clock,
-        new_id=sandbox.new_id,
-        retries=Retries(uniform=sandbox.uniform),
-    )
-
-
-def client_of(given: settings.Settings, confirm: Callable[[str], bool] | None = None) -> Client:
-    """Return the live client that some settings describe."""
+def live_client(
+    given: settings.Settings,
+    confirm: Callable[[str], bool] | None = None,
+    timeout: float = 10.0,
+    retries: Retries | None = None,
+) -> Client:
+    """Return the live client that some settings describe; they decide whether `confirm` is asked."""
     clock = SystemClock()
     transport = DeadlineTransport()
     return Client(
@@ -63,5 +64,30 @@ def client_of(given: settings.Settings, confirm: Callable[[str], bool] | None = 
         auth=TokenAuth(given.credentials, given.token_endpoint, transport, clock),
         clock=clock,
         api_version=given.api_version,
-        confirm=confirm,
+        confirm=confirm if given.confirm else None,
+        timeout=timeout,
+        retries=retries,
     )
+
+
+def _sandbox_client(sandbox: "Sandbox", timeout: float, retries: Retries) -> Client:
+    credentials = Credentials(sandbox.client_id, Secret(sandbox.client_secret), sandbox.target_id)
+    if retries.uniform is Retries().uniform:
+        retries = replace(retries, uniform=sandbox.uniform)  # seeded, so that every run waits the same
+    return Client(
+        sandbox,
+        sandbox.endpoint,
+        auth=TokenAuth(credentials, sandbox.token_endpoint, sandbox, sandbox.clock),
+        sandbox=sandbox,
+        clock=sandbox.clock,
+        new_id=sandbox.new_id,
+        timeout=timeout,
+        retries=retries,
+    )
+
+
+def _check_numbers(timeout: float, retries: Retries) -> None:
+    numbers = {name: getattr(retries, name) for name in ("attempts", "deadline", "first_wait", "longest_wait")}
+    for name, value in {"timeout": timeout, **numbers}.items():
+        if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+            raise ValueError(f"{name}: expected a positive number, got {value!r}")

@@ -1,26 +1,26 @@
-"""A walk through all that must be right before the first send: `bwp.doctor()`, or `python -m bwp_nb doctor`.
-
-It sends no event. The exit status is 0 if no step failed, else 1.
-"""
+"""The doctor: checks everything that must be right before the first send, and sends no event."""
 
 import email.utils
-import html
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bwp_nb import connection, settings
+from bwp_nb import settings
 from bwp_nb.client import Client
+from bwp_nb.connection import connect, live_client
 from bwp_nb.contract.classifications import ACCESS_DENIED, classification
 from bwp_nb.errors import BwpError, InvalidSettings, RequestFailed
+from bwp_nb.event import UserEvent
 from bwp_nb.mutation import Mutation
-from bwp_nb.text import readable
+from bwp_nb.text import html_table, readable
 from bwp_nb.wire.answer import Answer, errors_of
 from bwp_nb.wire.auth import token
 from bwp_nb.wire.clock import SystemClock
@@ -29,7 +29,7 @@ from bwp_nb.wire.transport import DeadlineTransport, is_certificate_error
 if TYPE_CHECKING:
     import pandas as pd
 
-#: The most seconds that the computer's clock may differ from the server's. The number is ours.
+#: The most seconds by which this computer's clock may differ from the server's. The number is ours.
 MAX_SKEW = 120.0
 
 _PACKAGES = ("bwp-nb", "httpx", "graphql-core", "pandas", "ipywidgets", "matplotlib")
@@ -49,7 +49,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The steps of a walk-through, in order."""
+    """The steps that the doctor took, in order."""
 
     steps: list[Step]
 
@@ -69,58 +69,48 @@ class Diagnosis:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        cells = (asdict(step).values() for step in self.steps)
-        rows = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
-        head = "<tr><th>step</th><th>outcome</th><th>found</th><th>what to do</th></tr>"
-        return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+        return html_table((asdict(step).values() for step in self.steps), ("step", "outcome", "found", "what to do"))
 
 
 def doctor() -> Diagnosis:
-    """Walk through environment, settings, network, token, clock, schema and a dry run, for where `connect` points."""
-    return Diagnosis([_environment(), *_walk()])
+    """Check environment, settings, network, token, clock, schema and a dry run, for where `connect` points."""
+    return Diagnosis(list(_steps()))
 
 
-@dataclass
-class _Line:
-    """What the network steps share: where they reach, and what has answered so far."""
-
-    given: settings.Settings
-    answer: Answer | None = None
-
-
-def _walk() -> Iterator[Step]:
+def _steps() -> Iterator[Step]:
+    yield _environment()
     try:
-        mode = settings.mode()
-        given = settings.live() if mode == "live" else None
+        given = settings.live() if settings.mode() == "live" else None
     except InvalidSettings as error:
         yield Step("settings", "failed", " ".join(error.problems), "Set them in the environment or in a .env file.")
-        yield from _skipped("name", "TLS", "token", "clock", "schema", because="the settings are not complete")
-        yield _dry_run()
-        return
-    if given is None:
-        yield Step("settings", "passed", "BWP_MODE is sandbox: nothing leaves this process.")
-        yield from _skipped("name", "TLS", "clock", because="the sandbox is in this process")
-        yield from (_token_of(connection.connect()), _schema(connection.connect()), _dry_run())
-        return
-    yield Step("settings", "passed", f"BWP_MODE is live, and points to {given.endpoint}.")
-    yield from _network(_Line(given))
+        yield from _skipped("network", "token", "clock", "schema", because="the settings are not valid")
+    else:
+        yield from _live(given) if given else _sandbox()
     yield _dry_run()
 
 
-def _network(line: _Line) -> Iterator[Step]:
+def _sandbox() -> Iterator[Step]:
+    yield Step("settings", "passed", "BWP_MODE is sandbox: nothing leaves this process.")
+    yield from _skipped("network", "token", "clock", because="the sandbox runs in this process")
+    yield _schema(connect())
+
+
+def _live(given: settings.Settings) -> Iterator[Step]:
     """Yield the steps towards a server; where one fails, those that build on it are skipped."""
-    steps: dict[str, Callable[[_Line], Step]] = {"name": _name, "TLS": _tls, "token": _token}
-    failed = ""
-    for name, step in steps.items():
-        result = next(_skipped(name, because=f"the step {failed!r} failed")) if failed else step(line)
-        failed = failed or (name if result.outcome == "failed" else "")
-        yield result
-    yield _clock(line)
-    if failed:
-        yield from _skipped("schema", because=f"the step {failed!r} failed")
-    else:
-        with connection.client_of(line.given) as client:
-            yield _schema(client)
+    yield Step("settings", "passed", f"BWP_MODE is live, and the client points to {given.endpoint}.")
+    network = _network(given)
+    yield network
+    if network.outcome == "failed":
+        yield from _skipped("token", "clock", "schema", because="the network step failed")
+        return
+    step, answer = _token(given)
+    yield step
+    yield _clock(answer)
+    if step.outcome == "failed":
+        yield from _skipped("schema", because="the token step failed")
+        return
+    with live_client(given) as client:
+        yield _schema(client)
 
 
 def _environment() -> Step:
@@ -128,72 +118,62 @@ def _environment() -> Step:
     return Step("environment", "passed", f"Python {sys.version.split()[0]}, {found}.")
 
 
-def _name(line: _Line) -> Step:
-    host = httpx.URL(line.given.endpoint).host
-    try:
-        socket.getaddrinfo(host, 443)
-    except OSError as error:
-        found = f"The name {host} is not known here: {readable(str(error), 120)}."
-        return Step("name", "failed", found, "Check the network, the VPN and BWP_ENDPOINT.")
-    return Step("name", "passed", f"{host} is known.")
+def _network(given: settings.Settings) -> Step:
+    """Ask each server for headers: name, connection and certificate are right if anything comes back."""
+    urls = [httpx.URL(given.token_endpoint), httpx.URL(given.endpoint)]
+    servers = {url.netloc.decode("ascii"): url for url in reversed(urls)}
+    for server, url in servers.items():
+        try:
+            _answer(httpx.Request("HEAD", url, extensions=_extensions()))
+        except httpx.RequestError as error:
+            found, advice = _network_problem(server, error)
+            return Step("network", "failed", f"{found}: {_said(error)}.", advice)
+    return Step("network", "passed", f"Connected to {' and '.join(servers)}.")
 
 
-def _tls(line: _Line) -> Step:
-    """Ask for the token endpoint's headers: whatever answers, the connection stands."""
-    url = httpx.URL(line.given.token_endpoint)
-    if url.scheme == "http":
-        return Step("TLS", "skipped", f"{url} is on this machine and speaks http.")
+def _network_problem(server: str, error: httpx.RequestError) -> tuple[str, str]:
+    """Return what failed, and what to do about it."""
+    if is_certificate_error(error):
+        advice = "Do not continue: another server may be answering, or the certificates on this machine are outdated."
+        return f"The certificate is not valid for {server}", advice
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, socket.gaierror):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:
+        return f"Cannot resolve {server}", "Check the network, the VPN, and the address in the settings."
+    return f"No connection to {server}", "Check the firewall and the proxy."
+
+
+def _token(given: settings.Settings) -> tuple[Step, Answer | None]:
+    """Get a token once, and return the step and the response, if there was one."""
+    form = given.credentials.form
+    answer = None
     try:
-        _answer(httpx.Request("HEAD", url, extensions=_extensions()))
+        answer = _answer(httpx.Request("POST", given.token_endpoint, data=form(), extensions=_extensions()))
+        _, lifetime = token(answer)
     except httpx.RequestError as error:
-        said = readable(f"{type(error).__name__} {error}", 200)
-        if is_certificate_error(error):
-            advice = "Something answers in the API's place, or the certificates here are old. Do not go on."
-            return Step("TLS", "failed", f"The certificate is not that of {url.host}: {said}.", advice)
-        return Step("TLS", "failed", f"No connection to {url.host}: {said}.", "Check the firewall and the proxy.")
-    return Step("TLS", "passed", f"The certificate is that of {url.host}.")
-
-
-def _token(line: _Line) -> Step:
-    credentials = line.given.credentials
-    request = httpx.Request("POST", line.given.token_endpoint, data=credentials.form(), extensions=_extensions())
-    try:
-        line.answer = _answer(request)
-        _, lifetime = token(line.answer)
-    except httpx.RequestError as error:
-        said = readable(f"{type(error).__name__} {error}", 200)
-        return Step("token", "failed", f"The token endpoint did not answer: {said}.", "Try again later.")
+        found = f"No response from the token endpoint: {_said(error)}."
+        return Step("token", "failed", found, "Try again later."), None
     except RequestFailed as error:
-        return Step("token", "failed", str(error.args[0]), _token_advice(error, line.answer))
-    return Step("token", "passed", f"The credentials give a token for {lifetime:.0f} seconds.")
+        return Step("token", "failed", str(error.args[0]), _token_advice(error, answer)), answer
+    return Step("token", "passed", f"The credentials give a token for {lifetime:.0f} seconds."), answer
 
 
 def _token_advice(error: RequestFailed, answer: Answer | None) -> str:
     if error.status_code in (400, 401, 403):
-        return "Copy BWP_CLIENT_ID and BWP_CLIENT_SECRET from the merchant console once more."
+        return "Copy BWP_CLIENT_ID and BWP_CLIENT_SECRET from the merchant console again."
     if answer is not None and answer.media_type == "text/html":
-        return "A web page came instead of a token: a proxy or a sign-in page stands between here and the API."
+        return "A web page came instead of a token: look for a proxy or a sign-in page in front of the API."
     return "Check BWP_TOKEN_ENDPOINT, and try again later."
 
 
-def _token_of(client: Client) -> Step:
-    """Get a token as a send does: in the sandbox this is the token step."""
+def _clock(answer: Answer | None) -> Step:
+    """Compare this computer's clock with the `Date` of the token endpoint's response."""
     try:
-        client.execute(_QUERY)
-    except BwpError as error:
-        return Step("token", "failed", str(error), "This should not happen in the sandbox.")
-    return Step("token", "passed", "The sandbox's own credentials give a token.")
-
-
-def _clock(line: _Line) -> Step:
-    """Compare this computer's clock with the `Date` of the token's answer."""
-    if line.answer is None:
-        return Step("clock", "skipped", "Not tried: no server has answered.")
-    try:
-        theirs = email.utils.parsedate_to_datetime(line.answer.headers["date"])
-    except (ValueError, KeyError):
-        return Step("clock", "skipped", "The server does not say what time it is.")
-    skew = (SystemClock().now() - theirs).total_seconds()
+        theirs = email.utils.parsedate_to_datetime(answer.headers["date"] if answer else "")
+        skew = (SystemClock().now() - theirs.replace(tzinfo=theirs.tzinfo or UTC)).total_seconds()
+    except (ValueError, KeyError, OverflowError):
+        return Step("clock", "skipped", "Not checked: the server did not send a valid date.")
     if abs(skew) > MAX_SKEW:
         minutes, which = abs(skew) / 60, "ahead of" if skew > 0 else "behind"
         found = f"This computer's clock is {minutes:.0f} minutes {which} the server's."
@@ -202,38 +182,37 @@ def _clock(line: _Line) -> Step:
 
 
 def _schema(client: Client) -> Step:
-    """Ask whether the mutation exists; a server may refuse to say."""
+    """Ask whether the mutation exists; a server may refuse to answer that."""
     try:
         given = client.execute(_QUERY)
     except BwpError as error:
-        return Step("schema", "failed", str(error), "Check BWP_ENDPOINT, and what stands between here and the API.")
+        return Step("schema", "failed", str(error), "Check BWP_ENDPOINT, and what is between this machine and the API.")
     names = [classification(error).name for error in errors_of(given)]
     if ACCESS_DENIED in names:
         advice = "The credentials gave a token, so check BWP_TARGET_ID and the permissions of the credentials."
         return Step("schema", "failed", "Access is denied with this token and target.", advice)
     if names:
         return Step("schema", "skipped", f"The server does not show its schema ({readable(', '.join(names), 80)}).")
-    if "sendUserEvents" not in str(given.get("data")):
+    try:
+        mutations = {field["name"] for field in given["data"]["__schema"]["mutationType"]["fields"]}
+    except (TypeError, KeyError):
+        return Step("schema", "skipped", "The server's description of its schema is malformed.")
+    if "sendUserEvents" not in mutations:
         return Step("schema", "failed", "The schema has no sendUserEvents.", "Check BWP_ENDPOINT and BWP_API_VERSION.")
     return Step("schema", "passed", "The schema has sendUserEvents.")
 
 
 def _dry_run() -> Step:
     """Make an event and its request, and send neither."""
-    clock = SystemClock()
-    event = Client(httpx.MockTransport(_nowhere), "https://nowhere.invalid", clock=clock).new_event("page-load")
-    problems = event.problems()
-    if problems:
+    now = SystemClock().now()
+    event = UserEvent("page-load", str(uuid.uuid4()), now, client_type="WEBSITE_CLIENT", client_version="1.0")
+    if problems := event.problems():
         return Step("dry run", "failed", "; ".join(map(str, problems)), "Set the clock.")
     return Step("dry run", "passed", f"A request of {len(str(Mutation(event).payload))} characters was made, not sent.")
 
 
-def _nowhere(_: httpx.Request) -> httpx.Response:
-    raise AssertionError("a dry run sends nothing")
-
-
 def _answer(request: httpx.Request) -> Answer:
-    """Send a request once, and read its answer."""
+    """Send a request once on a connection of its own, and read the response."""
     transport = DeadlineTransport()
     try:
         return Answer.read(transport.handle_request(request))
@@ -242,15 +221,12 @@ def _answer(request: httpx.Request) -> Answer:
 
 
 def _extensions() -> dict[str, Any]:
-    timeout = httpx.Timeout(_SECONDS).as_dict()
-    return {"timeout": timeout, "deadline": time.monotonic() + _SECONDS}
+    return {"timeout": httpx.Timeout(_SECONDS).as_dict(), "deadline": time.monotonic() + _SECONDS}
+
+
+def _said(error: httpx.RequestError) -> str:
+    return readable(f"{type(error).__name__} {error}".strip(), 200)
 
 
 def _skipped(*names: str, because: str) -> Iterator[Step]:
-    return (Step(name, "skipped", f"Not tried: {because}.") for name in names)
-
-
-if __name__ == "__main__":
-    checkup = doctor()
-    sys.stdout.write(f"{checkup!r}\n")
-    sys.exit(not checkup.ok)
+    return (Step(name, "skipped", f"Not checked: {because}.") for name in names)

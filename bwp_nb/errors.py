@@ -13,19 +13,19 @@ A message is one paragraph, the same for the same error. Text of a server or a u
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.contract.classifications import (
+    ACCESS_DENIED,
     CLASSIFICATIONS,
-    INTERNAL,
     RETRYABLE,
+    THROTTLING,
     VALIDATION,
     Classification,
     classification,
 )
 from bwp_nb.contract.sources import pages
+from bwp_nb.problems import Problem, RejectedValue
 from bwp_nb.text import counted, html_table, quoted, readable
 
 if TYPE_CHECKING:
@@ -33,70 +33,35 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 100
 _MOST_SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One rule that an event breaks, found before anything is sent.
-
-    `field` is the API's name of the field (`eventTime`), `rule` the rule and its source, `index` the position of the
-    event in its batch, from 0, or None for an event by itself.
-    """
-
-    field: str
-    value: Any
-    rule: str
-    message: str
-    index: int | None = None
-
-    def __str__(self) -> str:
-        place = "" if self.index is None else f"event {self.index}, "
-        return f"{place}{self.field}: {self.message}"
-
-
-@dataclass(frozen=True)
-class RejectedValue:
-    """One sent value that the API's error names.
-
-    `index` is the position of the event in its batch, from 0; `field` is the API's name of the field; `rule` is what
-    is known to be required of the field, with its source; `message` is the API's text.
-    """
-
-    index: int
-    event_id: str
-    field: str
-    value: str
-    rule: str = dataclass_field(default="", repr=False, compare=False)
-    message: str = dataclass_field(default="", repr=False, compare=False)
-
-    def __str__(self) -> str:
-        rule = f"; required: {self.rule}" if self.rule else ""
-        return f"event {self.index} ({readable(self.event_id, 40)}), {self.field} {quoted(self.value)}{rule}"
+_RESEND = "resend them with the same ids"
 
 
 class BwpError(Exception):
     """The base class of this package's errors.
 
     `state` is the state of the events: `invalid`, `rejected`, `failed` or `unknown`. `attempts` is the number of times
-    they were sent, `status_code` the last HTTP status, if there was one. `retryable` is true if the same call may
-    succeed later, `may_have_arrived` if the events may have been accepted. `stop_reason` is why the client stopped
-    retrying, `retry_after` the seconds that the server asked to wait.
+    they were sent, `copies` how many of these requests may have been accepted, `status_code` the last HTTP status, if
+    there was one. `retryable` is true if the same call may succeed later, `may_have_arrived` if the events may have
+    been accepted. `stop_reason` is why the client stopped retrying, `retry_after` the seconds that the server asked to
+    wait.
     """
 
     attempts = 0
+    copies = 0
     status_code: int | None = None
     retryable = False
     retry_after: float | None = None
     may_have_arrived = False
     stop_reason = ""
+    _is_invalid = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 
     @property
     def state(self) -> str:
-        """The state of the events: `unknown` if they may have been accepted, else `failed`."""
-        return "unknown" if self.may_have_arrived else "failed"
+        """The state of the events."""
+        return "invalid" if self._is_invalid else "unknown" if self.may_have_arrived else "failed"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return what went wrong as rows for a table: one for each event and field, where these are known."""
@@ -108,11 +73,15 @@ class BwpError(Exception):
         caption = f"{type(self).__name__}: the events are {self.state}"
         return html_table((row.values() for row in rows), rows[0], caption)
 
-    def _ending(self, otherwise: str) -> str:
+    def follow_lost_attempt(self) -> None:
+        """Take into account that an earlier attempt with the same events may have been accepted."""
+        self.may_have_arrived = True
+
+    def _ending(self) -> str:
         """Return why the client stopped, and whether the events may have been accepted."""
         if self.may_have_arrived:
-            return f"{self.stop_reason}The events may have been accepted; resend them with the same ids."
-        return f"{self.stop_reason}{otherwise}."
+            return f"{self.stop_reason}The events may have been accepted; {_RESEND}."
+        return f"{self.stop_reason}The events were not accepted."
 
 
 class InvalidEvent(BwpError):
@@ -121,14 +90,11 @@ class InvalidEvent(BwpError):
     `problems` lists all that were found.
     """
 
+    _is_invalid = True
+
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
         super().__init__(self.problems)
-
-    @property
-    def state(self) -> str:
-        """Always `invalid`."""
-        return "invalid"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each problem."""
@@ -148,6 +114,8 @@ class InvalidEvent(BwpError):
 class InvalidSettings(BwpError):
     """Settings are missing or malformed. Nothing was sent. `problems` has a line for each."""
 
+    _is_invalid = True
+
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = list(problems)
         super().__init__(self.problems)
@@ -159,10 +127,7 @@ class InvalidSettings(BwpError):
 class InvalidTable(BwpError):
     """A table cannot be read, or its columns do not fit an event. Nothing was sent."""
 
-    @property
-    def state(self) -> str:
-        """Always `invalid`."""
-        return "invalid"
+    _is_invalid = True
 
 
 class LedgerError(BwpError):
@@ -196,7 +161,7 @@ class RequestFailed(BwpError):
         return [_row(what=f"{self.args[0]} {self.stop_reason}".strip(), advice=advice)]
 
     def __str__(self) -> str:
-        return f"{self.args[0]} {self._ending('The events were not accepted')}"
+        return f"{self.args[0]} {self._ending()}"
 
 
 class OutcomeUnknown(RequestFailed):
@@ -209,10 +174,16 @@ class OutcomeUnknown(RequestFailed):
 class MutationRejected(BwpError):
     """The API answered with errors.
 
-    `errors` are the errors as they came. `rejected_values` lists the sent values that they name; it is empty if the
-    text identifies no event. The state is `rejected`, but `failed` if the API was only too busy, and `unknown` after an
-    internal error: no page says that nothing was accepted then. For errors without a known classification the HTTP
-    status decides.
+    `errors` are the errors as they came. `rejected_values` lists the sent values that they name; it is empty if they
+    identify no event. `states` has the state of each event of the request:
+
+    - `rejected`: a ValidationError names a value of the event, or the event was the only one of the request (that
+      validation depends on the content only is inferred);
+    - `failed`: every error is one of access or throttling, so nothing was processed;
+    - `unknown`: anything else, and the other events of a request with a rejected one. “User Event Schema” says that
+      the event is dropped; no page says what happens to the others.
+
+    `state` is the gravest of them, in the order `unknown`, `rejected`, `failed`.
     """
 
     def __init__(
@@ -220,15 +191,17 @@ class MutationRejected(BwpError):
         errors: Sequence[dict[str, Any]],
         rejected_values: Sequence[RejectedValue] = (),
         status_code: int | None = None,
+        events: int = 1,
     ) -> None:
         self.errors = list(errors)
         self.rejected_values = list(rejected_values)
         self.status_code = status_code
-        names = {found.name for found in self.classifications}
-        status = 0 if names & set(CLASSIFICATIONS) else status_code or 0  # all that is known of other errors
-        self.retryable = bool(names & set(RETRYABLE)) or status == 429 or status >= 500
-        self.may_have_arrived = INTERNAL in names or status >= 500
-        super().__init__(self.errors, self.rejected_values, status_code)
+        self.events = events
+        self._is_after_lost = False
+        names = self._names
+        is_unavailable = status_code is not None and (status_code == 429 or status_code >= 500)
+        self.retryable = bool(names & set(RETRYABLE)) or (is_unavailable and names.isdisjoint(CLASSIFICATIONS))
+        super().__init__(self.errors, self.rejected_values, status_code, events)
 
     @property
     def classifications(self) -> list[Classification]:
@@ -236,19 +209,41 @@ class MutationRejected(BwpError):
         return [classification(error) for error in self.errors]
 
     @property
-    def names_content(self) -> bool:
-        """Whether the errors name a wrong value, so that the same body cannot have been accepted before.
+    def is_denied(self) -> bool:
+        """Whether the caller has no access, so that its other requests will fail as well."""
+        names = self._names
+        return names == {ACCESS_DENIED} or (self.status_code in (401, 403) and names.isdisjoint(CLASSIFICATIONS))
 
-        An error about an id may be due to an earlier attempt: what the API does with an id that it has seen is unknown.
-        """
-        is_validation = self.classifications[0].name == VALIDATION
-        named = self.rejected_values
-        return is_validation and bool(named) and all(found.field != "eventId" for found in named)
+    @property
+    def is_validation(self) -> bool:
+        """Whether every error is a ValidationError: events are refused for what they contain."""
+        return self._names == {VALIDATION} and self._is_certain
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The state of each event of the request, in its order."""
+        if not self.is_validation:
+            return ("failed" if self._is_unprocessed and not self._is_after_lost else "unknown",) * self.events
+        named = {value.index for value in self.rejected_values}
+        if self._is_after_lost:  # which may be why an id is refused: what the API does with a repeated id is unknown
+            named = {value.index for value in self.rejected_values if value.field != "eventId"}
+        elif self.events == 1:
+            named = {0}
+        return tuple("rejected" if index in named else "unknown" for index in range(self.events))
 
     @property
     def state(self) -> str:
-        """One of `rejected`, `failed` and, if this answer or a lost one leaves it open, `unknown`."""
-        return super().state if self.retryable or self.may_have_arrived else "rejected"
+        """The gravest of the `states`."""
+        return next(state for state in ("unknown", "rejected", "failed") if state in self.states)
+
+    @property
+    def may_have_arrived(self) -> bool:  # type: ignore[override]  # follows from the states
+        """Whether some of the events may have been accepted."""
+        return "unknown" in self.states
+
+    def follow_lost_attempt(self) -> None:
+        """Take into account that an earlier attempt with the same events may have been accepted."""
+        self._is_after_lost = True
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each rejected value; one for each error if none is named."""
@@ -272,8 +267,28 @@ class MutationRejected(BwpError):
         named = "The error does not identify an event."
         if self.rejected_values:
             named = f"It names {_joined(self.rejected_values, '.rejected_values')}."
-        refused = f"The API rejected the request ({readable(kind.name, 40)}): {messages}. {named}"
-        return f"{refused} {kind.advice} {self._ending('None of the events was accepted')}"
+        refused = f"The API rejected the request ({readable(kind.name, 40)}): {messages}. {named} {kind.advice}"
+        unknown = self.states.count("unknown")
+        if 0 < unknown < self.events:
+            others = f"the other {counted(unknown, 'event')}"
+            return f"{refused} {self.stop_reason}{others.capitalize()} may have been accepted; {_RESEND}."
+        return f"{refused} {self._ending()}"
+
+    @property
+    def _names(self) -> set[str]:
+        return {found.name for found in self.classifications}
+
+    @property
+    def _is_unprocessed(self) -> bool:
+        """Whether nothing of the request was processed."""
+        names = self._names
+        is_refused = self.status_code in (401, 403, 429) and names.isdisjoint(CLASSIFICATIONS)
+        return self._is_certain and (is_refused or names <= {ACCESS_DENIED, THROTTLING})
+
+    @property
+    def _is_certain(self) -> bool:
+        """Whether neither the HTTP status nor an error speaks of a failure inside the API."""
+        return (self.status_code or 0) < 500 and not any(map(_is_internal, self.errors))
 
 
 def explain(error: BwpError) -> "pd.DataFrame":
@@ -287,6 +302,13 @@ def _joined(found: Sequence[object], where: str) -> str:
     """Return the first few of some things, and how many more there are."""
     more = f"; and {len(found) - _MOST_SHOWN} more, all in {where}" if len(found) > _MOST_SHOWN else ""
     return "; ".join(map(str, found[:_MOST_SHOWN])) + more
+
+
+def _is_internal(error: dict[str, Any]) -> bool:
+    """Whether the classification of an error has the code 500."""
+    extensions = error.get("extensions")
+    found = extensions.get("classification") if isinstance(extensions, dict) else None
+    return isinstance(found, dict) and found.get("errorCode") == 500
 
 
 def _message(error: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""One shopper event as a value, and what our own checks hold against it.
+"""One shopper event as a value, and the rules that it is checked against before sending.
 
-The limits are those of `schema.graphql`; a test holds the two together.
+The limits are those of `schema.graphql`; a test compares the two.
 """
 
 import re
@@ -11,20 +11,21 @@ from typing import Any
 
 from immutabledict import immutabledict
 
-from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.errors import InvalidEvent
+from bwp_nb.problems import Problem
 from bwp_nb.text import quoted
 
-#: The kinds of client (SCH-new), and what the older guide called them (SCH-old).
+#: The client types in “User Event Schema”, and those of the 2024-01-01 guide, “Analytics Event Schema”.
 CLIENT_TYPES = ("WEBSITE_CLIENT", "SERVER_CLIENT")
 _OLDER_CLIENT_TYPES = ("WEB_CLIENT", "ANDROID", "IOS")
 
-#: The documented event types (SCH-new). Whether the API refuses another is unknown, so we do not.
+#: The event types in “User Event Schema”. Whether the API refuses others is unknown, so they are not refused here.
 EVENT_TYPES = ("page-load", "click", "widget-viewed", "bwp-widget-promise-loaded")
 
-#: The shortest and longest text, in UTF-16 code units (UE).
+#: The shortest and the longest text in “UserEvent”, version 2024-01-01; that the unit is UTF-16 code units is inferred.
 LENGTHS = {"eventType": (3, 64), "schemaName": (3, 256)}
 
-#: Names of additional properties that a documentation page shows (SEND, MUT, SCH-new); any other may be sent.
+#: Additional properties in “Send User Events”, “sendUserEvents” and “User Event Schema”; others can be sent as well.
 PROPERTY_NAMES = (
     "ip",
     "ubid",
@@ -37,24 +38,26 @@ PROPERTY_NAMES = (
     "page_type",
 )
 
-_TEXT_RULE = "text (documented: UE)"
-_LENGTH_RULE = "{} to {} characters long (documented: UE; that they are counted in UTF-16 units: inferred)"
+_TEXT_RULE = "a str (documented in “UserEvent”, version 2024-01-01)"
+_LENGTH_RULE = (
+    "{} to {} characters (documented in “UserEvent”, version 2024-01-01; counted in UTF-16 code units: inferred)"
+)
 
-#: The one rule that cannot be broken even on purpose.
-UNICODE_RULE = "text that UTF-8 can write (JSON, RFC 8259)"
+#: The one rule that `check=False` does not lift.
+UNICODE_RULE = "text that can be encoded as UTF-8 (JSON, RFC 8259)"
 
-#: What is asked of each field, and who says so; of any other field only that it is text.
+#: The rule of each field, with its source; any other field is only required to be a str.
 RULES = {
     "eventType": _LENGTH_RULE.format(*LENGTHS["eventType"]),
-    "eventId": "text; the guide asks for a UUID version 4 (documented: SCH-new), an example sends another text (SEND)",
-    "eventTime": "a UTC date-time of RFC 3339 that ends in Z (documented: SCH-new; that offsets are refused: inferred)",
-    "clientType": f"one of {', '.join(CLIENT_TYPES)} (documented: SCH-new)",
+    "eventId": "a str; “User Event Schema” asks for a UUID version 4, an example in “Send User Events” is not one",
+    "eventTime": "a UTC date-time of RFC 3339 ending in Z (documented in “User Event Schema”; no offsets: inferred)",
+    "clientType": f"one of {', '.join(CLIENT_TYPES)} (documented in “User Event Schema”)",
     "schemaName": _LENGTH_RULE.format(*LENGTHS["schemaName"]),
 }
 
 
 def rule(api_name: str) -> str:
-    """Return what is asked of a field, and who says so."""
+    """Return the rule of a field, with its source."""
     return RULES.get(api_name, _TEXT_RULE)
 
 
@@ -66,10 +69,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class UserEvent:
     """One event of `sendUserEvents`, as it will be sent.
 
-    Any text is taken as it is, however wrong, to see what the API says to it; `problems()` tells beforehand.
-    `event_time` also takes an aware `datetime` or pandas `Timestamp`, which becomes `YYYY-MM-DDTHH:MM:SS[.mmm]Z`.
-    `additional_properties` maps names to texts; names are sent as given. Raises `InvalidEvent` for a value that is no
-    text at all and for a time without a zone. The fields are those of the page UE (see `schema.graphql`).
+    Any text is accepted, even one that breaks a rule, so that the API's response to it can be seen; `problems()` lists
+    the rules that it breaks. `event_time` can also be an aware `datetime` or pandas `Timestamp`, which becomes
+    `YYYY-MM-DDTHH:MM:SS[.mmm]Z`. `additional_properties` maps str to str; names are sent as given. Raises
+    `InvalidEvent` for a value that is not a str, and for a time without a time zone.
     """
 
     event_type: str
@@ -113,7 +116,7 @@ class UserEvent:
 
     @property
     def input(self) -> dict[str, Any]:
-        """The event as the API's `UserEvent` input: its own names, what is absent left out."""
+        """The event as the API's `UserEvent` input, by the API's names, without the fields that are None."""
         values = {api_name: getattr(self, name) for name, api_name in TEXT_FIELDS.items()}
         given: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
         if self.additional_properties:
@@ -122,11 +125,11 @@ class UserEvent:
         return given
 
     def problems(self) -> list[Problem]:
-        """Return all that our own checks hold against this event; an empty list if nothing."""
+        """Return the rules that this event breaks; an empty list if it breaks none."""
         return [] if _is_surely_right(self) else list(_problems(self))
 
 
-#: Our names of the text fields, in the order of the constructor, and the API's.
+#: The names of the text fields, in the order of the constructor, and the API's names.
 TEXT_FIELDS = {
     "event_type": "eventType",
     "event_id": "eventId",
@@ -141,7 +144,7 @@ TEXT_FIELDS = {
 def _text(api_name: str, value: Any) -> str | None:
     """Return a field's value as the text to send, or raise `InvalidEvent`."""
     if isinstance(value, str):
-        return str.__str__(value)  # of an enum's member, the text that it is
+        return str.__str__(value)  # an enum's member becomes its text
     if value is None and api_name.startswith("schema"):
         return None
     if api_name == "eventTime" and isinstance(value, datetime) and str(value) != "NaT":
@@ -150,11 +153,11 @@ def _text(api_name: str, value: Any) -> str | None:
 
 
 def _utc(moment: datetime) -> str:
-    """Return an aware moment as the API's event time, cut to milliseconds."""
+    """Return an aware time as the API's event time, cut to milliseconds."""
     if moment.tzinfo is None or moment.utcoffset() is None:
         advice = (
-            f"{quoted(moment)} has no time zone, so it names no instant. Give it one: "
-            "value.replace(tzinfo=datetime.UTC), or for pandas value.tz_localize('UTC'), if it is meant in UTC"
+            f"{quoted(moment)} has no time zone; if it is in UTC, use value.replace(tzinfo=datetime.UTC), "
+            "or in pandas value.tz_localize('UTC')"
         )
         raise InvalidEvent([Problem("eventTime", moment, rule("eventTime"), advice)])
     try:
@@ -162,18 +165,18 @@ def _utc(moment: datetime) -> str:
         if utc.year > MAXYEAR:  # which a pandas Timestamp reaches where a datetime overflows
             raise OverflowError
     except OverflowError:
-        advice = f"{quoted(moment)} lies outside the years 1 to 9999 once it is in UTC"
+        advice = f"{quoted(moment)} is outside the years 1 to 9999 in UTC"
         raise InvalidEvent([Problem("eventTime", moment, rule("eventTime"), advice)]) from None
     timespec = "milliseconds" if utc.microsecond >= 1000 else "seconds"
     return utc.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
 def _properties(given: Any) -> dict[str, str]:
-    """Return the additional properties as a dict of texts, or raise `InvalidEvent`."""
+    """Return the additional properties as a dict of str to str, or raise `InvalidEvent`."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        advice = f"{quoted(given)} is no mapping of names to texts, such as {{'product_sku': 'example-sku'}}"
+        advice = f"must be a dict of str to str such as {{'product_sku': 'example-sku'}}, got {quoted(given)}"
         raise InvalidEvent([Problem("additionalProperties", given, _TEXT_RULE, advice)])
     found = [
         _not_text(f"additionalProperties[{quoted(name)}]", part)
@@ -187,12 +190,12 @@ def _properties(given: Any) -> dict[str, str]:
 
 
 def _not_text(api_name: str, value: Any) -> Problem:
-    kind = "nothing (None)" if value is None else f"{quoted(value)}, of type {type(value).__name__}"
-    return Problem(api_name, value, _TEXT_RULE, f"must be text, but is {kind}")
+    given = "None" if value is None else f"{type(value).__name__} {quoted(value)}"
+    return Problem(api_name, value, _TEXT_RULE, f"must be a str, got {given}")
 
 
 def _is_surely_right(event: UserEvent) -> bool:
-    """Tell, of most events that have no problem, that they have none; this is what a send spends its time on."""
+    """Return true for most events that have no problem: the fast path of a send."""
     texts = [getattr(event, name) or "" for name in TEXT_FIELDS]
     shortest, longest = LENGTHS["eventType"]
     return (
@@ -208,11 +211,11 @@ def _problems(event: UserEvent) -> Iterator[Problem]:
     yield from _surrogate_problems(event)
     yield from _length_problems("eventType", event.event_type)
     if not _is_utc_time(event.event_time):
-        message = f"{quoted(event.event_time)} is no UTC date-time such as '2023-12-03T10:15:30Z'"
+        message = f"{quoted(event.event_time)} is not a UTC date-time; expected e.g. '2023-12-03T10:15:30Z'"
         yield Problem("eventTime", event.event_time, rule("eventTime"), message)
     if event.client_type not in CLIENT_TYPES:
-        older = "a name from an older guide, " if event.client_type in _OLDER_CLIENT_TYPES else ""
-        message = f"{quoted(event.client_type)} is {older}not one of {', '.join(CLIENT_TYPES)}"
+        older = " (a value of the 2024-01-01 guide)" if event.client_type in _OLDER_CLIENT_TYPES else ""
+        message = f"expected {' or '.join(CLIENT_TYPES)}, got {quoted(event.client_type)}{older}"
         yield Problem("clientType", event.client_type, rule("clientType"), message)
     if event.schema_name is not None:
         yield from _length_problems("schemaName", event.schema_name)
@@ -225,7 +228,7 @@ def _surrogate_problems(event: UserEvent) -> Iterator[Problem]:
     ]
     for api_name, value in texts + pairs:
         if _SURROGATE.search(value):
-            message = f"{quoted(value)} holds half a surrogate pair, which no request can carry"
+            message = f"{quoted(value)} contains a lone surrogate and cannot be encoded as UTF-8"
             yield Problem(api_name, value, UNICODE_RULE, message)
 
 
@@ -233,7 +236,7 @@ def _length_problems(api_name: str, value: str) -> Iterator[Problem]:
     shortest, longest = LENGTHS[api_name]
     length = len(value.encode("utf-16-le", "surrogatepass")) // 2
     if not shortest <= length <= longest:
-        message = f"{quoted(value)} is {length} characters long; {shortest} to {longest} are allowed"
+        message = f"expected {shortest} to {longest} characters, got {length}: {quoted(value)}"
         yield Problem(api_name, value, _LENGTH_RULE.format(shortest, longest), message)
 
 

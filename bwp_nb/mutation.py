@@ -1,19 +1,23 @@
-"""One `sendUserEvents` request as a value: its body, its inline text, and back from pasted text."""
+"""One `sendUserEvents` request as a value: its body, its text, and parsing it back from text."""
 
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.encoder import encode_basestring
 from typing import Any
 
 from bwp_nb import pasted
-from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.problems import Problem
 from bwp_nb.text import quoted
 
-#: The most events of one call (IFACE).
+#: The largest number of events in one request (documented in “Analytics Interface”).
 MAX_EVENTS = 50
+
+#: The rule on the number of events, with its source.
+COUNT_RULE = f"1 to {MAX_EVENTS} events (the maximum: documented in “Analytics Interface”; the minimum: our own rule)"
 
 QUERY = """\
 mutation sendEvents($input: SendUserEventInput!) {
@@ -30,27 +34,27 @@ _NO_ENUM_VALUE = ("true", "false", "null")
 
 @dataclass(frozen=True)
 class Mutation:
-    """A request for some events, in order. Whether they are valid, and how many, is looked at when it is sent."""
+    """A request with some events, in order. It is checked when it is sent; `problems()` checks it before."""
 
     events: tuple[UserEvent, ...]
 
     def __init__(self, events: UserEvent | Iterable[UserEvent]) -> None:
         given = (events,) if isinstance(events, UserEvent) else events
-        if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping):
-            raise InvalidEvent([_no_events(given)])
+        if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping) or hasattr(given, "columns"):
+            raise _unexpected(given)
         object.__setattr__(self, "events", tuple(given))
         for index, event in enumerate(self.events):
             if not isinstance(event, UserEvent):
-                raise InvalidEvent([_no_event(index, event)])
+                raise _unexpected(event, index)
 
     @property
     def payload(self) -> dict[str, Any]:
-        """The body to post: the document, and the events as its variables."""
+        """The body to post: the GraphQL document, and the events as its variables."""
         return {"query": QUERY, "variables": {"input": {"events": [event.input for event in self.events]}}}
 
     @property
     def text(self) -> str:
-        """The request in the documentation's style, with the events written into the document."""
+        """The request as one GraphQL document in the style of the documentation, with the events as literals."""
         events = ",\n".join(_indented(_event_text(event), 3) for event in self.events)
         return (
             "mutation sendEvents {\n"
@@ -63,24 +67,31 @@ class Mutation:
             "}\n"
         )
 
+    def problems(self) -> list[Problem]:
+        """Return the rules that the request breaks; `index` is the position of the event in the request."""
+        count = len(self.events)
+        if not 1 <= count <= MAX_EVENTS:
+            return [Problem("events", count, COUNT_RULE, f"expected 1 to {MAX_EVENTS} events, got {count}")]
+        found = enumerate(event.problems() for event in self.events)
+        return [replace(problem, index=index) for index, problems in found for problem in problems]
+
     @classmethod
     def parse(cls, text: str) -> "Mutation":
-        """Return the request that a text holds: GraphQL with or without commas, a JSON body, a cURL line, Python code.
+        """Return the request in a text: GraphQL with or without commas, a JSON body, a cURL command or Python code.
 
-        Of Python it reads a call with `json=`, or each `UserEvent(…)`; nothing is run. Values are taken as they stand,
-        however wrong. Raises `InvalidEvent`, saying where, for what is no
-        `sendUserEvents` request or names a field that a `UserEvent` does not have.
+        In Python code a call with `json=` is read, or each `UserEvent(…)`; nothing is run. Values are not checked.
+        Raises `InvalidEvent` for other texts, and for fields that a `UserEvent` does not have.
         """
         return cls(pasted.events(text))
 
 
 def body(events: Iterable[str]) -> bytes:
-    """Return the body for events that are written as JSON: what `payload` holds, without making it."""
+    """Return the body for events that are encoded as JSON: the same as `payload`, faster."""
     return (_BODY % ",".join(events)).encode()
 
 
 def encode_event(event: UserEvent) -> str:
-    """Return an event's `input` as JSON, without making it: this is what a send spends its time on."""
+    """Return the `input` of an event as JSON: the fast path of a send."""
     fields = [
         f'"{api_name}":{encode_basestring(value)}'
         for name, api_name in TEXT_FIELDS.items()
@@ -117,14 +128,8 @@ def _indented(text: str, levels: int) -> str:
     return "\n".join("    " * levels + line for line in text.split("\n"))
 
 
-def _no_events(given: Any) -> Problem:
-    return Problem(
-        "events",
-        given,
-        "UserEvent, or an iterable of them",
-        f"{quoted(given)} is neither a UserEvent nor a list of them",
-    )
-
-
-def _no_event(index: int, given: Any) -> Problem:
-    return Problem("events", given, "UserEvent", f"{quoted(given)} is no UserEvent", index)
+def _unexpected(given: Any, index: int | None = None) -> InvalidEvent:
+    expected = "a UserEvent or an iterable of them" if index is None else "a UserEvent"
+    advice = "; use send_table for a DataFrame" if hasattr(given, "columns") else ""
+    message = f"expected {expected}, got {type(given).__name__} {quoted(given)}{advice}"
+    return InvalidEvent([Problem("events", given, expected, message, index)])

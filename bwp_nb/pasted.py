@@ -1,49 +1,48 @@
-"""Finds the events of the request in what people paste: GraphQL, a JSON body, a cURL line or Python code.
-
-Nothing pasted is ever run.
-"""
+"""Parses pasted requests: GraphQL, a JSON body, a cURL command or Python code. Pasted code is never run."""
 
 import ast
 import json
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.problems import Problem
 from bwp_nb.text import quoted, readable
 
 if TYPE_CHECKING:
     from graphql import DocumentNode, FieldNode, OperationDefinitionNode
 
-_RULE = "a sendUserEvents request: GraphQL, a JSON body with query and variables, a cURL line or Python code"
+_RULE = "a sendUserEvents request: GraphQL, a JSON body with query and variables, a cURL command or Python code"
 _OUR_NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()}
 
 
 class Unreadable(ValueError):
-    """A pasted text is a cURL line or Python code, but the request in it cannot be read; the message says why."""
+    """A cURL command or Python code whose request cannot be read; the message says why."""
 
 
 def events(text: str) -> list[UserEvent]:
-    """Return the events of the request that a text holds, or raise `InvalidEvent`."""
+    """Return the events of the request in a text, or raise `InvalidEvent`."""
     if not isinstance(text, str):
-        raise _unreadable(text, f"{quoted(text)} is no text")
+        raise _unreadable(text, f"expected a str, got {type(text).__name__} {quoted(text)}")
     try:
-        calls, text = user_events(text), body(text)
+        calls, text = _python_events(text), _posted_body(text)
     except Unreadable as error:
         raise _unreadable(text, str(error)) from None
     if calls:
-        return [_called(index, keywords) for index, keywords in enumerate(calls)]
-    query, variables, operation_name = _body(text)
+        return [_built(index, keywords) for index, keywords in enumerate(calls)]
+    query, variables, operation_name = _graphql_parts(text)
     document = _document(query)
     operation = _operation(document, operation_name)
     return _events(_input(_send_user_events(operation), operation, variables))
 
 
-def body(text: str) -> str:
-    """Return the body that a cURL line or a Python call with `json=` posts, or any other text as it is."""
+def _posted_body(text: str) -> str:
+    """Return the body that a cURL command or a Python call with `json=` posts; any other text unchanged."""
     if _CURL.match(text):
         return _curl_body(_CURL.sub("", text, count=1))
     tree = _python(text)
@@ -51,19 +50,16 @@ def body(text: str) -> str:
     return text if posted is None else json.dumps(_literal(posted, "json"))
 
 
-def user_events(text: str) -> list[dict[str, Any]] | None:
-    """Return the keywords of each `UserEvent(…)` in Python code, or None where there is none."""
+def _python_events(text: str) -> list[dict[str, Any]] | None:
+    """Return the keywords of each `UserEvent(…)` in Python code; None if there is none."""
     tree = _python(text)
     calls = [] if tree is None else list(_calls(tree, "UserEvent"))
-    # ast.walk goes level by level: calls are put back in the order in which they are written.
+    # ast.walk goes level by level; this is the order of the text.
     calls.sort(key=lambda call: (call.lineno, call.col_offset))
     return [_keywords(call) for call in calls] or None
 
 
-# ---- GraphQL ----
-
-
-def _body(text: str) -> tuple[str, dict[str, Any], str | None]:
+def _graphql_parts(text: str) -> tuple[str, dict[str, Any], str | None]:
     """Return the query, the variables and the operation's name of a JSON body, or of a bare GraphQL text."""
     try:
         body = json.loads(text)
@@ -72,10 +68,10 @@ def _body(text: str) -> tuple[str, dict[str, Any], str | None]:
     except RecursionError:
         raise _unreadable(text, "it is nested too deeply") from None
     if not isinstance(body, dict) or not isinstance(body.get("query"), str):
-        raise _unreadable(text, "it is JSON, but no object with a query")
+        raise _unreadable(text, "expected a JSON object with a query")
     variables = body.get("variables") or {}
     if not isinstance(variables, dict):
-        raise _unreadable(text, f"its variables are {quoted(variables)}, no object")
+        raise _unreadable(text, f"expected variables to be an object, got {quoted(variables)}")
     return body["query"], variables, body.get("operationName")
 
 
@@ -90,10 +86,10 @@ def _document(query: str) -> "DocumentNode":
     except GraphQLSyntaxError as error:
         line, column = error.locations[0] if error.locations else (1, 1)
         if re.split(r"\r\n|\n|\r", query)[line - 1].lstrip().startswith("//"):
-            advice = "GraphQL comments begin with #. The guides print such a line above their examples: delete it"
-            raise _unreadable(query, f"line {line} begins with //, which is no GraphQL. {advice}") from None
+            advice = "the guides print such a line above their examples, and GraphQL comments begin with #; delete it"
+            raise _unreadable(query, f"line {line} begins with //: {advice}") from None
         said = readable(error.message.removeprefix("Syntax Error: ").rstrip("."))
-        raise _unreadable(query, f"it is no GraphQL at line {line}, column {column}: {said}") from None
+        raise _unreadable(query, f"invalid GraphQL at line {line}, column {column}: {said}") from None
     except RecursionError:
         raise _unreadable(query, "it is nested too deeply") from None
 
@@ -103,9 +99,9 @@ def _operation(document: "DocumentNode", name: str | None) -> "OperationDefiniti
 
     operation = get_operation_ast(document, name)
     if operation is None:
-        raise _unreadable(None, "it holds none or several operations, and no operationName that picks one")
+        raise _unreadable(None, "expected one operation, or an operationName that selects one")
     if operation.operation.value != "mutation":
-        raise _unreadable(None, f"it is a {operation.operation.value}, not a mutation")
+        raise _unreadable(None, f"expected a mutation, got a {operation.operation.value}")
     return operation
 
 
@@ -116,12 +112,12 @@ def _send_user_events(operation: "OperationDefinitionNode") -> "FieldNode":
     names = [node.name.value if isinstance(node, FieldNode) else "a fragment" for node in selections]
     field = selections[0]
     if names != ["sendUserEvents"] or not isinstance(field, FieldNode):
-        raise _unreadable(None, f"it asks for {readable(', '.join(names), 80)}, not for sendUserEvents alone")
+        raise _unreadable(None, f"expected sendUserEvents alone, got {readable(', '.join(names), 80)}")
     return field
 
 
 def _input(field: "FieldNode", operation: "OperationDefinitionNode", variables: dict[str, Any]) -> Any:
-    """Return the value of the argument `input`, its variables filled in."""
+    """Return the value of the argument `input`, with its variables filled in."""
     from graphql import value_from_ast_untyped
 
     known = {
@@ -132,79 +128,70 @@ def _input(field: "FieldNode", operation: "OperationDefinitionNode", variables: 
     arguments = {argument.name.value: argument.value for argument in field.arguments or ()}
     if set(arguments) != {"input"}:
         found = readable(", ".join(arguments), 80) or "none"
-        raise _unreadable(None, f"sendUserEvents takes one argument, input; here it has {found}")
+        raise _unreadable(None, f"expected the argument input alone, got {found}")
     return value_from_ast_untyped(arguments["input"], known | variables)
 
 
 def _events(value: Any) -> list[UserEvent]:
     if not isinstance(value, dict) or set(value) != {"events"}:
-        raise _unreadable(None, f"its input is {quoted(value)}, not an object with events and nothing else")
+        raise _unreadable(None, f"expected an input with events and nothing else, got {quoted(value)}")
     listed = value["events"] if isinstance(value["events"], list) else [value["events"]]
     return [_event(index, item) for index, item in enumerate(listed)]
 
 
 def _event(index: int, given: Any) -> UserEvent:
-    """Return one event of the input; a problem names its place in the list."""
+    """Return one event of the input."""
     if not isinstance(given, dict):
-        raise InvalidEvent([Problem("events", given, "UserEvent", f"{quoted(given)} is no UserEvent", index)])
+        raise InvalidEvent([Problem("events", given, "UserEvent", f"expected a UserEvent, got {quoted(given)}", index)])
     known = (*_OUR_NAMES, "additionalProperties")
     unknown = [name for name in given if name not in known]
     if unknown:
-        message = f"UserEvent has no such field; it has {', '.join(known)}"
+        message = f"unknown field; UserEvent has {', '.join(known)}"
         raise InvalidEvent([Problem(readable(name, 80), given[name], _RULE, message, index) for name in unknown])
-    try:
-        values: dict[str, Any] = {name: given.get(api_name) for api_name, name in _OUR_NAMES.items()}
-        return UserEvent(**values, additional_properties=_pairs(given.get("additionalProperties")))
-    except InvalidEvent as error:
-        raise _in_batch(error, index) from None
+    values = {name: given.get(api_name) for api_name, name in _OUR_NAMES.items()}
+    return _built(index, values | {"additional_properties": _pairs(index, given.get("additionalProperties"))})
 
 
-def _called(index: int, keywords: dict[str, Any]) -> UserEvent:
-    """Return the event of a `UserEvent(…)` in Python code."""
+def _built(index: int, keywords: dict[str, Any]) -> UserEvent:
+    """Return an event, or raise `InvalidEvent` with its position."""
     try:
         return UserEvent(**keywords)
     except InvalidEvent as error:
-        raise _in_batch(error, index) from None
+        raise InvalidEvent([replace(problem, index=index) for problem in error.problems]) from None
     except TypeError as error:
         raise InvalidEvent([Problem("events", keywords, _RULE, readable(str(error)), index)]) from None
 
 
-def _pairs(given: Any) -> dict[str, str]:
-    """Return the properties of an `AdditionalPropertiesInput`; GraphQL lets a single item stand for a list."""
+def _pairs(index: int, given: Any) -> dict[str, str]:
+    """Return the properties of an `AdditionalPropertiesInput`; in GraphQL a single item is the same as a list of it."""
     if given is None:
         return {}
     nested = given.get("additionalProperties") if isinstance(given, dict) else None
     items = nested if isinstance(nested, list) else [] if nested is None else [nested]
     if not isinstance(given, dict) or set(given) - {"additionalProperties"}:
-        raise _bad_properties(given, "is no object that holds additionalProperties and nothing else")
+        raise _bad_properties(index, given, "expected an object with additionalProperties and nothing else")
     properties: dict[str, str] = {}
     for item in items:
         if not isinstance(item, dict) or set(item) != {"property", "value"}:
-            raise _bad_properties(item, "is no pair of property and value")
+            raise _bad_properties(index, item, "expected an object with property and value")
         if not isinstance(item["property"], str):
-            raise _bad_properties(item["property"], "is a property's name, but no text")
+            raise _bad_properties(index, item["property"], "expected a string as the name of a property")
         if item["property"] in properties:
-            advice = "stands twice, and a UserEvent holds a name once; Client.execute sends the text as it is"
-            raise _bad_properties(item["property"], advice)
+            message = "duplicate property, which a UserEvent cannot have; Client.execute sends the text unchanged"
+            raise _bad_properties(index, item["property"], message)
         properties[item["property"]] = item["value"]
     return properties
 
 
-def _in_batch(error: InvalidEvent, index: int) -> InvalidEvent:
-    return InvalidEvent([Problem(p.field, p.value, p.rule, p.message, index) for p in error.problems])
-
-
-def _bad_properties(value: Any, message: str) -> InvalidEvent:
-    return InvalidEvent([Problem("additionalProperties", value, _RULE, f"{quoted(value)} {message}")])
+def _bad_properties(index: int, value: Any, message: str) -> InvalidEvent:
+    return InvalidEvent([Problem("additionalProperties", value, _RULE, f"{message}: {quoted(value)}", index)])
 
 
 def _unreadable(text: Any, message: str) -> InvalidEvent:
-    return InvalidEvent([Problem("text", text, _RULE, f"cannot be read as a sendUserEvents request: {message}")])
+    return InvalidEvent([Problem("text", text, _RULE, f"cannot parse this as a sendUserEvents request: {message}")])
 
 
-# ---- cURL ----
-
-# Leading comment lines and a prompt may stand before the command.
+# Comment lines and a prompt may come before the command.
 _CURL = re.compile(r"\A(?:\s*#[^\n]*\n)*\s*(?:[$!]\s*)?curl(?:\.exe)?(?=\s)")
 
 _PART = re.compile(
@@ -231,22 +218,22 @@ _WITH_VALUE = "ACDEFHKPQRTUXYbcdehmortuwxyz"
 def _curl_body(text: str) -> str:
     """Return the body of a cURL command's arguments."""
     if re.match(r"""[^'"]*\^["\r\n]""", text):
-        raise Unreadable('it is quoted for the Windows command prompt (^"); copy it as cURL for bash')
+        raise Unreadable('the command is quoted for the Windows command prompt (^"); copy it as cURL (bash)')
     given = list(_data(iter(_words(text))))
     if not given:
-        raise Unreadable("it is a cURL line without --data, so it posts nothing")
+        raise Unreadable("the cURL command has no --data")
     for option, word, expanded in given:
         if word.startswith("@") and option != "--data-raw":
             where = "standard input" if word == "@-" else f"the file {word[1:]!r}"
-            raise Unreadable(f"its body stands in {where}, which is not read; paste that text itself")
+            raise Unreadable(f"the body is in {where}, which is not read; paste its text instead")
         if expanded:
-            raise Unreadable("its body holds a $ or a ` that only a shell could fill in; put it in single quotes")
-    # curl joins --json as it is and other data with an ampersand.
+            raise Unreadable("the body contains a $ or a ` that a shell would expand; put it in single quotes")
+    # curl joins the values of --json as they are, and others with an ampersand.
     return ("" if given[0][0] == "--json" else "&").join(word for _, word, _ in given)
 
 
 def _data(words: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, str, bool]]:
-    """Yield each option that gives data, with its value and whether a shell would change that."""
+    """Yield each option with data, its value, and whether a shell would expand something in it."""
     for word, expanded in words:
         if word.startswith("--"):
             option, equals, value = word.partition("=")
@@ -266,18 +253,18 @@ def _next(words: Iterator[tuple[str, bool]], option: str) -> tuple[str, bool]:
     try:
         return next(words)
     except StopIteration:
-        raise Unreadable(f"its {option} is followed by nothing") from None
+        raise Unreadable(f"{option} has no value") from None
 
 
 def _words(text: str) -> Iterator[tuple[str, bool]]:
-    """Split as a shell does, and tell of each word whether a shell would fill something in."""
+    """Split as a shell does; yield each word, and whether a shell would expand something in it."""
     word: str | None = None
     expanded = False
     position = 0
     while position < len(text):
         match = _PART.match(text, position)
         if match is None:
-            raise Unreadable("a quotation mark in it is not closed")
+            raise Unreadable("a quotation mark is not closed")
         position = match.end()
         kind, part = match.lastgroup, match[match.lastgroup or 0]
         if kind == "gap":
@@ -304,7 +291,7 @@ def _fills_in(kind: str | None, part: str, rest: str) -> bool:
 
 
 def _ansi(part: str) -> str:
-    """Undo the escapes of `$'…'`; browsers write an emoji as two halves, which are joined."""
+    """Undo the escapes of `$'…'`; browsers write an emoji as two surrogates, which are joined."""
     text = _ANSI.sub(_ansi_character, part)
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
@@ -320,12 +307,9 @@ def _ansi_character(match: re.Match[str]) -> str:
     return _ANSI_LETTERS.get(other, other)
 
 
-# ---- Python ----
-
-
 def _python(text: str) -> ast.Module | None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Somebody else's code may hold what Python warns of.
+        warnings.simplefilter("ignore")  # somebody else's code may cause warnings
         try:
             return ast.parse(dedent(text).strip())
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -345,7 +329,7 @@ def _keyword(tree: ast.Module, name: str) -> ast.expr | None:
 
 def _keywords(call: ast.Call) -> dict[str, Any]:
     if call.args or any(keyword.arg is None for keyword in call.keywords):
-        raise Unreadable(f"the UserEvent on line {call.lineno} has arguments without a name; only named ones are read")
+        raise Unreadable(f"the UserEvent on line {call.lineno} has positional arguments; use keywords")
     return {str(keyword.arg): _literal(keyword.value, str(keyword.arg)) for keyword in call.keywords}
 
 
@@ -353,5 +337,5 @@ def _literal(node: ast.expr, name: str) -> Any:
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, RecursionError, MemoryError):
-        message = f"its {name} on line {node.lineno} is no plain value, and pasted code is read, never run"
+        message = f"{name} on line {node.lineno} is not a literal, and pasted code is not run"
         raise Unreadable(message) from None

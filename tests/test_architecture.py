@@ -1,119 +1,145 @@
-"""Who may import whom."""
+"""Which part of the package imports which."""
 
 import ast
+import re
+from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 import bwp_nb
 
 ROOT = Path(bwp_nb.__file__).parent
+ROOMS = ("contract", "forms", "sandbox", "tables", "wire")
 
-#: The modules of this package that each one may import: at its head, inside a function, or for types only.
-MAY_IMPORT: dict[str, set[str]] = {
-    module: {f"bwp_nb.{name}" for name in names.split()}
-    for module, names in {
-        "bwp_nb": "",
-        "bwp_nb.answer": "blame errors",
-        "bwp_nb.bulk": "client columns duplicates errors ledger mutation report sender table",
-        "bwp_nb.auth": "answer clock errors transport",
-        "bwp_nb.rejected_values": "errors event",
-        "bwp_nb.check": "answer auth classifications client clock connection errors mutation settings transport",
-        "bwp_nb.classifications": "",
-        "bwp_nb.client": "answer auth classifications clock errors event history mutation retries sandbox transport",
-        "bwp_nb.clock": "",
-        "bwp_nb.columns": "errors event mutation table",
-        "bwp_nb.connection": "auth client clock retries sandbox settings transport",
-        "bwp_nb.controls": "errors event fields look",
-        "bwp_nb.documented": "",
-        "bwp_nb.editor": "controls errors event fields look",
-        "bwp_nb.drift": "answer client connection documented errors history",
-        "bwp_nb.duplicates": "errors",
-        "bwp_nb.errors": "classifications sources",
-        "bwp_nb.event": "errors",
-        "bwp_nb.faults": "clock",
-        "bwp_nb.fields": "event",
-        "bwp_nb.forms": "answer client editor errors event history look mutation outcome panel rows snippets",
-        "bwp_nb.history": "errors",
-        "bwp_nb.look": "errors fields sources",
-        "bwp_nb.ledger": "errors",
-        "bwp_nb.mutation": "errors event pasted",
-        "bwp_nb.outcome": "answer errors history look",
-        "bwp_nb.panel": "errors faults look sandbox",
-        "bwp_nb.pasted": "",
-        "bwp_nb.plots": "errors history report sandbox",
-        "bwp_nb.report": "columns errors event ledger table",
-        "bwp_nb.protocol": "",
-        "bwp_nb.retries": "clock errors",
-        "bwp_nb.rows": "errors event mutation table",
-        "bwp_nb.sandbox": "clock faults",
-        "bwp_nb.server": "clock documented errors sandbox site",
-        "bwp_nb.snippets": "client event mutation settings",
-        "bwp_nb.settings": "auth errors",
-        "bwp_nb.sender": "answer classifications client errors ledger mutation",
-        "bwp_nb.site": "faults protocol sandbox",
-        "bwp_nb.sources": "",
-        "bwp_nb.table": "errors event",
-        "bwp_nb.traffic": "bulk client connection errors event sandbox",
-        "bwp_nb.transport": "",
+#: What each top-level module and each room imports of the package: at its head, inside a function, or for types only.
+IMPORTS = {
+    unit: set(names.split())
+    for unit, names in {
+        "__init__": "",
+        "client": "errors event history mutation problems sandbox text wire",
+        "connection": "client sandbox settings wire",
+        "contract": "",
+        "doctor": "client connection contract errors mutation settings text wire",
+        "drift": "client connection contract errors history text wire",
+        "errors": "contract problems text",
+        "event": "errors problems text",
+        "forms": "client contract errors event history mutation problems sandbox snippets tables text wire",
+        "history": "text",
+        "mutation": "errors event pasted problems text",
+        "pasted": "errors event problems text",
+        "plots": "history sandbox tables text",
+        "problems": "text",
+        "sandbox": "contract text wire",
+        "settings": "errors text wire",
+        "snippets": "client event mutation settings",
+        "tables": "client contract errors event mutation problems text wire",
+        "text": "",
+        "traffic": "client connection errors event sandbox tables",
+        "wire": "contract errors event problems text",
     }.items()
 }
 
 
 def _modules() -> dict[str, Path]:
-    """Return every module by its dotted name."""
+    """Return the path of every module by its dotted name."""
     paths = {".".join(path.relative_to(ROOT.parent).with_suffix("").parts): path for path in ROOT.rglob("*.py")}
     return {name.removesuffix(".__init__"): path for name, path in paths.items()}
 
 
-def _imported(module: str, path: Path) -> Iterator[str]:
-    """Yield the dotted names that a module imports, wherever it does."""
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+MODULES = _modules()
+
+
+def _unit(module: str) -> str:
+    """Return the room of a module, or the name of a top-level module."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a module imports, wherever it does; every import is absolute."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            source = ".".join([*parents, *([node.module] if node.module else [])])
-            yield from (f"{source}.{alias.name}" for alias in node.names)
+            assert not node.level, f"{path.name} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _own(name: str, modules: dict[str, Path]) -> str | None:
-    """Return the module of ours that an imported name is or stands in, if any."""
-    while name and name not in modules:
+def _module_of(name: str) -> str | None:
+    """Return the module of this package that an imported name is, or is in; None for other packages."""
+    while name and name not in MODULES:
         name = name.rpartition(".")[0]
     return name or None
 
 
 def _found() -> dict[str, set[str]]:
-    modules = _modules()
-    return {
-        module: {own for name in _imported(module, path) if (own := _own(name, modules))}
-        for module, path in modules.items()
-    }
+    found: dict[str, set[str]] = defaultdict(set)
+    for module, path in MODULES.items():
+        own = {_unit(imported) for name in _imported(path) if (imported := _module_of(name))}
+        found[_unit(module)] |= own - {_unit(module)}
+    return dict(found)
 
 
-def test_every_module_imports_exactly_what_the_table_says() -> None:
+def test_every_part_imports_exactly_what_the_table_says() -> None:
     """A new import is a decision, made here."""
-    assert MAY_IMPORT == _found()
+    assert IMPORTS == _found()
 
 
 def test_imports_point_one_way() -> None:
-    """No module imports one that imports it."""
-    assert len(MAY_IMPORT) == len([*TopologicalSorter(MAY_IMPORT).static_order()])
+    """No part imports one that imports it, and no module either."""
+    assert len(IMPORTS) == len([*TopologicalSorter(IMPORTS).static_order()])
+    modules = {
+        module: {own for name in _imported(path) if (own := _module_of(name))} for module, path in MODULES.items()
+    }
+    packages = {module: {name for name in names if name != module} for module, names in modules.items()}
+    assert len(MODULES) == len([*TopologicalSorter(packages).static_order()])
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_says_in_a_paragraph_what_it_is_for_and_what_others_may_import(room: str) -> None:
+    """Every name that another part imports from a room is one that the room's docstring has in backticks."""
+    docstring = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text("utf-8"))) or ""
+    assert docstring.count("\n\n") <= 1
+    interface = set(re.findall(r"`(?:\w+\.)*(\w+)`", docstring))
+    imported = {
+        name.rpartition(".")[2]
+        for module, path in MODULES.items()
+        for name in _imported(path)
+        if name.startswith(f"bwp_nb.{room}") and _unit(module) != room and name not in MODULES
+    }
+    assert set() == imported - interface
 
 
 def test_the_sandbox_shares_no_code_with_what_builds_and_sends() -> None:
-    """It is a second reading of the documentation, or the tests that compare the two prove nothing."""
-    assert not _found()["bwp_nb.sandbox"] & {"bwp_nb.event", "bwp_nb.mutation", "bwp_nb.client"}
+    """It is a second reading of the documentation; otherwise the tests that compare the two prove nothing."""
+    imported = {
+        own
+        for module, path in MODULES.items()
+        if _unit(module) == "sandbox"
+        for own in map(_module_of, _imported(path))
+    }
+    outside = {own for own in imported if own and _unit(own) != "sandbox"}
+    assert {"bwp_nb.contract", "bwp_nb.contract.documented", "bwp_nb.text", "bwp_nb.wire.clock"} == outside
 
 
 def test_only_the_transport_opens_connections() -> None:
-    """One module reaches a network; those that know of HTTP besides make requests, read answers or play them."""
-    modules = _modules()
-    roots = {name: {found.split(".")[0] for found in _imported(name, path)} for name, path in modules.items()}
-    assert {"bwp_nb.transport"} == {name for name, found in roots.items() if "httpcore" in found}
-    assert {"bwp_nb.server"} == {name for name, found in roots.items() if "tornado" in found}
-    knowing = {"answer", "auth", "check", "client", "faults", "protocol", "sandbox", "server", "settings", "site"}
-    knowing |= {"transport"}
-    assert {f"bwp_nb.{name}" for name in knowing} == {name for name, found in roots.items() if "httpx" in found}
+    """One module reaches a network, and one room serves on it."""
+    roots = {name: {found.split(".")[0] for found in _imported(path)} for name, path in MODULES.items()}
+    assert {"bwp_nb.wire.transport"} == {name for name, found in roots.items() if "httpcore" in found}
+    assert {"sandbox"} == {_unit(name) for name, found in roots.items() if "tornado" in found}
+    knowing = {_unit(name) for name, found in roots.items() if "httpx" in found}
+    assert {"client", "doctor", "sandbox", "settings", "wire"} == knowing
+
+
+def test_the_package_shows_some_twenty_entries() -> None:
+    """A reader finds the way at one look."""
+    hidden = {"__init__.py", "__init__.pyi", "__main__.py", "__pycache__", "py.typed"}
+    assert len({path.name for path in ROOT.iterdir()} - hidden) <= 20
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_short_enough_to_read(module: str) -> None:
+    """At most 350 lines."""
+    assert len(MODULES[module].read_text("utf-8").splitlines()) <= 350

@@ -10,7 +10,17 @@ import pandas as pd
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb import BwpError, Client, InvalidEvent, Mutation, MutationRejected, Receipt, RequestFailed, UserEvent
+from bwp_nb import (
+    BwpError,
+    Client,
+    InvalidEvent,
+    Mutation,
+    MutationRejected,
+    OutcomeUnknown,
+    Receipt,
+    RequestFailed,
+    UserEvent,
+)
 from bwp_nb.sandbox.api import SandboxClock
 from tests.strategies import event
 
@@ -80,7 +90,7 @@ MEGABYTE = "a" * 1_000_000
         (lambda client: client.send("page-load"), ["'page-load'", "UserEvent"]),
         (lambda client: client.send({"eventType": "click"}), ["eventType", "UserEvent"]),
         (lambda client: client.send([event(), None]), ["event 1", "None"]),
-        (lambda client: client.send(pd.DataFrame({"event_type": ["click"]})), ["event 0", "'event_type'"]),
+        (lambda client: client.send(pd.DataFrame({"event_type": ["click"]})), ["DataFrame", "use send_table"]),
         (lambda client: client.send([]), ["events", "1 to 50", "0"]),
         (lambda client: client.send([], check=False), ["events", "1 to 50", "0"]),
         (lambda client: client.send([event()] * 51), ["events", "1 to 50", "51"]),
@@ -134,6 +144,7 @@ def test_an_unchecked_event_reaches_the_api_as_it_stands() -> None:
     assert [(1, "clientType", "IOS")] == [
         (named.index, named.field, named.value) for named in caught.value.rejected_values
     ]
+    assert ("unknown", "rejected") == caught.value.states
     assert 1 == len(sandbox.requests)
 
 
@@ -148,20 +159,21 @@ HTML = {
     [
         (200, HTML, False, True, ["200", "text/html", r"<p>Sign in\u202e\x1b[31m"]),
         (403, HTML, False, False, ["403", "text/html"]),
-        (451, HTML, False, False, ["451"]),
+        (451, HTML, False, True, ["451"]),
+        (404, HTML, False, False, ["404"]),
         (429, HTML, True, False, ["429", "text/html"]),
         (500, HTML, True, True, ["500", "text/html"]),
         (503, {}, True, True, ["503", "no body"]),
-        (302, {"headers": {"Location": "https://evil.invalid/"}}, False, False, ["https://evil.invalid/"]),
-        (302, {"headers": {"Location": "https://evil.invalid:x/\x1b"}}, False, False, [r"https://evil.invalid:x/\x1b"]),
+        (302, {"headers": {"Location": "https://evil.invalid/"}}, False, True, ["https://evil.invalid/"]),
+        (303, {"headers": {"Location": "https://evil.invalid:x/\x1b"}}, False, True, [r"https://evil.invalid:x/\x1b"]),
         (307, {}, False, False, ["redirect"]),
         (403, {"json": {"message": "Forbidden"}}, False, False, ["application/json", "Forbidden"]),
         (200, {"json": []}, False, True, ["application/json", "[]"]),
         (200, {"text": "null"}, False, True, ["null"]),
         (200, {"text": "[" * 100_000}, False, True, ["[["]),
         (200, {"content": b'{"data": \xff\xfe}'}, False, True, ["200"]),
-        (200, {"json": {"data": None}}, False, True, ["neither data.sendUserEvents.status nor errors"]),
-        (200, {"json": {"data": 5}}, False, True, ["neither data.sendUserEvents.status nor errors"]),
+        (200, {"json": {"data": None}}, False, True, ["neither a status nor errors"]),
+        (200, {"json": {"data": 5}}, False, True, ["neither a status nor errors"]),
         (200, {"json": {"data": {"sendUserEvents": None}, "errors": []}}, False, True, ["neither"]),
         (200, {"json": {"data": {"sendUserEvents": {"status": 5}}}}, False, True, ["neither"]),
         (200, {"json": SUCCESS | {"errors": 5}}, False, True, []),
@@ -252,10 +264,11 @@ def test_errors_without_a_status_are_a_rejection_whatever_the_http_status(
     assert len(answer["errors"]) == len(caught.value.errors)
 
 
-def test_errors_beside_the_documented_status_are_warnings() -> None:
-    """The events were accepted, and what else was said is kept."""
-    receipt = _send(json=SUCCESS | {"errors": [{"message": "Slow down."}]})
-    assert ("successful", ("Slow down.",)) == (receipt.status, receipt.warnings)
+def test_errors_beside_the_documented_status_prove_nothing() -> None:
+    """The outcome is unknown, and the message quotes the errors."""
+    with pytest.raises(OutcomeUnknown, match=r"Slow down\.") as caught:
+        _send(json=SUCCESS | {"errors": [{"message": "Slow down."}]})
+    assert "unknown" == caught.value.state
 
 
 @pytest.mark.parametrize("extensions", [{}, None, {"sandbox": 5}, 5])

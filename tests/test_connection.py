@@ -44,7 +44,7 @@ def test_without_settings_it_is_a_new_sandbox() -> None:
 
 
 def test_a_sandbox_that_is_given_is_the_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even where the mode is live: who gives a sandbox means it."""
+    """An explicit sandbox wins over the mode live."""
     sandbox = Sandbox()
     assert sandbox is bwp.connect(sandbox).sandbox
     _set(monkeypatch, BWP_MODE="live")
@@ -59,7 +59,7 @@ def test_the_mode_can_name_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("mode", ["LIVE", "Live", "live ", "production", "1", "sand box"])
 def test_any_other_mode_is_refused(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
-    """Neither guessed to be live nor taken for the sandbox."""
+    """It is not guessed to be live, nor taken for the sandbox."""
     _set(monkeypatch, BWP_MODE=mode)
     with pytest.raises(BwpError, match="BWP_MODE") as caught:
         bwp.connect()
@@ -71,7 +71,7 @@ def test_any_other_mode_is_refused(monkeypatch: pytest.MonkeyPatch, mode: str) -
 def test_all_that_is_missing_is_named_at_once(
     monkeypatch: pytest.MonkeyPatch, left_out: list[str], blank: bool
 ) -> None:
-    """And nothing that is there; no value is shown."""
+    """The message does not name what is set, and shows no value."""
     _live(monkeypatch)
     for name in left_out:
         if blank:
@@ -80,17 +80,17 @@ def test_all_that_is_missing_is_named_at_once(
             monkeypatch.delenv(name)
     with pytest.raises(BwpError) as caught:
         bwp.connect()
-    assert left_out == [name for name in NEEDED if f"{name} is not set" in str(caught.value)]
+    assert left_out == [name for name in NEEDED if f"{name} is required" in str(caught.value)]
     assert "marker" not in str(caught.value)
 
 
 def test_what_is_wrong_and_what_is_missing_is_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One error, one mending."""
+    """One error is enough to fix everything."""
     _live(monkeypatch, BWP_ENDPOINT="http://shop.invalid/graphql")
     monkeypatch.delenv("BWP_TARGET_ID")
     with pytest.raises(BwpError) as caught:
         bwp.connect()
-    assert "BWP_TARGET_ID is not set" in str(caught.value)
+    assert "BWP_TARGET_ID is required" in str(caught.value)
     assert "http://shop.invalid/graphql" in str(caught.value)
 
 
@@ -113,7 +113,7 @@ def test_what_is_wrong_and_what_is_missing_is_named_together(monkeypatch: pytest
 def test_neither_events_nor_credentials_go_out_in_the_open(
     monkeypatch: pytest.MonkeyPatch, name: str, address: str
 ) -> None:
-    """Only by https, but for this machine itself; an address is shown, unless it may hold a password."""
+    """Only https is accepted, or this machine; the address is shown, unless it may contain a password."""
     _live(monkeypatch, **{name: address})
     with pytest.raises(BwpError, match="https") as caught:
         bwp.connect()
@@ -137,7 +137,7 @@ def test_https_and_this_machine_are_taken(monkeypatch: pytest.MonkeyPatch, addre
 
 
 def test_the_live_address_is_the_documented_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And no sandbox is behind it."""
+    """There is no sandbox behind it."""
     _live(monkeypatch)
     client = bwp.connect()
     assert "Client(live, https://api.buywithprime.amazon.com/graphql)" == repr(client)
@@ -223,7 +223,7 @@ def test_a_live_client_has_times_and_ids_of_its_own(api: Server) -> None:
 
 
 def test_the_sandbox_takes_no_live_credential() -> None:
-    """And its own open nothing else."""
+    """Its own credentials are accepted nowhere else."""
     sandbox = Sandbox()
     client = bwp.connect(sandbox)
     client.send(event())
@@ -246,3 +246,45 @@ def test_live_credentials_that_are_refused_stop_clearly(monkeypatch: pytest.Monk
         assert 1 == len(server.requests)
     assert ("failed", False) == (caught.value.state, caught.value.retryable)
     assert "marker" not in str(caught.value)
+
+
+def test_timeout_and_retries_reach_a_live_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that never responds is given up after two short attempts."""
+
+    def keep_silent(connection: Connection) -> None:
+        connection.request()
+        connection.wait()
+
+    with serving(keep_silent) as server:
+        _point_at(monkeypatch, server)
+        retries = bwp.Retries(attempts=2, first_wait=0.01, longest_wait=0.01)
+        with bwp.connect(timeout=0.2, retries=retries) as client, pytest.raises(RequestFailed) as caught:
+            client.send(event())
+    assert (0.2, retries) == (client.timeout, client.retries)
+    assert 2 == caught.value.attempts
+
+
+def test_timeout_and_retries_reach_a_client_of_the_sandbox() -> None:
+    """The waits are drawn by the sandbox's seeded generator, so that every run is the same."""
+    sandbox = Sandbox()
+    sandbox.fail_next("http_503", times=9)
+    client = bwp.connect(sandbox, timeout=3.0, retries=bwp.Retries(attempts=3))
+    with pytest.raises(RequestFailed) as caught:
+        client.send(event())
+    assert (3, 3.0) == (caught.value.attempts, client.timeout)
+    assert sandbox.uniform == client.retries.uniform
+
+
+def test_a_given_generator_is_kept() -> None:
+    """Waits of one's own choice are drawn in the sandbox too."""
+    client = bwp.connect(retries=bwp.Retries(uniform=max))
+    assert max is client.retries.uniform
+
+
+@pytest.mark.parametrize("value", [0, -1.5, float("nan"), float("inf"), "10"])
+@pytest.mark.parametrize("name", ["timeout", "attempts", "deadline", "first_wait", "longest_wait"])
+def test_a_number_that_is_not_positive_is_an_error(name: str, value: Any) -> None:
+    """The message has the name and the value."""
+    given = {"timeout": value} if name == "timeout" else {"retries": bwp.Retries(**{name: value})}
+    with pytest.raises(ValueError, match=f"^{name}: expected a positive number, got {value!r}$"):
+        bwp.connect(**given)

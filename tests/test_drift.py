@@ -1,4 +1,4 @@
-"""The drift watch: what a server does otherwise than this package says."""
+"""The drift watch: where a server differs from what this package says."""
 
 import json
 from importlib.resources import files
@@ -39,7 +39,7 @@ def test_the_sandbox_has_not_drifted() -> None:
     assert [] == client.sandbox.accepted
 
 
-def test_valid_examples_are_sent_only_when_told_to() -> None:
+def test_valid_examples_are_sent_only_on_request() -> None:
     """Each is a real event."""
     client = bwp.connect()
     assert bwp.drift(client, send_valid=True).ok
@@ -52,7 +52,7 @@ def test_the_documented_location_is_no_drift() -> None:
 
 
 def test_three_changes_of_a_schema_are_three_rows() -> None:
-    """A removed field, a new required one, and a renamed value of an enum: each of them breaks somebody."""
+    """A removed field, a new required one, and a renamed value of an enum: each of them breaks clients."""
     schema = (
         SCHEMA.replace("  schemaVersion: String @provenance", "  _gone: String @provenance")
         .replace("  _gone: String", "  shopperId: String!")
@@ -68,13 +68,13 @@ def test_three_changes_of_a_schema_are_three_rows() -> None:
 
 
 def test_a_new_optional_field_is_dangerous_not_breaking() -> None:
-    """As graphql-core's own finder has it."""
+    """The severity is the one that graphql-core gives."""
     schema = SCHEMA.replace("  schemaVersion: String @", "  shopperId: String\n\n  schemaVersion: String @")
     assert [("schema", "dangerous", "OPTIONAL_INPUT_FIELD_ADDED")] == _changed(bwp.drift(_client(schema)))
 
 
 def test_a_changed_answer_is_named_by_its_json_path() -> None:
-    """With what it was and what it is."""
+    """The row has both values."""
     refusal = json.loads(json.dumps(REFUSAL).replace("UnspecifiedError", "InvalidDateFormat"))
     (row,) = [item for item in bwp.drift(_client(refusal=refusal)).changes if item.result == "changed"]
     assert "$.errors[0].extensions.classification.code" == row.path
@@ -82,8 +82,8 @@ def test_a_changed_answer_is_named_by_its_json_path() -> None:
 
 
 @pytest.mark.parametrize("status_code", [200, 500])
-def test_what_does_not_answer_is_said_not_to(status_code: int) -> None:
-    """A refused introspection is no drift, and neither is it proof that there is none."""
+def test_what_was_not_answered_is_neither_same_nor_changed(status_code: int) -> None:
+    """A refused introspection is not drift, nor proof that there is none."""
     refusal = {"errors": [{"message": "Introspection is disabled"}]}
     transport = httpx.MockTransport(lambda _: httpx.Response(status_code, json=refusal if status_code == 200 else None))
     drift = bwp.drift(Client(transport, "https://api.invalid/graphql", clock=SandboxClock()))
@@ -91,9 +91,31 @@ def test_what_does_not_answer_is_said_not_to(status_code: int) -> None:
     assert not drift.ok
 
 
-def test_somebody_elses_text_is_only_text() -> None:
-    """In the table as HTML, and in its cells."""
+def test_the_servers_text_is_shown_as_text() -> None:
+    """Table, cells and terminal output show markup and control characters as text."""
     refusal = {"errors": [{"message": "<img src=x onerror=alert(1)>\x1b[31m"}], "data": None}
     drift = bwp.drift(_client(refusal=refusal))
     assert "<img" not in drift._repr_html_()
-    assert "\x1b" not in drift._repr_html_() + drift.frame().to_string()
+    assert "\x1b" not in drift._repr_html_() + drift.frame().to_string() + repr(drift)
+
+
+def test_a_schema_alone_is_not_enough() -> None:
+    """If only one of the two parts was answered, nothing is proved about the other."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_schema = "__schema" in json.loads(request.content)["query"]
+        shown = {"data": introspection_from_schema(build_schema(SCHEMA))}
+        return httpx.Response(200, json=shown) if is_schema else httpx.Response(500)
+
+    drift = bwp.drift(Client(httpx.MockTransport(answer), "https://api.invalid/graphql", clock=SandboxClock()))
+    assert ["same", "not answered"] == [item.result for item in drift.changes]
+    assert not drift.ok
+
+
+def test_a_drift_reads_as_one_line_for_each_row() -> None:
+    """The result comes first, then the place and what was found there."""
+    refusal = json.loads(json.dumps(REFUSAL).replace("UnspecifiedError", "InvalidDateFormat"))
+    same, changed = repr(bwp.drift(_client(refusal=refusal))).splitlines()
+    assert "same          schema" == same
+    path = "$.errors[0].extensions.classification.code"
+    assert f"changed       invalid_event_time (dangerous): {path}: 'UnspecifiedError' -> 'InvalidDateFormat'" == changed

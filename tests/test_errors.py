@@ -23,8 +23,8 @@ DOCUMENTED = {
 }
 
 
-def _rejected(message: Any = "No.", found: Any = None, blame: list[RejectedValue] | None = None) -> MutationRejected:
-    return MutationRejected([{"message": message, "extensions": {"classification": found}}], blame or [])
+def _rejected(message: Any = "No.", found: Any = None, values: list[RejectedValue] | None = None) -> MutationRejected:
+    return MutationRejected([{"message": message, "extensions": {"classification": found}}], values or [])
 
 
 def _examples() -> list[BwpError]:
@@ -80,7 +80,8 @@ def test_a_problem_outside_a_batch_names_no_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("may_have_arrived", "expected"), [(True, "may have arrived all the same"), (False, "were not accepted")]
+    ("may_have_arrived", "expected"),
+    [(True, "may have been accepted; resend them with the same ids"), (False, "were not accepted")],
 )
 def test_a_failed_request_says_whether_the_events_may_have_arrived(may_have_arrived: bool, expected: str) -> None:
     """The question that everybody has after a failure."""
@@ -113,15 +114,15 @@ def test_the_classification_is_an_object_or_plain_text(extensions: Any, expected
     assert expected == MutationRejected([error]).classifications[0].name
 
 
-def test_a_rejection_names_the_events_it_blames() -> None:
-    """Index, id, field and value stand in the message."""
+def test_a_rejection_names_the_rejected_events() -> None:
+    """The message has index, id, field and value."""
     said = str(_rejected("No.", DOCUMENTED, [RejectedValue(3, "some-id", "eventTime", "2023")]))
     assert all(part in said for part in ("ValidationError", "No.", "event 3", "some-id", "eventTime", "'2023'"))
 
 
-def test_a_rejection_without_blame_says_that_it_cannot_tell() -> None:
-    """Nobody is blamed by a guess."""
-    assert "does not tell which event" in str(_rejected())
+def test_a_rejection_that_names_no_value_says_so() -> None:
+    """No event is named by a guess."""
+    assert "does not identify an event" in str(_rejected())
 
 
 def test_a_rejection_of_many_names_the_first_and_how_many_more() -> None:
@@ -165,9 +166,9 @@ def test_a_refusal_is_explained_by_event_and_field() -> None:
     assert [[1, "second", "eventTime", "'2023'"], [2, "third", "eventType", "'x'"]] == table[place].to_numpy().tolist()
     for row in table.to_dict("records"):
         assert "is invalid local ISO 8601 UTC time format" in row["what"]
-        assert "documented:" in row["rule"]
+        assert "documented in" in row["rule"] or "“User Event Schema”" in row["rule"]
         assert row["source"].startswith("https://documents.buywithprime.amazon.com/")
-        assert row["advice"].startswith("Mend what the message quotes")
+        assert row["advice"].startswith("Fix the value that the message names")
 
 
 def test_our_own_refusal_is_explained_by_event_and_field() -> None:
@@ -177,7 +178,7 @@ def test_our_own_refusal_is_explained_by_event_and_field() -> None:
     assert [[1, "eventTime", "'2023'"], [2, "eventType", "'x'"]] == table[
         ["event", "field", "value"]
     ].to_numpy().tolist()
-    assert {"Mend it and send again, or pass check=False to see what the API says."} == set(table["advice"])
+    assert {"Fix the value and send again, or pass check=False to see the API's answer."} == set(table["advice"])
 
 
 @pytest.mark.parametrize(
@@ -185,14 +186,14 @@ def test_our_own_refusal_is_explained_by_event_and_field() -> None:
     [
         ({"reset_after": 50}, "ReadError", "with the same ids"),
         ({"refused": 50}, "ConnectError", "later"),
-        ({"http_429": 50}, "Given up after 4 attempts", "later"),
+        ({"http_429": 50}, "Stopped after 4 attempts", "later"),
         ({"http_413": 1}, "HTTP 413", "where the client points"),
         ({"redirect": 1}, "not followed", "where the client points"),
         ({"html": 1}, "Sign in", "with the same ids"),
-        ({"throttled": 50}, "Rate exceeded", "again later"),
-        ({"internal_error": 50}, "Internal server error", "Nothing is wrong with the request"),
+        ({"throttled": 50}, "Rate exceeded", "and later"),
+        ({"internal_error": 50}, "Internal server error", "Resend later, with the same ids"),
         ({"access_denied": 50}, "sufficient access", "permissions"),
-        ({"message": 1}, "Not today", "Mend what the message quotes"),
+        ({"message": 1}, "Not today", "Fix the value that the message names"),
     ],
 )
 def test_a_failure_is_explained_with_what_to_do(faults: dict[str, int], words: str, advice: str) -> None:

@@ -360,7 +360,7 @@ def test_an_executed_text_that_is_none_is_not_sent_again() -> None:
     """The error says why."""
     client = bwp.connect()
     client.execute("{nothing}")
-    with pytest.raises(bwp.InvalidEvent, match="not a mutation"):
+    with pytest.raises(bwp.InvalidEvent, match="expected a mutation"):
         client.resend(client.history[0])
 
 

@@ -1,4 +1,4 @@
-"""The switch is real: every notebook also runs as a live client of a served sandbox that plays the live host."""
+"""The switch works: every notebook also runs live, against a served sandbox that plays the live host."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
 def test_a_notebook_runs_live(path: Path) -> None:
-    """No cell fails that is not meant to; outputs are not compared, since ids and times are live ones."""
+    """No cell fails unless it is meant to; outputs are not compared, since ids and times differ."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--override-ini", "addopts="]
     lax = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120", str(path)]
     with bwp.serve() as server:

@@ -59,7 +59,6 @@ HEAVY = [
     "IPython",
     "graphql",
     "httpx",
-    "tenacity",
     "tornado",
     "tqdm",
     "pyarrow",

@@ -26,7 +26,7 @@ def blocks(language: str) -> list[str]:
 
 
 def table(heading: str) -> list[list[str]]:
-    """Return the rows of the table under a heading, without its head."""
+    """Return the rows of the table under a heading, without its header."""
     section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in row] for row in rows[2:]]
@@ -41,7 +41,7 @@ def test_two_commands_set_everything_up() -> None:
 
 
 def test_ci_runs_the_test_command_as_it_is_printed() -> None:
-    """What the README tells a newcomer to type is what .ci/run calls, letter for letter."""
+    """The command in the README is the one that .ci/run calls, letter for letter."""
     assert blocks("sh")[1] in CI
 
 
@@ -53,32 +53,32 @@ def test_examples_print_what_the_readme_says(number: int) -> None:
     assert 0 == doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test).failed
 
 
-def test_every_notebook_stands_in_the_table() -> None:
+def test_every_notebook_is_in_the_table() -> None:
     """The notebooks' table lists the notebooks, in their order, and nothing else."""
     listed = [re.findall(r"\((notebooks/.*?\.ipynb)\)", row[0])[0] for row in table("The notebooks")]
     assert sorted(f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")) == listed
 
 
-def test_every_public_name_stands_in_the_table() -> None:
+def test_every_public_name_is_in_the_table() -> None:
     """The names' table lists what the package exports, and nothing else."""
     listed = {name for row in table("The public names") for cell in row for name in re.findall(r"`bwp\.(\w+)", cell)}
     assert set(bwp.__all__) == listed
 
 
-def test_the_picture_shows_every_module() -> None:
-    """The picture of the package names each of its files, and no other."""
-    picture = blocks("text")[0]
-    drawn = set(re.findall(r"^  (\w+\.(?:py|graphql|css)|\w+/)", picture.split("notebooks/")[0], re.MULTILINE))
-    hidden = {"__init__.pyi", "py.typed", "__pycache__"}
-    files = {f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "bwp_nb").iterdir()}
-    assert {name for name in files if name.rstrip("/") not in hidden} == drawn
+def test_the_picture_shows_every_entry_of_the_package() -> None:
+    """The picture of the package names each of its files and folders, and no other."""
+    picture = blocks("text")[0].split("notebooks/")[0]
+    drawn = set(re.findall(r"^  (\w+(?:\.py|/)) ", picture, re.MULTILINE))
+    hidden = {"__init__.pyi", "py.typed", "__pycache__/"}
+    entries = {f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "bwp_nb").iterdir()}
+    assert entries - hidden == drawn
 
 
 def test_the_error_table_names_every_error() -> None:
     """The errors' table has a row for each class of the error tree below its root."""
     tree = ast.parse((ROOT / "bwp_nb" / "errors.py").read_text("utf-8"))
     classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.bases}
-    assert classes - {"BwpError"} == {name for row in table("Errors")[:3] for name in re.findall(r"`(\w+)`", row[0])}
+    assert classes - {"BwpError"} == {name for row in table("Errors")[:7] for name in re.findall(r"`(\w+)`", row[0])}
 
 
 def test_the_table_of_faults_is_the_list_of_faults() -> None:
@@ -93,8 +93,8 @@ def test_the_table_of_settings_is_the_list_of_settings() -> None:
     assert [(f"`{item.name}`", item.must_be, item.where) for item in SETTINGS] == [(row[0], *row[2:]) for row in rows]
 
 
-def test_the_first_command_ends_with_jupyterlab_serving_the_notebooks(tmp_path: Path) -> None:
-    """Its last part, run as printed but for the browser, serves the notebooks' folder."""
+def test_the_first_command_opens_the_first_notebook(tmp_path: Path) -> None:
+    """Its last part, run as printed but without a browser, serves the notebooks and leads to the first one."""
     launch = shlex.split(blocks("sh")[0].split("&&")[-1])[1:]
     folders = {name: str(tmp_path) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
     server = subprocess.Popen(
@@ -109,6 +109,8 @@ def test_the_first_command_ends_with_jupyterlab_serving_the_notebooks(tmp_path: 
         listing = httpx.get(address.replace("/lab?", "/api/contents?"), timeout=30).json()
         served = [item["name"] for item in listing["content"] if item["name"].endswith(".ipynb")]
         assert sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb")) == sorted(served)
+        (page,) = tmp_path.glob("jpserver-*-open.html")  # what the browser is started with
+        assert "/lab/tree/01_first_event.ipynb" in page.read_text("utf-8")
     finally:
         server.terminate()
         server.communicate(timeout=30)

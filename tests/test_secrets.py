@@ -1,4 +1,4 @@
-"""A planted secret is looked for wherever text is left behind: whole, and by its first and last six characters."""
+"""A planted secret is searched for in all that is kept or shown: whole, and by its first and last six characters."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 
 def traces(text: str) -> list[str]:
-    """Return which parts of the secret a text holds, also where JSON or Python would escape them."""
+    """Return the parts of the secret that a text contains."""
     return [part for part in (MARKER, MARKER[:6], MARKER[-6:]) if part in text]
 
 
@@ -38,7 +38,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
 
 
 def _dead_endpoint() -> str:
-    """Return an address of this machine at which nobody listens."""
+    """Return an address of this machine on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"http://127.0.0.1:{listener.getsockname()[1]}/"
 
@@ -51,20 +51,20 @@ def _executed(*sources: str) -> str:
 
 
 def _decoded(value: object) -> str:
-    """Return all texts of a JSON value, as they are meant."""
+    """Return all texts of a JSON value, unescaped."""
     if isinstance(value, dict):
         return "\n".join(_decoded(part) for pair in value.items() for part in pair)
     return "\n".join(map(_decoded, value)) if isinstance(value, list) else str(value)
 
 
 def test_the_search_finds_a_planted_print(server: Server) -> None:
-    """A guard that finds nothing ever proves nothing: one print of the secret, and of a part of it, is found."""
+    """The search works: it finds a print of the secret, and of a part of it."""
     assert [MARKER, MARKER[:6], MARKER[-6:]] == traces(_executed("import os; print(os.environ['BWP_CLIENT_SECRET'])"))
     assert [MARKER[:6]] == traces(_executed("import os; print(os.environ['BWP_CLIENT_SECRET'][:6])"))
 
 
-def test_nothing_that_holds_the_secret_shows_it(server: Server) -> None:
-    """Neither repr nor str nor format, nor the message of what is raised."""
+def test_no_object_with_the_secret_shows_it(server: Server) -> None:
+    """Neither repr nor str nor format shows it."""
     given = settings.live()
     with bwp.connect() as client:
         client.send(client.new_event("click"))
@@ -74,16 +74,16 @@ def test_nothing_that_holds_the_secret_shows_it(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "held", [Secret(MARKER), Credentials("an-id", Secret(MARKER), "a-target")], ids=["secret", "both"]
+    "kept", [Secret(MARKER), Credentials("an-id", Secret(MARKER), "a-target")], ids=["secret", "both"]
 )
-def test_a_secret_is_not_pickled(held: object) -> None:
-    """Not to disk, not to another process."""
+def test_a_secret_is_not_pickled(kept: object) -> None:
+    """It goes neither to a file nor to another process."""
     with pytest.raises(TypeError, match="not written"):
-        pickle.dumps(held)
+        pickle.dumps(kept)
 
 
 def test_no_log_shows_the_secret(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """Not even with every logger at its most talkative, those of httpx and httpcore included."""
+    """Not even at the level DEBUG of every logger, those of httpx and httpcore included."""
     caplog.set_level(logging.DEBUG)
     for name in ("httpx", "httpcore", "bwp_nb"):
         caplog.set_level(logging.DEBUG, logger=name)
@@ -93,8 +93,8 @@ def test_no_log_shows_the_secret(server: Server, caplog: pytest.LogCaptureFixtur
     assert [] == traces(caplog.text)
 
 
-def test_a_saved_history_does_not_hold_the_secret(server: Server, tmp_path: Path) -> None:
-    """In neither of its forms."""
+def test_a_saved_history_does_not_contain_the_secret(server: Server, tmp_path: Path) -> None:
+    """In neither of its two file formats."""
     with bwp.connect() as client:
         client.send(client.new_event("click"))
         for name in ("history.jsonl", "history.csv"):
@@ -102,8 +102,8 @@ def test_a_saved_history_does_not_hold_the_secret(server: Server, tmp_path: Path
             assert [] == traces((tmp_path / name).read_text("utf-8"))
 
 
-def test_neither_a_ledger_nor_a_report_holds_the_secret(server: Server, tmp_path: Path) -> None:
-    """And the report of a live run says where it went."""
+def test_neither_a_ledger_nor_a_report_contains_the_secret(server: Server, tmp_path: Path) -> None:
+    """The report of a live run says where the events went."""
     with bwp.connect() as client:
         report = bwp.send_table(client, bwp.traffic.shop_day(60), ledger=tmp_path / "a.ledger", progress=False)
     left = [(tmp_path / "a.ledger").read_text("utf-8"), repr(report), report._repr_html_(), report.frame().to_string()]
@@ -115,8 +115,8 @@ def test_neither_a_ledger_nor_a_report_holds_the_secret(server: Server, tmp_path
     )
 
 
-def test_no_widget_holds_the_secret(server: Server) -> None:
-    """What a form would leave in a notebook that somebody saves with its widgets."""
+def test_no_widget_contains_the_secret(server: Server) -> None:
+    """A notebook may be saved with the state of its widgets."""
     with bwp.connect() as client:
         form = bwp.forms.EventForm(client)
         form.check.click()
@@ -147,8 +147,8 @@ def test_no_traceback_shows_the_secret(server: Server, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("name", ["01_first_event", "07_going_live"])
-def test_no_notebook_that_ran_live_holds_the_secret(server: Server, name: str) -> None:
-    """Saved with all its outputs and its widgets' state."""
+def test_no_notebook_that_ran_live_contains_the_secret(server: Server, name: str) -> None:
+    """It is saved with all its outputs and the state of its widgets."""
     cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
     saved = _executed(*(cell.source for cell in cells if cell.cell_type == "code"))
     assert server.sandbox.accepted

@@ -1,4 +1,4 @@
-"""Where settings come from, which of them wins, and who is asked before the first send."""
+"""Where settings come from, which of them wins, and what is asked before the first send."""
 
 import io
 from collections.abc import Iterator
@@ -19,20 +19,20 @@ LIVE = {"BWP_MODE": "live", "BWP_CLIENT_ID": "an-id", "BWP_CLIENT_SECRET": "a-se
 
 
 class Kept(KeyringBackend):
-    """A keyring that holds what it is given."""
+    """A keyring with the passwords that it is given."""
 
     priority = 1  # type: ignore[assignment]
 
-    def __init__(self, held: dict[str, str]) -> None:
+    def __init__(self, kept: dict[str, str]) -> None:
         super().__init__()
-        self.held = held
+        self.kept = kept
 
     def get_password(self, service: str, username: str) -> str | None:
-        """Return what is held under our name."""
-        return self.held.get(username) if service == "bwp_nb" else None
+        """Return a password that is kept under our name."""
+        return self.kept.get(username) if service == "bwp_nb" else None
 
     def set_password(self, service: str, username: str, password: str) -> None:
-        """Hold nothing more."""
+        """Keep nothing more."""
 
     def delete_password(self, service: str, username: str) -> None:
         """Forget nothing."""
@@ -63,35 +63,35 @@ def test_a_file_beside_the_notebook_gives_the_settings() -> None:
 
 
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is set for one run holds for that run."""
+    """A variable that is set for one run applies to that run."""
     _write_env_file(LIVE)
     monkeypatch.setenv("BWP_CLIENT_ID", "another-id")
     assert "another-id" == settings.live().credentials.client_id
 
 
 def test_a_dollar_in_a_secret_stays_a_dollar() -> None:
-    """The file is no shell script."""
+    """The file is not a shell script."""
     _write_env_file({**LIVE, "BWP_CLIENT_SECRET": "'a$HOME${b}'"})
     assert "a$HOME${b}" == settings.live().credentials.client_secret.reveal()
 
 
-def test_a_keyring_gives_what_nothing_else_gives() -> None:
-    """And gives way to the file and the environment."""
+def test_a_keyring_gives_what_is_missing_elsewhere() -> None:
+    """The file and the environment win over it."""
     keyring.set_keyring(Kept({"BWP_CLIENT_SECRET": "kept", "BWP_CLIENT_ID": "kept-id"}))
     _write_env_file({name: text for name, text in LIVE.items() if name != "BWP_CLIENT_SECRET"})
     found = settings.live().credentials
     assert ("an-id", "kept") == (found.client_id, found.client_secret.reveal())
 
 
-def test_a_keyring_that_cannot_be_read_is_said_to() -> None:
-    """Locked is not the same as empty."""
+def test_a_keyring_that_cannot_be_read_is_an_error() -> None:
+    """A locked keyring is not the same as an empty one."""
 
     class Locked(Kept):
         def get_password(self, service: str, username: str) -> str | None:  # noqa: ARG002
             raise keyring.errors.KeyringLocked("locked")
 
     keyring.set_keyring(Locked({}))
-    with pytest.raises(bwp.InvalidSettings, match="keyring could not be read: locked"):
+    with pytest.raises(bwp.InvalidSettings, match="keyring cannot be read: locked"):
         settings.live()
 
 
@@ -109,18 +109,18 @@ def test_a_keyring_that_cannot_be_read_is_said_to() -> None:
     ],
 )
 def test_a_malformed_setting_is_named_and_a_secret_one_not_shown(name: str, text: str) -> None:
-    """With what it must be and where it comes from."""
+    """The message says what was expected and, unless it is a secret, what was given."""
     with pytest.raises(bwp.InvalidSettings) as caught:
         settings.live({**LIVE, name: text})
     (problem,) = caught.value.problems
-    assert problem.startswith(f"{name} must be ")
+    assert problem.startswith(f"{name}: expected ")
     is_secret = name == "BWP_CLIENT_SECRET" or "a-password" in text
     assert (repr(text) in problem) == (not is_secret)
     assert "a-password" not in problem
 
 
 def test_version_and_access_key_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the headers that the documentation and published clients name."""
+    """They are sent in the headers that the documentation and published clients name."""
 
     def answer(connection: Connection) -> None:
         while request := connection.request():
@@ -144,7 +144,7 @@ def _live_client(server: Server, monkeypatch: pytest.MonkeyPatch, **changed: Any
 
 
 def test_a_live_client_asks_once_before_its_first_send(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever says yes is not asked again."""
+    """After a yes there is no further question."""
     asked: list[str] = []
     with bwp.serve() as server:
         with _live_client(server, monkeypatch, confirm=lambda endpoint: not asked.append(endpoint)) as client:
@@ -155,18 +155,31 @@ def test_a_live_client_asks_once_before_its_first_send(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("typed", "sent"), [("yes\n", 1), ("no\n", 0), ("", 0)])
-def test_the_keyboard_is_asked_and_silence_is_no(
+def test_the_question_goes_to_the_keyboard_and_no_answer_is_a_no(
     typed: str, sent: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Anything but yes sends nothing, and where nobody can answer it says how to do without."""
+    """Anything but yes sends nothing, and without a keyboard the message says how to send without a question."""
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
     with bwp.serve() as server:
         with _live_client(server, monkeypatch) as client:
             try:
                 client.send(client.new_event("click"))
             except bwp.RequestFailed as error:
-                assert "was not confirmed. Nothing was sent." in str(error)  # noqa: PT017
+                assert "was not confirmed. The events were not accepted." in str(error)  # noqa: PT017
                 assert "failed" == error.state  # noqa: PT017
         assert sent == len(server.sandbox.accepted)
         assert (sent or 0) == min(1, server.sandbox.token_requests)
     assert ("BWP_CONFIRM=no" in capsys.readouterr().err) == (typed == "")
+
+
+def test_messages_are_sentences_with_the_next_step() -> None:
+    """A missing setting says where to find it, a malformed one what was expected."""
+    with pytest.raises(bwp.InvalidSettings) as caught:
+        settings.live({"BWP_CLIENT_ID": "an-id", "BWP_TARGET_ID": "bp 1", "BWP_CONFIRM": "maybe"})
+    where = "the merchant console, as owner or administrator: Settings, API credentials, Generate credentials"
+    expected = [
+        f"BWP_CLIENT_SECRET is required. Copy it from {where}: client secret.",
+        f"BWP_TARGET_ID: expected ASCII text without spaces, got 'bp 1'. Copy it from {where}: TargetId.",
+        "BWP_CONFIRM: expected yes or no, got 'maybe'.",
+    ]
+    assert expected == caught.value.problems

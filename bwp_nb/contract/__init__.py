@@ -1,8 +1,8 @@
-"""What is known of the API, as data: no other room of the package is imported here.
+"""What is known of the API, as data.
 
-Its interface: `schema_text`, the API's types as `schema.graphql` holds them; `documented`, the documentation's own
-requests and answers; `classifications.CLASSIFICATIONS` and `classifications.classification`; `sources.PAGES` and
-`sources.pages`.
+Its interface: `schema_text`, the text of `schema.graphql`; `documented`, the documentation's own requests and
+responses; `Classification`, `classification`, `CLASSIFICATIONS`, `ACCESS_DENIED`, `RETRYABLE`, `THROTTLING` and
+`VALIDATION` of `classifications`; `CITED`, `PAGES` and `pages` of `sources`.
 """
 
 from importlib.resources import files

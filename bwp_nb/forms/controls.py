@@ -6,10 +6,10 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from bwp_nb.errors import Problem
 from bwp_nb.event import EVENT_TYPES, PROPERTY_NAMES
 from bwp_nb.forms import style
 from bwp_nb.forms.fields import Field
+from bwp_nb.problems import Problem
 
 #: Values that documentation pages show, for fields that take any text (SCH-new, SEND, UE).
 SUGGESTED = {

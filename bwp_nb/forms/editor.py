@@ -7,11 +7,12 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.forms import style
 from bwp_nb.forms.controls import SUGGESTED, Choice, Control, Moment, Omittable, Property, Shown, help_of
 from bwp_nb.forms.fields import Field, fields
+from bwp_nb.problems import Problem
 from bwp_nb.text import quoted
 
 _ONCE_RULE = "one value for each name (our own rule: whether the API takes a name twice is unknown)"

@@ -10,13 +10,14 @@ import ipywidgets as widgets
 
 from bwp_nb import snippets
 from bwp_nb.client import Client
-from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem
+from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected
 from bwp_nb.event import TEXT_FIELDS, UNICODE_RULE, UserEvent
 from bwp_nb.forms import outcome, style
 from bwp_nb.forms.editor import EventEditor
 from bwp_nb.forms.panel import refresh
 from bwp_nb.history import Exchange
 from bwp_nb.mutation import MAX_EVENTS, Mutation
+from bwp_nb.problems import Problem
 from bwp_nb.tables import rows
 from bwp_nb.text import counted, quoted, readable
 from bwp_nb.wire.answer import Receipt

@@ -25,7 +25,7 @@ def _received(receipt: Receipt) -> str:
     events, attempts = counted(receipt.events, "event"), counted(receipt.attempts, "attempt")
     status = escape(readable(receipt.status))
     said = f"<p>{events} accepted after {attempts}, with the status <code>{status}</code>.</p>"
-    return said + _listed("Warnings", receipt.warnings) + _listed("Notes", receipt.notes)
+    return said + _listed("Notes", receipt.notes)
 
 
 def _listed(title: str, texts: Sequence[str]) -> str:

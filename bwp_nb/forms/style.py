@@ -17,8 +17,8 @@ import ipywidgets as widgets
 from IPython.core.getipython import get_ipython
 
 from bwp_nb.contract.sources import PAGES
-from bwp_nb.errors import Problem
 from bwp_nb.forms.fields import Field
+from bwp_nb.problems import Problem
 from bwp_nb.text import readable
 
 # Scripts in a widget's HTML do not run, but an attribute of it does, in JupyterLab and Voila alike. Keys on a form stay

@@ -1,9 +1,8 @@
-"""The sandbox on a socket of this machine, for cURL, Postman and every other client: `python -m bwp_nb.sandbox.server`.
+"""The sandbox on a socket of this machine, for cURL, Postman and every other client: `python -m bwp_nb serve`.
 
 It listens on loopback only, and limits what a connection may send and how long it may take.
 """
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -183,21 +182,24 @@ curl {server.control}/accepted -H 'Authorization: Bearer {server.control_token}'
 """
 
 
-def main() -> None:
-    """Serve a sandbox until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m bwp_nb.sandbox.server", description=main.__doc__)
-    parser.add_argument("--port", type=int, default=0, help="any free one, unless given")
-    parser.add_argument("--host", choices=_NAMES, default="127.0.0.1", help="an address of this machine alone")
-    given = parser.parse_args()
+def run(port: int, host: str, as_json: bool = False) -> None:
+    """Serve a sandbox until Ctrl-C, after printing what a client needs, as text or as one JSON object."""
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
-    with serve(port=given.port, host=given.host) as server:
-        sys.stdout.write(_welcome(server))
+    with serve(port=port, host=host) as server:
+        sys.stdout.write(_described(server) if as_json else _welcome(server))
         sys.stdout.flush()
         while not stopped.wait(0.5):  # on Windows no signal would end a longer wait
             pass
+
+
+def _described(server: Server) -> str:
+    sandbox = server.sandbox
+    credentials = {name: getattr(sandbox, name) for name in ("client_id", "client_secret", "target_id")}
+    addresses = {name: getattr(server, name) for name in ("endpoint", "token_endpoint", "control", "control_token")}
+    return json.dumps({**addresses, "credentials": credentials}) + "\n"
 
 
 class _Listener(HTTPServer):
@@ -317,7 +319,3 @@ class _Exchange(HTTPMessageDelegate):
 def _length(headers: HTTPHeaders) -> int:
     text = headers.get("Content-Length", "")
     return int(text) if text.isdigit() else 0
-
-
-if __name__ == "__main__":
-    main()

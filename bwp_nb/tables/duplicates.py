@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bwp_nb.errors import Problem
+from bwp_nb.problems import Problem
 from bwp_nb.text import quoted
 
 _SHARE = 1_000_000

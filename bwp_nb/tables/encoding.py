@@ -12,8 +12,8 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from bwp_nb import mutation
-from bwp_nb.errors import Problem
 from bwp_nb.event import CLIENT_TYPES, LENGTHS, TEXT_FIELDS, UserEvent
+from bwp_nb.problems import Problem
 from bwp_nb.tables.mapping import MappedRows
 
 _OPTIONAL = ("schema_name", "schema_version")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from typing import Any
 
-from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
+from bwp_nb.errors import InvalidEvent, InvalidTable
 from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.problems import Problem
 from bwp_nb.tables.source import NESTED, Chunk, Table
 from bwp_nb.text import quoted
 

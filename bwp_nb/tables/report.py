@@ -9,8 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.errors import InvalidTable, LedgerError, Problem
+from bwp_nb.errors import InvalidTable, LedgerError
 from bwp_nb.event import TEXT_FIELDS
+from bwp_nb.problems import Problem
 from bwp_nb.tables.ledger import STATES, Ledger
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, flat
 from bwp_nb.tables.source import SPREADSHEET_COLUMNS, Table, table
@@ -68,24 +69,23 @@ class Report:
 
     def __repr__(self) -> str:
         listed = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count) or "none"
-        lines = [f"{self._head()}: {listed}"]
-        lines += [f"  {rows}: {state}, {reason}" for rows, state, reason in self._reasons()]
-        return "\n".join([*lines, *self._next_steps()])
+        reasons, notes = self._summary()
+        lines = [f"  {rows}: {state}, {reason}" for rows, state, reason in reasons]
+        return "\n".join([f"{self._head()}: {listed}", *lines, *notes])
 
     def _repr_html_(self) -> str:
         """Return the counts and the first reasons as tables."""
         counts = html_table((state, count) for state, count in self.counts.items() if count)
-        reasons = self._reasons()
+        reasons, notes = self._summary()
         shown = html_table(reasons, ("rows", "state", "reason")) if reasons else ""
-        steps = "".join(f"<p>{html.escape(step)}</p>" for step in self._next_steps())
-        head = f"<p>{html.escape(self._head())}</p>"
-        return f'<div class="tex2jax_ignore mathjax_ignore">{head}{counts}{shown}{steps}</div>'
+        head, *steps = (f"<p>{html.escape(text)}</p>" for text in (self._head(), *notes))
+        return f'<div class="tex2jax_ignore mathjax_ignore">{head}{counts}{shown}{"".join(steps)}</div>'
 
     def frame(self, *, ids: bool = True) -> "pd.DataFrame":
-        """Return a row for each row of the source: `event_id`, `state`, `reason`, `batch` and `attempts`.
+        """Return a row for each row of the source: `event_id`, `state`, `reason`, `batch`, `attempts` and `copies`.
 
-        `batch` is the last request that the row was in, 0 if it was in none; `attempts` is how often it was sent.
-        Without `ids` the source is not read again.
+        `batch` is the last request that the row was in, 0 if it was in none; `attempts` is how often it was sent, and
+        `copies` in how many of these requests it may have been accepted. Without `ids` the source is not read again.
         """
         frame = self._outcomes()
         if not ids:
@@ -160,14 +160,18 @@ class Report:
         import pandas as pd
 
         states = np.frombuffer(bytes(self._ledger.states), dtype=np.uint8)
-        batches, attempts, reasons = (np.zeros(self.rows, dtype=np.int64) for _ in range(3))
+        batches, attempts, copies, in_flight, reasons = (np.zeros(self.rows, dtype=np.int64) for _ in range(5))
         texts = ["", _NOT_TRIED, _NO_RESPONSE]
         for line in self._ledger.lines():
             texts += [line.reason] if line.reason else []
             for first, end in line.rows:
                 batches[first:end] = line.batch
                 attempts[first:end] += line.attempts
+                copies[first:end] += in_flight[first:end] if line.state == "in_flight" else line.copies
+                in_flight[first:end] = line.copies if line.state == "in_flight" else 0
                 reasons[first:end] = len(texts) - 1 if line.reason else 0
+        copies += in_flight
+        copies[states == STATES.index("rejected")] = 0
         reasons[states == STATES.index("untried")] = 1
         reasons[states == STATES.index("in_flight")] = 2
         columns = {
@@ -175,23 +179,28 @@ class Report:
             "reason": np.array(texts, dtype=object)[reasons],
             "batch": batches,
             "attempts": attempts,
+            "copies": copies,
         }
         return pd.DataFrame(columns, index=pd.RangeIndex(self.rows, name="row"))
 
-    def _reasons(self) -> list[list[str]]:
-        """Return the first row with each reason, and how many others have it."""
+    def _summary(self) -> tuple[list[list[str]], list[str]]:
+        """Return the first row with each reason and how many others have it, and notes on what to do."""
         try:
             known = self._outcomes().reset_index()
         except (OSError, LedgerError):  # the counts are known anyway
-            return [["reasons", "not known", f"{self._ledger.name} cannot be read any more"]]
+            lost = f"{self._ledger.name} cannot be read any more"
+            return [["reasons", "not known", lost]], list(self._next_steps())
         kinds = known[known["reason"] != ""].groupby(["state", "reason"], sort=False)["row"].agg(["min", "size"])
         shown = kinds.sort_values("min").head(_MAX_SHOWN)
         lines = [
             [f"row {first}" if count == 1 else f"row {first} and {count - 1} more", state, reason]
             for (state, reason), first, count in shown.itertuples()
         ]
-        left = len(kinds) - len(shown)
-        return lines + ([["others", "", f"{counted(left, 'more reason')}, all in report.frame()"]] if left else [])
+        if left := len(kinds) - len(shown):
+            lines.append(["others", "", f"{counted(left, 'more reason')}, all in report.frame()"])
+        copied = int((known["copies"] > 1).sum())
+        note = f"{counted(copied, 'row')} may have been stored more than once; see copies in report.frame()."
+        return lines, [*([note] if copied else []), *self._next_steps()]
 
     def _head(self) -> str:
         """Return the number of rows, and where they went if that is the live API."""

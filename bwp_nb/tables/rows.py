@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
+from bwp_nb.errors import InvalidEvent, InvalidTable
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
+from bwp_nb.problems import Problem
 from bwp_nb.tables.mapping import TAKEN, ColumnMapping, flat, record
 from bwp_nb.tables.source import NESTED, Chunk, csv_table, reading, rows_chunk
 from bwp_nb.text import quoted

@@ -1,34 +1,36 @@
-"""What came back: read to a limit, and told for what it is.
-
-A table in the README gives the decisions in words.
-"""
+"""The response to a request: read up to a limit, and judged by what it proves."""
 
 import email.utils
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
-from bwp_nb.errors import MutationRejected, RequestFailed
+from bwp_nb.contract.classifications import ACCESS_DENIED, classification
+from bwp_nb.errors import MutationRejected, OutcomeUnknown, RequestFailed
 from bwp_nb.text import quoted, readable
 from bwp_nb.wire.rejected_values import rejected_values
 
-#: The most bytes that are read of an answer.
+#: The largest number of bytes that is read of a response.
 MAX_BYTES = 1_048_576
 
-#: The only status that is documented (MUT).
+#: The only documented status (“sendUserEvents”).
 SUCCESSFUL = "successful"
+
+#: HTTP statuses after which the events were not processed, by HTTP's own meaning (RFC 9110, 6585); no page says so.
+NOT_PROCESSED = (307, 308, 400, 401, 403, 404, 405, 411, 413, 414, 415, 422, 429, 431)
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """Proof that a mutation was accepted: the answer held a status and no error.
+    """Proof that the API accepted the events of a request: it returned the documented status, and no error.
 
-    `events` is their number, `elapsed` is in seconds. `warnings` are messages of errors that came beside a status.
-    `notes` is what the sandbox says of its own answer: what is inferred in it, what unknown.
+    `events` is their number, `attempts` the number of requests, `elapsed` the time in seconds. `copies` is the number
+    of requests that may have been accepted, this one included: more than 1 if an earlier response was lost. `notes` is
+    what the sandbox says about its own response: what in it is inferred or unknown.
     """
 
     state = "sent"
@@ -37,30 +39,26 @@ class Receipt:
     events: int
     attempts: int = 1
     elapsed: float = field(default=0.0, repr=False, compare=False)
-    warnings: tuple[str, ...] = ()
+    copies: int = field(default=1, repr=False, compare=False)
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        shown: dict[str, Any] = {"status": self.status, "events": self.events, "attempts": self.attempts}
-        shown |= {name: value for name in ("warnings", "notes") if (value := getattr(self, name))}
-        return f"Receipt({', '.join(f'{name}={readable(repr(value), 1000)}' for name, value in shown.items())})"
+        notes = f", notes={readable(repr(self.notes), 1000)}" if self.notes else ""
+        return f"Receipt(status={self.status!r}, events={self.events}, attempts={self.attempts}{notes})"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP response, read: at most a little over `MAX_BYTES` of its body, and whether that was all."""
+    """An HTTP response: at most a little over `MAX_BYTES` of its body, and whether that is all of it."""
 
     status_code: int
-    headers: httpx.Headers
-    content: bytes
+    headers: httpx.Headers = field(repr=False)
+    content: bytes = field(repr=False)
     is_whole: bool = True
 
     @classmethod
     def read(cls, response: httpx.Response) -> "Answer":
-        """Read a streamed response until it ends or passes the limit, and close it.
-
-        Nothing is read of what is compressed, or of a redirect.
-        """
+        """Read a streamed response up to the limit, and close it; a compressed body or a redirect's is not read."""
         content = bytearray()
         is_whole = response.headers.get("content-encoding", "identity") == "identity" and not _redirects(response)
         chunks = response.iter_bytes() if is_whole else iter(())
@@ -74,39 +72,54 @@ class Answer:
 
     @property
     def media_type(self) -> str:
-        """The kind of body that it says it has."""
+        """The media type that its header gives."""
         return readable(self.headers.get("content-type", "no content type").partition(";")[0], 60)
 
+    @property
+    def is_denied(self) -> bool:
+        """Whether it refuses the token: by the HTTP status, or by the classification of an error."""
+        if self.status_code == 401:
+            return True
+        if b"AccessDenied" not in self.content:
+            return False
+        try:
+            given = self.json()
+        except RequestFailed:
+            return False
+        return status_of(given) is None and ACCESS_DENIED in {classification(error).name for error in errors_of(given)}
+
     def json(self) -> dict[str, Any]:
-        """Return the GraphQL answer, or raise `RequestFailed` saying what came instead."""
+        """Return the GraphQL response, or raise `RequestFailed` saying what came instead."""
         if _redirects(self):
             target = readable(self.headers.get("location", "nowhere"), 200)
-            message = f"HTTP {self.status_code} wants to redirect to {target}, which is not followed."
-            raise RequestFailed(message, status_code=self.status_code)
+            raise self._failed(f"HTTP {self.status_code} redirects to {target}; redirects are not followed.")
         if not self.is_whole:
-            raise self.failure(f"but with a body that was not read: it is compressed or longer than {MAX_BYTES} bytes")
+            raise self.failure(f"a body that was not read: it is compressed or longer than {MAX_BYTES} bytes")
         try:
-            answer = json.loads(self.content)
+            given = json.loads(self.content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict) or not ("data" in answer or "errors" in answer):
+            given = None
+        if not isinstance(given, dict) or not ("data" in given or "errors" in given):
             text = readable(self.content.decode("utf-8", "replace").strip(), 120)
-            raise self.failure(f"but with {self.media_type}: {text}" if text else "and with no body")
-        if not isinstance(answer.get("errors") or [], list):
-            raise self.failure(f"but with errors that are no list: {quoted(answer['errors'])}")
-        return answer
+            raise self.failure(f"{self.media_type}: {text}" if text else "no body")
+        if not isinstance(given.get("errors") or [], list):
+            raise self.failure(f"errors that are not a list: {quoted(given['errors'])}")
+        return given
 
     def failure(self, what: str) -> RequestFailed:
-        """Return the error for what is no GraphQL answer; only a status from 400 to 499 tells of a refusal."""
+        """Return the error for a response that is not a GraphQL response."""
+        return self._failed(f"HTTP {self.status_code} returned {what} (not a GraphQL response).")
+
+    def _failed(self, message: str) -> RequestFailed:
         return RequestFailed(
-            f"HTTP {self.status_code} came with no GraphQL answer, {what}.",
+            message,
             status_code=self.status_code,
             retryable=self.status_code == 429 or self.status_code >= 500,
-            may_have_arrived=not 400 <= self.status_code < 500,
+            may_have_arrived=self.status_code not in NOT_PROCESSED,
         )
 
     def retry_after(self, now: datetime) -> float | None:
-        """Return the seconds that a `Retry-After` asks for, as a number or a date (RFC 9110); None without one."""
+        """Return the seconds of a `Retry-After` header, a number or a date (RFC 9110); None without one."""
         text = self.headers.get("retry-after", "").strip()
         if text.isascii() and text.isdigit():
             return float(text[:9])
@@ -118,40 +131,54 @@ class Answer:
         return min(max(0.0, asked), 999_999_999.0)
 
 
-def _redirects(answer: Answer | httpx.Response) -> bool:
-    """Tell whether an answer points elsewhere, where neither bodies nor tokens go."""
-    return 300 <= answer.status_code < 400
-
-
 def receipt(answer: Answer, events: int, inputs: Callable[[], Sequence[dict[str, Any]]]) -> Receipt:
-    """Return the receipt that an answer to so many events is, or raise what it is instead.
+    """Return the receipt if a response proves that the events were accepted; raise the error that it is otherwise.
 
-    `inputs` gives the events as they were sent; it is called only for a refusal.
+    `inputs` returns the events as they were sent; it is called only if the response has errors.
     """
     given = answer.json()
     errors = errors_of(given)
     status = status_of(given)
-    if status is not None and (not errors or status == SUCCESSFUL):
-        return Receipt(status, events, warnings=_messages(errors), notes=_notes(given))
-    if status is not None:
-        message = f"The answer holds the status {quoted(status)} and errors: {readable('; '.join(_messages(errors)))}."
-        raise RequestFailed(message, status_code=answer.status_code, may_have_arrived=True)
-    if errors:
-        raise MutationRejected(errors, rejected_values(_messages(errors), inputs()), status_code=answer.status_code)
-    raise answer.failure("but with JSON that holds neither data.sendUserEvents.status nor errors")
+    if errors and status is None:
+        named = rejected_values(_messages(errors), inputs())
+        raise MutationRejected(errors, named, answer.status_code, events)
+    if status == SUCCESSFUL and not errors and 200 <= answer.status_code < 300:
+        return Receipt(status, events, notes=_notes(given))
+    found = f"the status {quoted(status)}" if status is not None else "neither a status nor errors"
+    beside = f" and errors ({readable('; '.join(_messages(errors)))})" if errors else ""
+    message = f"HTTP {answer.status_code} returned {found}{beside}, which proves neither success nor failure."
+    raise OutcomeUnknown(message, status_code=answer.status_code, retryable=answer.status_code >= 500)
 
 
 def errors_of(given: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return an answer's errors as objects."""
+    """Return the errors of a response as objects."""
     return [item if isinstance(item, dict) else {"message": str(item)} for item in given.get("errors") or ()]
 
 
 def status_of(given: dict[str, Any]) -> str | None:
-    """Return the status that an answer holds, the proof that the events were accepted; None if it holds none."""
+    """Return `data.sendUserEvents.status` if it is a string."""
     data = given.get("data")
     output = data.get("sendUserEvents") if isinstance(data, dict) else None
     status = output.get("status") if isinstance(output, dict) else None
     return status if isinstance(status, str) else None
+
+
+def _redirects(answer: Answer | httpx.Response) -> bool:
+    return 300 <= answer.status_code < 400
+
+
+def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, or raise `ValueError` for a repeated name: what that means is undefined (RFC 8259)."""
+    given: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in given:
+            raise ValueError(name)
+        given[name] = value
+    return given
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
 
 
 def _messages(errors: Sequence[dict[str, Any]]) -> tuple[str, ...]:

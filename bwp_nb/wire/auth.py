@@ -1,15 +1,14 @@
-"""Credentials, and the token that they are exchanged for.
+"""Credentials, and the access token that they are exchanged for.
 
-OAuth 2.0 client credentials: a POST to the token endpoint (CALL) gives a token that lives 15 minutes (AUTH). The form
-of the request and of its answer is inferred from a published client; the documentation of it could not be read. The
-pages, below https://documents.buywithprime.amazon.com/bwp-api/docs/: CALL is call-the-buy-with-prime-api, AUTH is
-authenticate-to-the-buy-with-prime-api.
+OAuth 2.0 client credentials: a POST to the token endpoint (“Call the Buy with Prime API”) returns a token that is valid
+for 15 minutes (“Authenticate to the Buy with Prime API”). The form of the request and of the response is inferred from
+a published client: that part of the documentation could not be read.
 """
 
 import json
 import re
 import threading
-from collections.abc import Generator, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,20 +20,20 @@ from bwp_nb.wire.answer import Answer
 from bwp_nb.wire.clock import Clock
 from bwp_nb.wire.transport import is_certificate_error
 
-#: Seconds that a token lives where the answer does not say (AUTH: 15 minutes).
+#: The lifetime of a token in seconds if the response does not give it: the documented 15 minutes.
 LIFETIME = 900.0
 
-#: The most seconds that an answer is believed when it says how long a token lives.
+#: The longest lifetime in seconds that is taken from a response.
 LONGEST = 86_400.0
 
-#: Seconds before its end at which a token is renewed.
+#: A token is renewed this many seconds before it expires.
 MARGIN = 60.0
 
 _TOKEN = re.compile("[!-~]+")
 
 
 class Secret:
-    """A text that shows itself to nobody who does not ask for it by `reveal()`."""
+    """A text that is shown only by `reveal()`, not by its repr, and cannot be pickled."""
 
     __slots__ = ("_text",)
 
@@ -45,7 +44,7 @@ class Secret:
         return "Secret(…)"
 
     def __reduce__(self) -> Any:
-        raise TypeError("a Secret is not written to disk or sent to another process")
+        raise TypeError("a Secret cannot be pickled")
 
     def reveal(self) -> str:
         """Return the text itself."""
@@ -54,9 +53,9 @@ class Secret:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a merchant's console hands out: a client's id and secret, and the id of the store (`TargetId`, CALL).
+    """The credentials of a merchant's console: client id, client secret, and the target id of the store.
 
-    Published clients send an `access_key` besides, which no page names.
+    Published clients also send an `access_key`, which no page names.
     """
 
     client_id: str
@@ -65,7 +64,7 @@ class Credentials:
     access_key: Secret | None = None
 
     def form(self) -> dict[str, str]:
-        """Return what the token endpoint is sent (inferred from a published client)."""
+        """Return the form for the token endpoint (inferred from a published client)."""
         return {
             "grant_type": "client_credentials",
             "client_id": self.client_id,
@@ -73,10 +72,10 @@ class Credentials:
         }
 
 
-class TokenAuth(httpx.Auth):
-    """Gives each request a bearer token, got with the credentials once for all threads, and renewed ahead of its end.
+class TokenAuth:
+    """Signs requests with a token, which all threads share and which is renewed before it expires.
 
-    Raises `RequestFailed` where no token is to be had; the events were not sent then.
+    Raises `RequestFailed` if there is no token; the events were not sent then.
     """
 
     def __init__(
@@ -96,29 +95,24 @@ class TokenAuth(httpx.Auth):
 
     @property
     def target_id(self) -> str:
-        """The store that requests are for."""
+        """The target id of the store."""
         return self._credentials.target_id
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign a request of httpx's own client."""
-        self.sign(request)
-        yield request
-
     def sign(self, request: httpx.Request) -> None:
-        """Add the headers that the API wants (CALL)."""
+        """Add the headers of “Call the Buy with Prime API”, and the access key if there is one."""
         request.headers["Authorization"] = f"Bearer {self._current(request.extensions)}"
         request.headers["x-api-target-id"] = self._credentials.target_id
         if self._credentials.access_key is not None:
             request.headers["x-api-access-key"] = self._credentials.access_key.reveal()
 
     def forget(self, request: httpx.Request) -> None:
-        """Drop the token that a request was refused with, unless it has been renewed since."""
+        """Forget the token of a request that was denied, unless it has been renewed since."""
         with self._lock:
             if self._token is not None and request.headers.get("Authorization") == f"Bearer {self._token.reveal()}":
                 self._token = None
 
     def _current(self, extensions: MutableMapping[str, Any]) -> str:
-        """Return a token that lasts; whoever finds none gets one, and the others wait for it."""
+        """Return a valid token; one thread requests a new one while the others wait."""
         with self._lock:
             if self._token is None or self._clock.monotonic() >= self._renew_at:
                 started = self._clock.monotonic()
@@ -133,8 +127,8 @@ class TokenAuth(httpx.Auth):
             answer = Answer.read(self._transport.handle_request(request))
         except httpx.RequestError as error:
             said = readable(f"{type(error).__name__} {error}".strip(), 200)
-            # Without its cause, whose frames hold the body, and so the secret, for whoever prints them.
-            message = f"No token from {self._token_endpoint}: {said}."
+            # Without its cause: its frames hold the body, and so the secret.
+            message = f"Cannot get a token from {self._token_endpoint}: {said}."
             raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
         try:
             return token(answer)
@@ -144,13 +138,13 @@ class TokenAuth(httpx.Auth):
 
 
 def token(answer: Answer) -> tuple[str, float]:
-    """Return the token that an answer of the token endpoint holds, and its lifetime in seconds.
+    """Return the token in a response of the token endpoint, and its lifetime in seconds.
 
-    Raises `RequestFailed` if it holds none.
+    Raises `RequestFailed` if there is none.
     """
     code = answer.status_code
     if code in (400, 401, 403):
-        message = f"The token endpoint refused the credentials (HTTP {code}). Check the client's id and secret."
+        message = f"The token endpoint refused the credentials (HTTP {code}). Check client id and client secret."
         raise RequestFailed(message, status_code=code)
     try:
         given = json.loads(answer.content if answer.is_whole else b"null")
@@ -158,6 +152,6 @@ def token(answer: Answer) -> tuple[str, float]:
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         text, lifetime = None, 0.0
     if code != 200 or not isinstance(text, str) or not _TOKEN.fullmatch(text):
-        message = f"The token endpoint answered HTTP {code} with {answer.media_type} and no access token."
+        message = f"The token endpoint returned HTTP {code} with {answer.media_type} and without an access token."
         raise RequestFailed(message, status_code=code, retryable=code == 429 or code >= 500)
-    return text, lifetime if lifetime < LONGEST else LONGEST  # which holds for no NaN
+    return text, lifetime if lifetime < LONGEST else LONGEST  # also if it is NaN

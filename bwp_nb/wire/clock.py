@@ -1,4 +1,4 @@
-"""Where a client reads the time, so that a sandbox, or a test, can play it."""
+"""The clock of a client, which a sandbox or a test can replace."""
 
 import time
 from datetime import UTC, datetime
@@ -6,29 +6,29 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time, and lets it pass."""
+    """A source of time."""
 
     def now(self) -> datetime:
-        """Return the moment, in UTC."""
+        """Return the current time, in UTC."""
 
     def monotonic(self) -> float:
-        """Return seconds that only ever grow."""
+        """Return seconds from an arbitrary start; they never decrease."""
 
     def sleep(self, seconds: float) -> None:
-        """Return once some seconds have passed."""
+        """Wait some seconds."""
 
 
 class SystemClock:
     """The computer's clock."""
 
     def now(self) -> datetime:
-        """Return the moment, in UTC."""
+        """Return the current time, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds that only ever grow."""
+        """Return seconds from an arbitrary start; they never decrease."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait some seconds."""
         time.sleep(seconds)

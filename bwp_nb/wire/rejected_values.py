@@ -1,23 +1,23 @@
-"""Which sent events the text of a refusal means.
+"""Finds the sent values that the errors of a response name.
 
-The API names no event in a batch error, but its text quotes field and value (`eventTime 2023 is invalid …`, MUT).
-The validation library that it seems to use (inferred) gives the path instead (`…/events[0]/eventType size …`).
+An error has no event id, but its text quotes field and value (“sendUserEvents”: `eventTime 2023 is invalid …`). The
+validation library that the API seems to use (inferred) gives the path instead: `…/events[0]/eventType size …`.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bwp_nb.errors import RejectedValue
 from bwp_nb.event import rule
+from bwp_nb.problems import RejectedValue
 
 _PATH = r"\bevents\[(?P<index>[0-9]{1,9})\][/.](?P<field>\w+)"
 
 
 def rejected_values(messages: Sequence[str], events: Sequence[dict[str, Any]]) -> list[RejectedValue]:
-    """Return the sent values that the messages name, in the order of the events; none where the text does not tell.
+    """Return the sent values that the messages name, in the order of the events; none if they identify no event.
 
-    `events` are `UserEvent` inputs, by the API's names. Two events with the same bad value are both named.
+    `events` are `UserEvent` inputs, by the API's names. Two events with the same rejected value are both named.
     """
     named: dict[tuple[int, str], str] = {}
     for message in messages:
@@ -32,7 +32,7 @@ def rejected_values(messages: Sequence[str], events: Sequence[dict[str, Any]]) -
 
 
 def _named(message: str, events: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
-    """Read the text from the left; where several sent values fit, the longest is meant, and its inside is skipped."""
+    """Yield the event and field of each value in the text, from the left; where several values fit, the longest."""
     places: dict[str, list[tuple[int, str]]] = {}
     for index, event in enumerate(events):
         for field, value in event.items():

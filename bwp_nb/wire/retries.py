@@ -1,19 +1,21 @@
-"""When a send is tried again, how long it waits, and when it gives up."""
+"""When a send is retried, how long the client waits before, and when it stops."""
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-
-import tenacity
+from typing import TypeVar
 
 from bwp_nb.errors import BwpError
+from bwp_nb.text import counted
 from bwp_nb.wire.clock import Clock
+
+T = TypeVar("T")
 
 
 class RetryQuota:
-    """How many retries a client has left: each takes one, each success gives one back, so an outage ends them soon."""
+    """The retries that a client has left: each takes one, each success returns one, so an outage soon uses them up."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -21,24 +23,24 @@ class RetryQuota:
         self._lock = threading.Lock()
 
     def take(self) -> bool:
-        """Take one, and tell whether there was one."""
+        """Take one retry, and return whether there was one."""
         with self._lock:
             had_one = self._left > 0
             self._left -= had_one
             return had_one
 
     def give_back(self) -> None:
-        """Give one back."""
+        """Return one retry."""
         with self._lock:
             self._left = min(self.size, self._left + 1)
 
 
 @dataclass(frozen=True)
 class Retries:
-    """A policy: at most `attempts` in at most `deadline` seconds, with full jitter between them.
+    """How often and how long a client retries: at most `attempts` within `deadline` seconds.
 
-    The wait before attempt n is drawn by `uniform` from 0 to `first_wait` * 2**(n - 2), at most `longest_wait` seconds;
-    a `Retry-After` that asks for more is honoured. No page gives numbers; these are ours.
+    The wait before attempt n is random: `uniform(0, first_wait * 2**(n - 2))`, at most `longest_wait` seconds; a
+    `Retry-After` that asks for more is honoured. No page gives numbers; these defaults are ours.
     """
 
     attempts: int = 4
@@ -47,61 +49,51 @@ class Retries:
     longest_wait: float = 20.0
     uniform: Callable[[float, float], float] = random.uniform
 
-    def each(
-        self, clock: Clock, quota: RetryQuota, wait: Callable[[BwpError, float], None] | None = None
-    ) -> Iterator[tenacity.AttemptManager]:
-        """Yield the attempts of one call, waiting in between; the last error is raised.
+    def run(
+        self,
+        attempt: Callable[[], T],
+        clock: Clock,
+        quota: RetryQuota,
+        wait: Callable[[BwpError, float], None] | None = None,
+    ) -> T:
+        """Call `attempt` until it succeeds, or raise its last error with the reason why it is not retried.
 
-        `wait` is given each error that is tried again, and the seconds until then, and waits in the clock's place; what
-        it raises ends the call.
+        `wait` is called with the error and the seconds until the next attempt, instead of the clock's `sleep`; an
+        error that it raises ends the call.
         """
         ends = clock.monotonic() + self.deadline
-
-        def gives_up(state: tenacity.RetryCallState) -> bool:
-            error = state.outcome.exception() if state.outcome else None
-            assert isinstance(error, BwpError)  # noqa: S101  # nothing else is retried
-            error.stop_reason = self._reason(error, state, ends - clock.monotonic(), clock, quota)
-            return bool(error.stop_reason)
-
-        def waits(state: tenacity.RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
+        number = 0
+        while True:
+            number += 1
             try:
-                if wait is not None and isinstance(error, BwpError):
-                    wait(error, state.upcoming_sleep)
-                else:
-                    clock.sleep(state.upcoming_sleep)
+                return attempt()
+            except BwpError as error:
+                if not error.retryable:
+                    raise
+                seconds = self._wait(number, error.retry_after)
+                error.stop_reason = self._stop_reason(error, number, seconds, ends - clock.monotonic(), clock)
+                if not error.stop_reason and not quota.take():
+                    error.stop_reason = f"The client has used up its {quota.size} retries; this looks like an outage. "
+                if error.stop_reason:
+                    raise
+                failed = error
+            try:
+                wait(failed, seconds) if wait else clock.sleep(seconds)
             except BaseException:
-                quota.give_back()  # it will not be tried again
+                quota.give_back()
                 raise
 
-        return iter(
-            tenacity.Retrying(
-                retry=tenacity.retry_if_exception(lambda error: isinstance(error, BwpError) and error.retryable),
-                wait=self._wait,
-                stop=gives_up,
-                before_sleep=waits,
-                sleep=lambda _: None,  # it has waited before
-                reraise=True,
-            )
-        )
-
-    def _wait(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        longest = min(self.longest_wait, self.first_wait * 2 ** (state.attempt_number - 1))
-        asked = error.retry_after if isinstance(error, BwpError) else None
+    def _wait(self, number: int, asked: float | None) -> float:
+        longest = min(self.longest_wait, self.first_wait * 2 ** (number - 1))
         return max(self.uniform(0, longest), asked or 0.0)
 
-    def _reason(
-        self, error: BwpError, state: tenacity.RetryCallState, left: float, clock: Clock, quota: RetryQuota
-    ) -> str:
-        """Return why the call ends here, as a sentence with a space behind it; nothing if it goes on."""
-        if state.attempt_number >= self.attempts:
-            return f"Given up after {self.attempts} attempts. "
-        if state.upcoming_sleep >= left:
-            if error.retry_after is not None and error.retry_after >= left:
-                moment = (clock.now() + timedelta(seconds=error.retry_after)).isoformat(timespec="seconds")
-                return f"The server asks to wait until {moment}, longer than this call may take ({self.deadline:g} s). "
-            return f"This call may take no more than {self.deadline:g} s. "
-        if not quota.take():
-            return f"This client has used up its {quota.size} retries without success: this looks like an outage. "
-        return ""
+    def _stop_reason(self, error: BwpError, number: int, seconds: float, left: float, clock: Clock) -> str:
+        """Return why there is no further attempt, as a sentence and a space; empty if there is one."""
+        if number >= self.attempts:
+            return f"Stopped after {counted(self.attempts, 'attempt')}. "
+        if seconds < left:
+            return ""
+        if error.retry_after is not None and error.retry_after >= left:
+            moment = (clock.now() + timedelta(seconds=error.retry_after)).isoformat(timespec="seconds")
+            return f"The server asks to wait until {moment}, longer than this call may take ({self.deadline:g} s). "
+        return f"This call may take no more than {self.deadline:g} s. "

@@ -31,7 +31,7 @@ MIB = 2**20
 
 _MEMORY = """
 import re, sys
-import bwp_nb as bwp, numpy, pandas, tqdm.auto, tenacity
+import bwp_nb as bwp, numpy, pandas, tqdm.auto
 from tests.benchmarks.cases import client_of
 def now(name):
     return int(re.search(name + r":\\s+(\\d+)", open("/proc/self/status").read())[1])

@@ -90,11 +90,11 @@ def test_two_events_are_made_refused_mended_and_sent_by_hand(open_in_lab: OpenNo
     press(page, "Check")
     expect(status(page, "Invalid: 1 problem.")).to_be_visible()
     second = page.locator(".bwp-card").filter(has_text="Event 2 of 2")
-    expect(second.get_by_text("'2023' is no UTC date-time")).to_be_visible()
+    expect(second.get_by_text("'2023' is not a UTC date-time")).to_be_visible()
     expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
     write(time_of(page, 1), "2023-12-03T10:15:30Z")
     expect(status(page, "Not checked.")).to_be_visible()
-    expect(second.get_by_text("is no UTC date-time")).to_have_count(0)
+    expect(second.get_by_text("is not a UTC date-time")).to_have_count(0)
     expect(second.locator(".bwp-problems:visible")).to_have_count(0)
     press(page, "Check")
     expect(status(page, "Valid.")).to_be_visible()
@@ -115,7 +115,7 @@ def test_the_notebook_of_forms_runs_as_people_run_it(open_in_lab: OpenNotebook) 
     first.get_by_role("button", name="Check", exact=True).click()  # Its answer comes after all that the cells did.
     expect(first.get_by_role("status").filter(has_text="Valid.")).to_be_visible()
     write(first.get_by_label("eventTime *"), "2023")
-    expect(first.get_by_text("'2023' is no UTC date-time")).to_be_visible()
+    expect(first.get_by_text("'2023' is not a UTC date-time")).to_be_visible()
 
 
 def test_a_double_click_delivers_once(open_in_lab: OpenNotebook) -> None:

@@ -25,7 +25,7 @@ from bwp_nb.event import UNICODE_RULE
 from bwp_nb.forms import EventForm, SandboxPanel, outcome, style
 from tests.strategies import PROPERTY, any_events, nearly_valid_events
 
-WRONG_TIME = "'2023' is no UTC date-time such as '2023-12-03T10:15:30Z'"
+WRONG_TIME = "'2023' is not a UTC date-time; expected e.g. '2023-12-03T10:15:30Z'"
 SERVER_HTML = "<img src=x onerror=alert(1)></script>"
 
 

@@ -450,8 +450,8 @@ def test_a_date_in_an_answer_is_of_this_time() -> None:
 
 @contextlib.contextmanager
 def _started(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Give `python -m bwp_nb.sandbox.server` and what it prints when it is ready."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-m", "bwp_nb.sandbox.server", *options]
+    """Give `python -m bwp_nb serve` and what it prints when it is ready."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-m", "bwp_nb", "serve", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         assert started.stdout is not None
         said = ""
@@ -495,6 +495,6 @@ def test_as_a_command_it_says_what_to_paste() -> None:
 @pytest.mark.parametrize("options", [["--host", "0.0.0.0"], ["--port", "x"], ["extra"]])  # noqa: S104
 def test_as_a_command_it_refuses_other_addresses(options: list[str]) -> None:
     """With status 2 and a word on what it takes."""
-    command = [sys.executable, "-m", "bwp_nb.sandbox.server", *options]
+    command = [sys.executable, "-m", "bwp_nb", "serve", *options]
     ended = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert (2, b"") == (ended.returncode, ended.stdout)

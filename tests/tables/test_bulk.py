@@ -42,12 +42,12 @@ def _server(answer: Callable[[httpx.Request], httpx.Response]) -> bwp.Client:
 
 
 SEVEN_BAD = {
-    11: ({"event_time": "2023"}, "eventTime: '2023' is no UTC date-time"),
-    222: ({"event_type": "pl"}, "eventType: 'pl' is 2 characters long"),
-    333: ({"client_type": "ANDROID"}, "clientType: 'ANDROID' is a name from an older guide"),
-    444: ({"client_version": None}, "clientVersion: must be text, but is nothing"),
-    555: ({"product_sku": 12}, "additionalProperties['product_sku']: must be text, but is 12, of type int"),
-    666: ({"page_type": "\ud800"}, "additionalProperties['page_type']: 'page_type\\ud800' holds half"),
+    11: ({"event_time": "2023"}, "eventTime: '2023' is not a UTC date-time"),
+    222: ({"event_type": "pl"}, "eventType: expected 3 to 64 characters, got 2: 'pl'"),
+    333: ({"client_type": "ANDROID"}, "got 'ANDROID' (a value of the 2024-01-01 guide)"),
+    444: ({"client_version": None}, "clientVersion: must be a str, got None"),
+    555: ({"product_sku": 12}, "additionalProperties['product_sku']: must be a str, got int 12"),
+    666: ({"page_type": "\ud800"}, "additionalProperties['page_type']: 'page_type\\ud800' contains a lone surrogate"),
     999: ({"event_time": pd.Timestamp("2024-01-01")}, "has no time zone"),
 }
 
@@ -204,7 +204,7 @@ def test_an_outage_ends_the_run_soon(workers: int, tmp_path: Path) -> None:
     day = traffic.shop_day(2_000, invalid_rate=0.01)
     report = _send(day, sandbox, workers, ledger=tmp_path / "a")
     assert 0 == report.counts["sent"] + report.counts["unknown"] + report.counts["rejected"]
-    assert report.stopped.startswith("5 consecutive requests failed; last error: No connection to")
+    assert report.stopped.startswith("5 consecutive requests failed; last error: Cannot connect to")
     assert "not sent: the run ended before its turn" in set(report.frame()["reason"])
     assert 1_980 == _send(day, bwp.Sandbox(), workers, ledger=tmp_path / "a").counts["sent"]
 

@@ -50,7 +50,9 @@ def test_a_report_is_the_same_text_each_time(tmp_path: Path) -> None:
     assert repr(report) == repr(_mixed(tmp_path / "b")[0])
     first, *reasons, resume, fix = repr(report).splitlines()
     assert "250 rows: " in first
-    assert "  row 3: invalid, eventTime: '2023' is no UTC date-time such as '2023-12-03T10:15:30Z'" == reasons[0]
+    assert (
+        "  row 3: invalid, eventTime: '2023' is not a UTC date-time; expected e.g. '2023-12-03T10:15:30Z'" == reasons[0]
+    )
     assert "make the same call again" in resume
     assert "report.quarantine()" in fix
 

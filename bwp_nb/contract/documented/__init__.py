@@ -1,17 +1,16 @@
-"""The documentation's own requests and answers, as printed: what this package is measured against."""
+"""The documentation's own requests and responses, as printed."""
 
 import json
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-_PAGE = "https://documents.buywithprime.amazon.com/bwp-api/docs/analytics-mutations-senduserevents"
-_GUIDE = "https://documents.buywithprime.amazon.com/bwp-api/v2024-04-01/docs/send-user-events-for-buy-with-prime"
+from bwp_nb.contract.sources import PAGES
 
 
 @dataclass(frozen=True)
 class Example:
-    """One documented request with its answer."""
+    """One documented request with its response; `source` is the address of its page."""
 
     name: str
     version: str
@@ -24,16 +23,16 @@ class Example:
 
     @property
     def response(self) -> dict[str, Any]:
-        """The answer's JSON, read afresh each time, so that nobody changes it for others."""
+        """The JSON of the response; a new object each time."""
         answer: dict[str, Any] = json.loads(files(__name__).joinpath(f"{self.name}.json").read_text("utf-8"))
         return answer
 
 
 #: One page load, accepted.
-PAGE_LOAD = Example("page_load", "2024-11-01", _PAGE)
+PAGE_LOAD = Example("page_load", "2024-11-01", PAGES["sendUserEvents"])
 
-#: The same with the event time `2023`, refused.
-INVALID_EVENT_TIME = Example("invalid_event_time", "2024-11-01", _PAGE)
+#: The same with the event time `2023`, rejected.
+INVALID_EVENT_TIME = Example("invalid_event_time", "2024-11-01", PAGES["sendUserEvents"])
 
-#: A shopper before the order review page: read from another page, the April 2024 guide, which gives its values.
-PRE_ORDER_PAGE_LOAD = Example("pre_order_page_load", "2024-04-01", _GUIDE)
+#: A shopper on the order review page, from the April 2024 guide: another page, which gives the values.
+PRE_ORDER_PAGE_LOAD = Example("pre_order_page_load", "2024-04-01", PAGES["Send User Events"])

@@ -1,0 +1,46 @@
+"""What is wrong with an event: a rule that it breaks, or a value that the API refuses."""
+
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import Any
+
+from bwp_nb.text import quoted, readable
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One rule that an event breaks, found before anything is sent.
+
+    `field` is the API's name of the field (`eventTime`), `rule` the rule and its source, `index` the position of the
+    event in its batch, from 0, or None for an event by itself.
+    """
+
+    field: str
+    value: Any
+    rule: str
+    message: str
+    index: int | None = None
+
+    def __str__(self) -> str:
+        place = "" if self.index is None else f"event {self.index}, "
+        return f"{place}{self.field}: {self.message}"
+
+
+@dataclass(frozen=True)
+class RejectedValue:
+    """One sent value that the API's error names.
+
+    `index` is the position of the event in its batch, from 0; `field` is the API's name of the field; `rule` is what
+    is known to be required of the field, with its source; `message` is the API's text.
+    """
+
+    index: int
+    event_id: str
+    field: str
+    value: str
+    rule: str = dataclass_field(default="", repr=False, compare=False)
+    message: str = dataclass_field(default="", repr=False, compare=False)
+
+    def __str__(self) -> str:
+        rule = f"; required: {self.rule}" if self.rule else ""
+        return f"event {self.index} ({readable(self.event_id, 40)}), {self.field} {quoted(self.value)}{rule}"

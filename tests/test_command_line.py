@@ -1,0 +1,199 @@
+"""The command line: what each command prints, and the exit status that it ends with."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bwp_nb as bwp
+from bwp_nb.__main__ import main
+from bwp_nb.sandbox.server import Server
+from bwp_nb.settings import SETTINGS
+from tests.served import ask
+from tests.servers import Connection, serving
+
+COMMANDS = ["doctor", "drift", "serve"]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Begin in an empty folder, with no settings and no keyring."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    for setting in SETTINGS:
+        monkeypatch.delenv(setting.name, raising=False)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A served sandbox that plays the live host, with this process set up as its live client."""
+    with bwp.serve() as server:
+        for name, text in server.environment.items():
+            monkeypatch.setenv(name, text)
+        yield server
+
+
+def _ran(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, in which every warning is an error."""
+    command = [sys.executable, "-W", "error", "-m", "bwp_nb", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def _json(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_healthy_setup_passes_in_a_process_of_its_own(server: Server) -> None:
+    """The status is 0, and there is one line for each step."""
+    done = _ran("doctor")
+    assert (0, "") == (done.returncode, done.stderr)
+    assert len(bwp.doctor().steps) == len(done.stdout.splitlines())
+
+
+def test_a_failed_step_is_status_1(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The JSON names the step that failed."""
+    monkeypatch.setenv("BWP_CLIENT_SECRET", "mistyped")
+    assert 1 == main(["doctor", "--json"])
+    found = _json(capsys)
+    assert (False, ["token"]) == (
+        found["ok"],
+        [step["name"] for step in found["steps"] if step["outcome"] == "failed"],
+    )
+
+
+def test_the_keys_of_the_doctors_json_are_stable(capsys: pytest.CaptureFixture[str]) -> None:
+    """A program may rely on them."""
+    assert 0 == main(["doctor", "--json"])
+    found = _json(capsys)
+    assert ["ok", "steps"] == list(found)
+    assert {("name", "outcome", "found", "next_step")} == {tuple(step) for step in found["steps"]}
+
+
+def test_no_drift_is_status_0(capsys: pytest.CaptureFixture[str]) -> None:
+    """The JSON has the rows of the drift."""
+    assert 0 == main(["drift", "--json"])
+    found = _json(capsys)
+    assert (True, ["schema", "invalid_event_time"]) == (found["ok"], [item["place"] for item in found["changes"]])
+    assert {("place", "result", "severity", "path", "before", "after")} == {tuple(item) for item in found["changes"]}
+
+
+@pytest.mark.parametrize(("message", "status"), [("changed", 1), (None, 3)])
+def test_a_change_is_status_1_and_no_answer_is_status_3(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], message: str | None, status: int
+) -> None:
+    """A program can distinguish the two."""
+
+    def answer(connection: Connection) -> None:
+        while request := connection.request():
+            if b" /token " in request:
+                connection.answer(b'{"access_token": "a-token"}')
+            elif message is None:
+                connection.answer(b"", "503 Service Unavailable")
+            else:
+                connection.answer(json.dumps({"errors": [{"message": message}], "data": None}).encode())
+
+    with serving(answer) as other:
+        _point_at(monkeypatch, other.endpoint)
+        assert status == main(["drift"])
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("not answered  schema: ")
+
+
+def _point_at(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    given = {"BWP_ENDPOINT": endpoint, "BWP_TOKEN_ENDPOINT": endpoint.replace("/graphql", "/token")}
+    given |= {"BWP_MODE": "live", "BWP_CONFIRM": "no"}
+    for name, text in {**given, **dict.fromkeys(["BWP_CLIENT_ID", "BWP_CLIENT_SECRET", "BWP_TARGET_ID"], "x")}.items():
+        monkeypatch.setenv(name, text)
+
+
+@pytest.mark.parametrize("command", ["doctor", "drift"])
+def test_missing_settings_are_status_4_without_a_traceback(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that are missing are named."""
+    monkeypatch.setenv("BWP_MODE", "live")
+    done = _ran(command)
+    assert 4 == done.returncode
+    assert "Traceback" not in done.stderr
+    names = ["BWP_CLIENT_ID", "BWP_CLIENT_SECRET", "BWP_TARGET_ID"]
+    assert names == re.findall(r"(BWP_\w+) is required", done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["check"], ["doctor", "x"], ["serve", "--port", "x"], ["serve", "--host", "0.0.0.0"]],  # noqa: S104
+)
+def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The usage goes to standard error."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert 2 == caught.value.code
+    assert capsys.readouterr().err.startswith("usage: bwp-nb ")
+
+
+def test_a_port_in_use_is_status_1_without_a_traceback(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message names the port."""
+    assert 1 == main(["serve", "--port", str(server.port)])
+    assert f"Cannot serve on 127.0.0.1 port {server.port}: " in capsys.readouterr().err
+
+
+def test_serve_prints_what_a_client_needs_as_json() -> None:
+    """The addresses respond, the credentials give a token, and the control token opens the control address."""
+    command = [sys.executable, "-W", "error", "-m", "bwp_nb", "serve", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as started:
+        assert started.stdout is not None
+        with contextlib.ExitStack() as stack:
+            stack.callback(started.terminate)
+            given = json.loads(started.stdout.readline())
+            form = {name: given["credentials"][name] for name in ("client_id", "client_secret")}
+            token = ask("POST", given["token_endpoint"], data={"grant_type": "client_credentials", **form}).json()
+            bearer = {"Authorization": f"Bearer {token['access_token']}"}
+            bearer |= {"x-api-target-id": given["credentials"]["target_id"]}
+            sent = ask("POST", given["endpoint"], headers=bearer, json={"query": bwp.documented.PAGE_LOAD.request})
+            assert bwp.documented.PAGE_LOAD.response["data"] == sent.json()["data"]
+            control = {"Authorization": f"Bearer {given['control_token']}"}
+            assert 1 == len(ask("GET", f"{given['control']}/accepted", headers=control).json())
+    assert 0 == started.returncode
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_documents_every_exit_status(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The help of a command ends with its statuses."""
+    with pytest.raises(SystemExit) as caught:
+        main([*command.split(), "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    statuses = re.findall(r"(\d) ", text[text.index("Exit statuses:") :])
+    known = {"": "01234", "doctor": "0124", "drift": "01234", "serve": "012"}
+    assert (0, list(known[command])) == (caught.value.code, statuses)
+
+
+def test_help_loads_neither_pandas_nor_the_server() -> None:
+    """It comes at once."""
+    code = "import runpy, sys; sys.argv[1:] = ['--help']\ntry: runpy.run_module('bwp_nb', run_name='__main__')\n"
+    code += "finally: print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert set() == loaded & {"pandas", "tornado", "httpx", "graphql", "ipywidgets", "matplotlib"}
+    assert "argparse" in loaded
+
+
+def test_the_script_is_the_same_command() -> None:
+    """It is declared in the package's metadata."""
+    project = (Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8")
+    assert 'bwp-nb = "bwp_nb.__main__:main"' in project
+
+
+@pytest.mark.parametrize("module", ["doctor", "drift", "sandbox.server"])
+def test_there_is_one_command_line(module: str) -> None:
+    """A module by itself is no longer a command: running it does nothing."""
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", f"bwp_nb.{module}", "--help"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (0, "") == (done.returncode, done.stdout)
