@@ -73,12 +73,12 @@ class Ledger:
     """
 
     def __init__(self, path: str | Path | None = None, *, read_only: bool = False) -> None:
-        self.path = None if path is None else Path(os.path.realpath(path))  # so that a file has one lock, by any name
+        self.path = None if path is None else Path(path)
         self.run: Run | None = None
         self.states = bytearray()
         self.batches = 0
         self._writing = threading.Lock()
-        self._lock = filelock.FileLock(f"{self.path}.lock")
+        self._lock: filelock.BaseFileLock | None = None
         try:
             self._file = self._opened(read_only)
             weakref.finalize(self, self._file.close)
@@ -93,10 +93,12 @@ class Ledger:
         if self.path is None:
             return tempfile.SpooledTemporaryFile(_SPOOL, buffering=0)  # closed when the ledger is collected
         try:
+            self.path = Path(os.path.realpath(self.path))  # so that a file has one lock, by any name
             if read_only:
                 return self.path.open("rb")
             if not self.path.parent.is_dir():  # which filelock would make
                 raise FileNotFoundError(errno.ENOENT, "its folder does not exist")
+            self._lock = filelock.FileLock(f"{self.path}.lock")
             self._lock.acquire(timeout=0)
             return self.path.open("a+b", buffering=0)
         except filelock.Timeout:
@@ -166,7 +168,8 @@ class Ledger:
         """Unlock the file; a temporary one remains until the ledger is collected."""
         if self.path is not None and hasattr(self, "_file"):
             self._file.close()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def _read(self) -> None:
         """Read what an earlier run wrote, without a last line that is incomplete."""

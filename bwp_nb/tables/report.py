@@ -58,11 +58,9 @@ class Report:
         fields: Mapping[str, str] | None = None,
     ) -> "Report":
         """Return the report of a run that ended early, from its ledger and the table that it was sending."""
-        if not Path(ledger).is_file():
-            raise LedgerError(f"Cannot find the ledger {Path(ledger).name}.")
         given = table(source)
         mapping = ColumnMapping.of(given, columns, properties, fields)
-        book = Ledger(ledger)
+        book = Ledger(ledger, read_only=True)
         book.close()
         book.expect(given.name, given.digest(), mapping.digest)
         return cls(book, given, mapping)

@@ -195,6 +195,9 @@ class Sender:
         at once if none was named. `doubted` rows may have been accepted in a request whose response was lost.
         """
         for part in batch.split(1 if refusals > 1 else self._max_events):
+            if len(part) > self._max_events:  # which has been reduced meanwhile
+                self._settle(part, refusals, doubted)
+                continue
             known = doubted if refusals else {row for row in part.rows if self._ledger.states[row] in _DOUBTED}
             outcome = self._sent(part, refusals, known)
             if outcome is None:

@@ -82,18 +82,6 @@ def test_one_poison_row_that_our_checks_cannot_see_is_found(name_it: bool) -> No
     assert Counter(day["event_id"].drop(123)) == Counter(_ids(sandbox))
 
 
-@pytest.mark.parametrize("size", [50, 49, 3, 2, 1])
-def test_an_unnamed_poison_row_takes_at_most_twelve_requests(size: int) -> None:
-    """Whatever its place in the batch."""
-    day = traffic.shop_day(size, invalid_rate=0)
-    for row in range(size):
-        sandbox = bwp.Sandbox()
-        sandbox.refuse(day["event_id"][row], name_it=False)
-        report = _send(day, sandbox)
-        assert [row] == list(report.quarantine().index)
-        assert (size - 1, True) == (len(_ids(sandbox)), len(sandbox.requests) <= 12)
-
-
 def test_several_poison_rows_in_a_batch_are_all_found() -> None:
     """And no other one is refused."""
     day = traffic.shop_day(100, invalid_rate=0)
@@ -106,7 +94,7 @@ def test_several_poison_rows_in_a_batch_are_all_found() -> None:
 
 
 def test_batches_that_are_too_large_are_halved_until_they_fit() -> None:
-    """And the next ones are not tried in the size that was refused; one event too large is rejected."""
+    """And the next ones are sent in the smaller size; one event that is too large is failed."""
     tried: list[int] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -116,8 +104,8 @@ def test_batches_that_are_too_large_are_halved_until_they_fit() -> None:
     day = traffic.shop_day(200, invalid_rate=0)
     day.loc[150, "current_url"] = "x" * 7_000
     report = bwp.send_table(_server(answer), day, workers=1, progress=False)
-    assert {"sent": 199, "rejected": 1, "invalid": 0, "failed": 0, "unknown": 0} == report.counts
-    assert [150] == list(report.quarantine().index)
+    assert {"sent": 199, "rejected": 0, "invalid": 0, "failed": 1, "unknown": 0} == report.counts
+    assert [150] == list(report.events("failed").index)
     assert "HTTP 413" in report.frame()["reason"][150]
     assert 2 == sum(length > 6_000 for length in tried[:12])
 
@@ -286,10 +274,22 @@ def test_no_rows_are_no_requests(tmp_path: Path) -> None:
     assert [] == sandbox.requests
 
 
-@pytest.mark.parametrize("options", [{"on_unknown": "drop"}, {"on_duplicates": "drop"}, {"workers": 0}])
-def test_an_unknown_option_is_refused(options: dict[str, Any]) -> None:
-    """The message lists the known ones."""
-    with pytest.raises(ValueError, match="'resend' or 'skip'"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"on_unknown": "drop"}, "on_unknown: expected 'resend' or 'skip', got 'drop'"),
+        ({"on_refused": "drop"}, "on_refused: expected 'resend' or 'skip', got 'drop'"),
+        ({"on_duplicates": "drop"}, "on_duplicates: expected 'refuse' or 'send', got 'drop'"),
+        ({"workers": 0}, "workers: expected an int from 1 to 9999, got 0"),
+        ({"batch_size": 51}, "batch_size: expected an int from 1 to 50, got 51"),
+        ({"batch_size": 2.5}, "batch_size: expected an int from 1 to 50, got 2.5"),
+        ({"max_wait": -1}, "max_wait: expected 0 seconds or more, got -1"),
+        ({"max_wait": float("nan")}, "max_wait: expected 0 seconds or more, got nan"),
+    ],
+)
+def test_a_wrong_option_is_refused(options: dict[str, Any], message: str) -> None:
+    """The message says which values are allowed."""
+    with pytest.raises(ValueError, match=message):
         bwp.send_table(bwp.connect(), [event()], **options)
 
 
@@ -318,7 +318,7 @@ def test_progress_is_shown_where_it_is_wanted(capsys: pytest.CaptureFixture[str]
     shown = capsys.readouterr()
     assert "" == shown.out
     assert "100%" in shown.err
-    assert "refused=10, sent=90, unknown=0" in shown.err
+    assert "sent=90, refused=10, unknown=0" in shown.err
     bwp.send_table(bwp.connect(), traffic.shop_day(100, invalid_rate=0.1), workers=1, progress=False)
     assert ("", "") == tuple(capsys.readouterr())
 

@@ -155,7 +155,7 @@ def test_a_report_is_read_from_ledger_and_source(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(report.frame(), bwp.Report.read(tmp_path / "a", day).frame())
     with pytest.raises(bwp.BwpError, match="belongs to different data than the DataFrame"):
         bwp.Report.read(tmp_path / "a", day[:5])
-    with pytest.raises(bwp.BwpError, match="Cannot find the ledger b"):
+    with pytest.raises(bwp.BwpError, match="the ledger b cannot be opened: No such file"):
         bwp.Report.read(tmp_path / "b", day)
 
 
