@@ -7,7 +7,7 @@ import threading
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -335,16 +335,20 @@ def test_a_dry_run_returns_what_a_send_takes() -> None:
     assert dry.requests / 3.5 == dry.seconds(3.5)
 
 
-def _peak(path: Path, pieces: int) -> int:
-    """Return the most bytes that a send of a CSV file of some chunks used at once, all but the history's."""
+def _csv(path: Path, chunks: int) -> Path:
     day = traffic.shop_day(CHUNK, invalid_rate=0.01).drop(columns="event_id")
-    for piece in range(pieces):
-        day.to_csv(path, mode="a", header=not piece, index=False)
+    for chunk in range(chunks):
+        day.to_csv(path, mode="a", header=not chunk, index=False)
+    return path
+
+
+def _peak(source: Any) -> int:
+    """Return the most bytes that a send used at once, without the history's."""
     client = _server(lambda _: httpx.Response(200, json=SUCCESS))
     client.history = bwp.History(limit=1)
     tracemalloc.start()
     try:
-        bwp.send_table(client, path, workers=1, progress=False)
+        bwp.send_table(client, source, workers=1, progress=False)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -352,8 +356,19 @@ def _peak(path: Path, pieces: int) -> int:
 
 def test_a_long_file_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
     """Four times the rows, and less than a tenth more memory; the benchmark measures a million rows."""
-    _peak(tmp_path / "first.csv", 1)  # what is imported and kept on first use
-    assert _peak(tmp_path / "long.csv", 8) < 1.1 * _peak(tmp_path / "short.csv", 2)
+    _peak(_csv(tmp_path / "first.csv", 1))  # what is imported and kept on first use
+    assert _peak(_csv(tmp_path / "long.csv", 8)) < 1.1 * _peak(_csv(tmp_path / "short.csv", 2))
+
+
+def test_a_long_generator_takes_no_more_memory_than_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen times the events, and less than half as much memory again: they are in a temporary file."""
+    monkeypatch.setattr("bwp_nb.tables.source._IN_MEMORY", 1)
+
+    def events(chunks: int) -> Iterator[bwp.UserEvent]:
+        return (event(event_id=str(number)) for number in range(chunks * CHUNK))
+
+    _peak(events(1))
+    assert _peak(events(32)) < 1.5 * _peak(events(2))
 
 
 KINDS = st.sampled_from(["good", "good", "good", "invalid", "poison", "riddle"])
