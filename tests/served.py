@@ -1,4 +1,4 @@
-"""How tests talk to a served sandbox as a stranger would."""
+"""How tests talk to a served sandbox over HTTP."""
 
 import os
 import shutil
@@ -28,20 +28,20 @@ def ask(method: str, address: str, **given: Any) -> httpx.Response:
 
 
 def token(server: Server) -> httpx.Response:
-    """Return the answer to the sandbox's own credentials."""
+    """Return the response to the sandbox's own credentials."""
     sandbox = server.sandbox
     form = {"grant_type": "client_credentials", "client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
     return ask("POST", server.token_endpoint, data=form)
 
 
 def headers(server: Server) -> dict[str, str]:
-    """Return the headers that the API wants, with a new token."""
+    """Return the headers that the API requires, with a new token."""
     given = token(server).json()["access_token"]
     return {"Authorization": f"Bearer {given}", "x-api-target-id": server.sandbox.target_id}
 
 
 def post(server: Server, given: Any = None, **changed: str) -> httpx.Response:
-    """Post a body, the documented event unless given, with what the API wants but for the changed headers."""
+    """Post a body, by default the documented event, with the required headers except for the changed ones."""
     wanted = {**headers(server), "Content-Type": "application/json", **changed}
     kept = {name: text for name, text in wanted.items() if text}
     content = {"content": given} if isinstance(given, bytes) else {"json": DOCUMENTED if given is None else given}
@@ -49,13 +49,13 @@ def post(server: Server, given: Any = None, **changed: str) -> httpx.Response:
 
 
 def control(server: Server, path: str = "", method: str = "GET", **given: Any) -> httpx.Response:
-    """Ask the control path, with its token."""
-    bearer = {"Authorization": f"Bearer {server.control_token}"}
+    """Send a request to the control path, with its token."""
+    bearer = {"Authorization": f"Bearer {server.control_token}", **given.pop("headers", {})}
     return ask(method, f"{server.control}{path}", headers=bearer, **given)
 
 
 def request(server: Server, body: bytes = b"{}", *, extra: str = "", close: bool = False) -> bytes:
-    """Return a request as bytes; `extra` stands in place of the body and of what tells its length."""
+    """Return a request as bytes; `extra` replaces the body and the header with its length."""
     given = {"Host": f"127.0.0.1:{server.port}", "Content-Type": "application/json", **headers(server)}
     given |= {"Connection": "close"} if close else {}
     lines = ["POST /graphql HTTP/1.1", *[f"{name}: {text}" for name, text in given.items()]]
@@ -63,20 +63,20 @@ def request(server: Server, body: bytes = b"{}", *, extra: str = "", close: bool
     return head.encode() + (b"" if extra else body)
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Return once something holds; fail if it does not soon."""
+def until(is_true: Callable[[], bool]) -> None:
+    """Return once a condition is true; fail if that takes too long."""
     for _ in range(1000):
-        if holds():
+        if is_true():
             return
         time.sleep(0.02)
-    raise AssertionError("It never came true")
+    raise AssertionError("The condition never became true")
 
 
 def needs(program: str) -> None:
-    """Skip a test where a program is not at hand; in CI that is a failure."""
+    """Skip a test if a program is not installed; in CI that is a failure."""
     if shutil.which(program) is None:
-        assert os.environ.get("CI") != "true", f"In CI {program} must be at hand"
-        pytest.skip(f"There is no {program} here")
+        assert os.environ.get("CI") != "true", f"{program} must be installed in CI"
+        pytest.skip(f"{program} is not installed")
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def connected(server: Server) -> Iterator[socket.socket]:
 
 
 def rest(connection: socket.socket) -> bytes:
-    """Return all that still comes until the connection ends, a reset included."""
+    """Return everything until the connection ends, by a reset or otherwise."""
     found = b""
     try:
         while piece := connection.recv(65_536):

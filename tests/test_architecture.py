@@ -19,11 +19,12 @@ IMPORTS = {
     unit: set(names.split())
     for unit, names in {
         "__init__": "",
+        "__main__": "connection doctor drift errors sandbox",
         "client": "errors event history mutation problems sandbox text wire",
         "connection": "client sandbox settings wire",
         "contract": "",
-        "doctor": "client connection contract errors mutation settings text wire",
-        "drift": "client connection contract errors history text wire",
+        "doctor": "client connection contract errors event mutation settings text wire",
+        "drift": "client contract errors history text wire",
         "errors": "contract problems text",
         "event": "errors problems text",
         "forms": "client contract errors event history mutation problems sandbox snippets tables text wire",

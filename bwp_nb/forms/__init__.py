@@ -1,4 +1,7 @@
-"""Events made by hand."""
+"""Events made by hand, with ipywidgets: a form that edits, checks and sends them, and a panel that controls a sandbox.
+
+Its interface: `EventForm`, `SandboxPanel`.
+"""
 
 from bwp_nb.forms.form import EventForm
 from bwp_nb.forms.panel import SandboxPanel

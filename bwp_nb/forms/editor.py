@@ -1,28 +1,29 @@
 """One event in a form."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
+from bwp_nb.client import Client
 from bwp_nb.errors import InvalidEvent
-from bwp_nb.event import TEXT_FIELDS, UserEvent
-from bwp_nb.forms import style
-from bwp_nb.forms.controls import SUGGESTED, Choice, Control, Moment, Omittable, Property, Shown, help_of
+from bwp_nb.event import UserEvent
+from bwp_nb.forms import page, style
+from bwp_nb.forms.controls import SUGGESTED, Choice, Control, Guard, Moment, Omittable, Property, help_of
 from bwp_nb.forms.fields import Field, fields
 from bwp_nb.problems import Problem
 from bwp_nb.text import quoted
 
-_ONCE_RULE = "one value for each name (our own rule: whether the API takes a name twice is unknown)"
-_NAME_RULE = "a property has a name (our own rule: whether the API takes an empty one is unknown)"
+_ONCE_RULE = "one value for each name (our own rule: whether the API accepts a repeated name is unknown)"
+_NAME_RULE = "a property has a name (our own rule: whether the API accepts an empty one is unknown)"
 
 
 class EventEditor:
-    """The controls of one event. Each field's input has the field's name, such as `event_time`; so do the buttons.
+    """The controls of one event; the input of each field is an attribute with the field's name, such as `event_time`.
 
-    `edited` is called at every edit, `new_id` and `now` give ids and times, `focus` moves the keyboard's focus.
+    The buttons are `new_id`, `duplicate`, `up`, `down`, `remove` and `add_property`; `properties` lists the rows of
+    properties, each with `name`, `value` and `remove`.
     """
 
     event_type: Any
@@ -38,73 +39,65 @@ class EventEditor:
         values: Mapping[str, str | None],
         properties: Iterable[tuple[str, str]],
         *,
-        shown: Shown,
+        client: Client,
+        guard: Guard,
         edited: Callable[[], object],
-        new_id: Callable[[], str],
-        now: Callable[[], datetime],
         focus: Callable[[Any], object],
     ) -> None:
-        self._shown, self._edited, self._new_id, self._focus = shown, edited, new_id, focus
-        self.new_id = style.made(widgets.Button, description="New id", tooltip="Put a new id in place of this one")
-        self.new_id.on_click(shown(self._take_new_id))
-        self.controls = {
-            field.api_name: self._control(field, values[field.name], now)
-            for field in fields()
-            if field.name in TEXT_FIELDS
-        }
+        self._client, self._guard, self._edited, self._focus = client, guard, edited, focus
+        self.new_id = page.button("New id", guard(self._take_new_id), tooltip="Replace the id by a new one")
+        *texts, self._properties_field = fields()
+        self.controls = {field.api_name: self._control(field, values[field.name]) for field in texts}
         for control in self.controls.values():
             setattr(self, control.field.name, control.input)
-            control.watch(shown, edited)
-        self.duplicate, self.up, self.down, self.remove = (
-            style.made(widgets.Button, description=name) for name in ("Duplicate", "Up", "Down", "Remove")
-        )
-        self.add_property = style.made(widgets.Button, description="Add a property")
-        self.add_property.on_click(shown(self._add_property))
+            control.watch(guard, edited)
+        self._actions = [page.button(name) for name in ("Duplicate", "Up", "Down", "Remove")]
+        self.duplicate, self.up, self.down, self.remove = self._actions
+        self.add_property = page.button("Add a property", guard(self._add_property))
         self.properties = [self._property(*pair) for pair in properties]
-        self._property_rows = style.made(widgets.VBox, [row.view for row in self.properties], classes=("bwp-stack",))
-        self._heading = style.made(widgets.HTML, classes=("bwp-grow",))
-        self._other_problems = style.made(widgets.HTML, classes=("bwp-problems",))
-        self.view = style.made(widgets.VBox, self._parts(), classes=("bwp-card",))
+        self._property_rows = page.make(widgets.VBox, [row.view for row in self.properties], classes=("bwp-stack",))
+        self._heading = page.make(widgets.HTML, classes=("bwp-grow",))
+        self._other_problems = page.make(widgets.HTML, classes=("bwp-problems",))
+        self.view = page.make(widgets.VBox, self._parts(), classes=("bwp-card",))
 
     @property
     def values(self) -> dict[str, str | None]:
-        """The text of each field, None where it is left out."""
+        """The text of each field, or None if it is left out."""
         return {control.field.name: control.text for control in self.controls.values()}
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """The additional properties as they stand, names that stand twice included."""
+        """The additional properties as typed, with repeated names."""
         return [(row.name.value, row.value.value) for row in self.properties]
 
     @property
     def event(self) -> UserEvent:
-        """The event as it will be sent; raises `InvalidEvent` where a property's name stands twice."""
-        if twice := self._twice():
-            raise InvalidEvent(twice)
+        """The event to send; raises `InvalidEvent` for a repeated property name."""
+        if repeated := self._repeated():
+            raise InvalidEvent(repeated)
         return self._event()
 
-    def found(self) -> list[Problem]:
-        """Return what is wrong with the event as it stands."""
+    def problems(self) -> list[Problem]:
+        """Return the problems of the event as typed."""
         nameless = [_nameless(row) for row in self.properties if not row.name.value]
-        return self._event().problems() + self._twice() + nameless
+        return self._event().problems() + self._repeated() + nameless
 
     def _event(self) -> UserEvent:
         return UserEvent(**self.values, additional_properties=dict(self.pairs))  # type: ignore[arg-type]
 
-    def _twice(self) -> list[Problem]:
-        """Return a problem for each name of a property that stands twice."""
+    def _repeated(self) -> list[Problem]:
+        """Return a problem for each repeated property name."""
         names = [name for name, _ in self.pairs]
-        return list(
-            {row.field: _stands_twice(row) for row in self.properties if names.count(row.name.value) > 1}.values()
-        )
+        found = {row.field: _repeats(row) for row in self.properties if names.count(row.name.value) > 1}
+        return list(found.values())
 
     def place(self, field: str) -> Any:
-        """Return the control of a field, by the API's name for it; None if it has none."""
+        """Return the control of a field by the API's name of the field, or None."""
         rows = {row.field: row for row in self.properties}
         return self.controls.get(field) or rows.get(field)
 
     def show(self, problems: list[Problem]) -> None:
-        """Show each problem beside its field, and those without a field above all fields."""
+        """Show each problem beside its field, and those without a field above the fields."""
         for api_name, control in self.controls.items():
             control.show([problem for problem in problems if problem.field == api_name])
         for row in self.properties:
@@ -113,16 +106,16 @@ class EventEditor:
         self._other_problems.value = style.problems(others)
 
     def number(self, index: int, count: int, outcome: str) -> None:
-        """Say which event of how many this is, and what became of it."""
-        said = f' <span class="bwp-rule">{escape(outcome)}</span>' if outcome else ""
-        self._heading.value = f"<h4>Event {index + 1} of {count}{said}</h4>"
+        """Show the event's number and its outcome."""
+        suffix = f' <span class="bwp-rule">{escape(outcome)}</span>' if outcome else ""
+        self._heading.value = f"<h4>Event {index + 1} of {count}{suffix}</h4>"
         self.up.disabled, self.down.disabled = index == 0, index == count - 1
-        for button in (self.duplicate, self.up, self.down, self.remove):
+        for button in self._actions:
             button.tooltip = f"{button.description}: event {index + 1}"
 
-    def _control(self, field: Field, text: str | None, now: Callable[[], datetime]) -> Control:
+    def _control(self, field: Field, text: str | None) -> Control:
         if field.name == "event_time":
-            return Moment(field, text, now)
+            return Moment(field, text, self._client.clock.now)
         if not field.required:
             return Omittable(field, text)
         if field.choices or field.name in SUGGESTED:
@@ -130,21 +123,20 @@ class EventEditor:
         return Control(field, text, [self.new_id] if field.name == "event_id" else ())
 
     def _parts(self) -> list[Any]:
-        actions = [self.duplicate, self.up, self.down, self.remove]
-        buttons = style.made(widgets.HBox, actions, classes=("bwp-row",))
-        head = style.made(widgets.HBox, [self._heading, buttons], classes=("bwp-row", "bwp-head"))
-        (properties,) = (field for field in fields() if field.name == "additional_properties")
-        title = style.shared(widgets.HTML, value=f"<p>{properties.api_name}</p>", _dom_classes=("bwp-indent",))
-        parts = [title, self.add_property, help_of(properties)]
-        properties_head = style.made(widgets.HBox, parts, classes=("bwp-row",))
+        buttons = page.make(widgets.HBox, self._actions, classes=("bwp-row",))
+        head = page.make(widgets.HBox, [self._heading, buttons], classes=("bwp-row", "bwp-head"))
+        name = f"<p>{self._properties_field.api_name}</p>"
+        title = page.shared(widgets.HTML, value=name, _dom_classes=("bwp-indent",))
+        parts = [title, self.add_property, help_of(self._properties_field)]
+        properties_head = page.make(widgets.HBox, parts, classes=("bwp-row",))
         controls = [control.view for control in self.controls.values()]
         return [head, self._other_problems, *controls, properties_head, self._property_rows]
 
     def _property(self, name: str = "", value: str = "") -> Property:
         row = Property(name, value)
-        row.name.observe(self._shown(self._edited), "value")
-        row.value.observe(self._shown(self._edited), "value")
-        row.remove.on_click(self._shown(lambda: self._remove_property(row)))
+        row.name.observe(self._guard(self._edited), "value")
+        row.value.observe(self._guard(self._edited), "value")
+        row.remove.on_click(self._guard(lambda: self._remove_property(row)))
         return row
 
     def _add_property(self) -> None:
@@ -153,13 +145,13 @@ class EventEditor:
         self._edited()
 
     def _remove_property(self, row: Property) -> None:
-        if row not in self.properties:  # a click that came late
+        if row not in self.properties:  # a late click
             return
         index = self.properties.index(row)
         self.properties.remove(row)
         self._lay_out_properties()
         self._edited()
-        style.close(row.view)
+        page.close(row.view)
         left = self.properties[index : index + 1] or self.properties[-1:]
         self._focus(left[0].remove if left else self.add_property)
 
@@ -167,13 +159,13 @@ class EventEditor:
         self._property_rows.children = [row.view for row in self.properties]
 
     def _take_new_id(self) -> None:
-        self.event_id.value = self._new_id()
+        self.event_id.value = self._client.new_id()
 
 
-def _stands_twice(row: Property) -> Problem:
-    message = f"{quoted(row.name.value)} stands twice, and a UserEvent holds a name once: change one, or remove it"
+def _repeats(row: Property) -> Problem:
+    message = f"duplicate property name {quoted(row.name.value)}; rename or remove one of them"
     return Problem(row.field, row.name.value, _ONCE_RULE, message)
 
 
 def _nameless(row: Property) -> Problem:
-    return Problem(row.field, "", _NAME_RULE, "the property has no name: give it one, or remove it")
+    return Problem(row.field, "", _NAME_RULE, "the property name is required; enter one, or remove the property")

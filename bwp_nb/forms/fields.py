@@ -1,4 +1,4 @@
-"""The fields of a `UserEvent` as `schema.graphql` tells them, for forms to be built from."""
+"""The fields of a `UserEvent`, read from `schema.graphql`, from which the form is built."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _NAMES = {**TEXT_FIELDS, "additional_properties": "additionalProperties"}
 
 @dataclass(frozen=True)
 class Field:
-    """One field: `sources` tells of each statement how sure it is and who says so; `choices` are an enum's values."""
+    """One field: `sources` gives the certainty and source of each statement, `choices` the values of an enum."""
 
     name: str
     api_name: str

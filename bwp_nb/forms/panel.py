@@ -1,50 +1,62 @@
-"""A sandbox on a panel: what arrived, what was rejected, and a fault to order."""
+"""A panel that shows what a sandbox accepted and rejected, and orders faults from it."""
 
 from collections.abc import Iterable
-from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import ipywidgets as widgets
 
-from bwp_nb.forms import style
+from bwp_nb.forms import page, style
+from bwp_nb.forms.boundary import ErrorBoundary
+from bwp_nb.forms.controls import NARROW
 from bwp_nb.sandbox.faults import faults
-from bwp_nb.text import counted, readable
+from bwp_nb.text import counted, html_table, readable
 
 if TYPE_CHECKING:
     from bwp_nb.sandbox.api import Sandbox
 
 _SHOWN = 10
 _COLUMNS = ("eventType", "eventId", "eventTime", "clientType", "clientVersion", "additionalProperties")
+_TITLE = (
+    "<h3>The sandbox</h3><p>Order a fault for the next requests, then send. The client retries after a temporary "
+    "fault; order several to see it stop.</p>"
+)
 _panels: WeakSet["SandboxPanel"] = WeakSet()
 
 
 class SandboxPanel:
-    """A panel that shows what a sandbox holds, orders faults from it, and resets it.
+    """A panel that shows the events in a sandbox, orders faults from it, and resets it.
 
-    `fault` and `times` say what to order, `order`, `reset` and `refresh` are its buttons. After a form's send it shows
-    by itself what arrived; after a send from a cell, press refresh.
+    `fault` and `times` select what to order; `order`, `reset` and `refresh` are its buttons. It is refreshed after a
+    form's send; after a send from a cell, press `refresh`.
     """
 
     def __init__(self, sandbox: "Sandbox") -> None:
         self.sandbox = sandbox
-        self.faults = style.ErrorBoundary()
-        shown = self.faults.shown
+        self.errors = ErrorBoundary()
+        guard = self.errors.guard
         options = [(f"{fault.name}: {fault.summary}", fault.name) for fault in faults()]
-        self.fault = widgets.Dropdown(options=options, description="Fault")
-        self.times = widgets.BoundedIntText(1, min=1, max=50, description="times")
-        self.order, self.reset, self.refresh = (widgets.Button(description=name) for name in _BUTTONS)
-        self.order.on_click(shown(self._order))
-        self.reset.on_click(shown(self._reset))
-        self.refresh.on_click(shown(self.show))
-        self._said, self._arrived = widgets.HTML(), widgets.HTML()
-        self.view = style.classed(widgets.VBox(self._parts()), "bwp")
+        self.fault = page.make(
+            widgets.Dropdown, options=options, description="Fault", style=NARROW, classes=("bwp-grow",)
+        )
+        self.times = page.make(
+            widgets.BoundedIntText, 1, min=1, max=50, description="times", style=NARROW, layout={"width": "7em"}
+        )
+        self.order = page.button("Order it", guard(self._order))
+        self.reset = page.button("Reset the sandbox", guard(self._reset))
+        self.refresh = page.button("Refresh", guard(self.show))
+        self._status, self._arrived = page.make(widgets.HTML), page.make(widgets.HTML)
+        ordering = page.make(widgets.HBox, [self.fault, self.times, self.order], classes=("bwp-row",))
+        buttons = page.make(widgets.HBox, [self.refresh, self.reset], classes=("bwp-row",))
+        head = [widgets.HTML(style.STYLE), widgets.HTML(_TITLE), self.errors.view]
+        parts = [*head, ordering, self._status, self._arrived, buttons]
+        self.view = page.make(widgets.VBox, parts, classes=("bwp",))
         self.show()
         _panels.add(self)
 
     def __repr__(self) -> str:
-        """Return the panel as text, for readers who see no widgets."""
+        """Return the panel as text, for a notebook that is read without widgets."""
         return f"SandboxPanel({self.sandbox!r})"
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
@@ -52,32 +64,18 @@ class SandboxPanel:
         return {**bundle, "text/plain": repr(self)}
 
     def show(self) -> None:
-        """Show what the sandbox holds now."""
+        """Show the current state of the sandbox."""
         accepted, rejected, dropped = self.sandbox.accepted, self.sandbox.rejected, len(self.sandbox.duplicates)
         requests = counted(len(self.sandbox.requests), "request")
         duplicates = f"{counted(dropped, 'duplicate')} dropped, " if dropped else ""
-        counts = f"{len(accepted)} accepted, {len(rejected)} rejected, {duplicates}{requests}."
-        parts = [style.status(counts)]
+        parts = [style.status(f"{len(accepted)} accepted, {len(rejected)} rejected, {duplicates}{requests}.")]
         if accepted:
-            parts.append(_table(f"Accepted, the last {_SHOWN} at most", _COLUMNS, map(_cells, accepted[-_SHOWN:])))
+            parts.append(_table("Accepted", _COLUMNS, map(_cells, accepted[-_SHOWN:])))
         if rejected:
             rows = ([str(item["reason"]), *_cells(item["event"])] for item in rejected[-_SHOWN:])
-            parts.append(_table(f"Rejected, the last {_SHOWN} at most", ("reason", *_COLUMNS), rows))
+            parts.append(_table("Rejected", ("reason", *_COLUMNS), rows))
         self._arrived.value = "".join(parts)
-        self._said.value = _waiting(self.sandbox.pending_faults)
-
-    def _parts(self) -> list[Any]:
-        self.fault.style.description_width = self.times.style.description_width = "initial"
-        self.times.layout.width = "7em"
-        ordering = style.classed(
-            widgets.HBox([style.classed(self.fault, "bwp-grow"), self.times, self.order]), "bwp-row"
-        )
-        buttons = style.classed(widgets.HBox([self.refresh, self.reset]), "bwp-row")
-        title = widgets.HTML(
-            "<h3>The sandbox</h3><p>Order a fault, and see how a send ends. What may pass, the client tries again by "
-            "itself: order more of it, and it gives up.</p>"
-        )
-        return [widgets.HTML(style.STYLE), title, self.faults.view, ordering, self._said, self._arrived, buttons]
+        self._status.value = _pending(self.sandbox.pending_faults)
 
     def _order(self) -> None:
         self.sandbox.fail_next(self.fault.value, times=self.times.value)
@@ -86,27 +84,24 @@ class SandboxPanel:
     def _reset(self) -> None:
         self.sandbox.reset()
         self.show()
-        self._said.value = style.status("Reset: the sandbox is as new.")
-
-
-_BUTTONS = ("Order it", "Reset the sandbox", "Refresh")
+        self._status.value = style.status("The sandbox was reset.")
 
 
 def refresh(sandbox: "Sandbox") -> None:
-    """Let every panel of a sandbox show what it holds now."""
+    """Refresh every panel of a sandbox."""
     for panel in list(_panels):
         if panel.sandbox is sandbox:
             panel.show()
 
 
-def _waiting(names: list[str]) -> str:
-    """Return what the next answers will be, if faults are ordered."""
+def _pending(names: list[str]) -> str:
+    """Return a line on the ordered faults, if there are any."""
     runs = [(name, len(list(same))) for name, same in groupby(names)]
     if not runs:
         return ""
-    answers = "answer" if len(names) == 1 else f"{len(names)} answers"
-    told = ", ".join(name if count == 1 or len(runs) == 1 else f"{count} times {name}" for name, count in runs)
-    return style.status(f"Ordered: the next {answers} will be: {told}.", "warn")
+    responses = "response" if len(names) == 1 else f"{len(names)} responses"
+    text = ", ".join(name if count == 1 or len(runs) == 1 else f"{count} times {name}" for name, count in runs)
+    return style.status(f"Ordered for the next {responses}: {text}.", "warn")
 
 
 def _cells(event: dict[str, Any]) -> list[str]:
@@ -115,8 +110,8 @@ def _cells(event: dict[str, Any]) -> list[str]:
     return [*(str(event.get(name, "")) for name in _COLUMNS[:-1]), properties]
 
 
-def _table(caption: str, columns: Iterable[str], rows: Iterable[list[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
-    cells = ("".join(f"<td>{escape(readable(cell, 200))}</td>" for cell in row) for row in rows)
-    body = "".join(f"<tr>{row}</tr>" for row in cells)
-    return style.scrolling(f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>", caption)
+def _table(title: str, columns: Iterable[str], rows: Iterable[list[str]]) -> str:
+    caption = f"{title}, the last {_SHOWN} at most"
+    return style.scrolling(
+        html_table(([readable(cell, 200) for cell in row] for row in rows), columns, caption), caption
+    )

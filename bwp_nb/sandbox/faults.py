@@ -1,43 +1,47 @@
-"""Ways in which a request can go wrong, for the sandbox to play.
+"""Ways in which a request can fail, for the sandbox to simulate.
 
-How the API itself fails is not documented beyond its error envelope. The shapes below are what HTTP and GraphQL servers
-do, and the classifications are those that its pages name for other operations (inferred).
+How the API itself fails is not documented beyond its error envelope. The responses below are what HTTP and GraphQL
+servers commonly send; the classifications are those that the documentation of other operations names (inferred).
 """
 
 import email.utils
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import httpx
 
+from bwp_nb.sandbox.responses import DENIED, error_response, html_response, json_response
 from bwp_nb.wire.clock import Clock
 
-_LABEL = "inferred: an ordered fault; no page shows this answer to sendUserEvents"
+LABEL = "inferred: a simulated fault; no page shows this response to sendUserEvents"
 
 
 @dataclass(frozen=True)
 class Play:
-    """One request that a fault befalls: `answer()` lets the sandbox answer it in earnest, `wait()` lets time pass."""
+    """One request with a fault: `answer()` lets the sandbox process it normally, `wait()` lets time pass.
+
+    `reject(text, value)` lets it process the request, but reject the events that contain a value.
+    """
 
     request: httpx.Request
     answer: Callable[[], httpx.Response]
+    reject: Callable[[str, str | None], httpx.Response]
     clock: Clock
     wait: Callable[[float], None]
     expire_tokens: Callable[[bool], None]
 
     @property
     def patience(self) -> float:
-        """The seconds that the caller waits for an answer."""
+        """The seconds that the caller waits for a response."""
         timeouts: dict[str, float | None] = self.request.extensions.get("timeout", {})
         return timeouts.get("read") or 10.0
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that a sandbox can be told to play, by its name; `options` are keywords that it takes."""
+    """A fault that `Sandbox.fail_next` can simulate; `options` are the keyword arguments that it takes."""
 
     name: str
     summary: str
@@ -52,16 +56,34 @@ FAULTS: dict[str, Fault] = {}
 
 
 def faults() -> list[Fault]:
-    """Return the faults that a sandbox can play."""
+    """Return the faults that a sandbox can simulate."""
     return list(FAULTS.values())
+
+
+def check_fault(name: str, options: Mapping[str, Any]) -> None:
+    """Raise `ValueError`, listing what exists, for a fault or an option that does not exist."""
+    if name not in FAULTS:
+        raise ValueError(f"Unknown fault {name!r}; expected one of {', '.join(FAULTS)}")
+    if unknown := options.keys() - set(FAULTS[name].options):
+        expected = ", ".join(FAULTS[name].options) or "no options"
+        raise ValueError(f"The fault {name!r} takes {expected}, got {', '.join(sorted(unknown))}")
 
 
 def _fault(play: Callable[..., httpx.Response]) -> Callable[..., httpx.Response]:
     code = play.__code__
     options = code.co_varnames[1 : code.co_argcount]
-    name = play.__name__.removeprefix("_")
-    FAULTS[name] = Fault(name, str(play.__doc__).rstrip("."), play, options)
+    FAULTS[play.__name__] = Fault(play.__name__, str(play.__doc__).rstrip("."), play, options)
     return play
+
+
+def _page(status_code: int, title: str, summary: str) -> None:
+    name = f"http_{status_code}"
+    FAULTS[name] = Fault(name, summary, lambda _play: html_response(status_code, title))
+
+
+def _error(name: str, text: str, kind: str, code: int, note: str = "") -> None:
+    summary = f"A GraphQL error with the classification {kind}{note}"
+    FAULTS[name] = Fault(name, summary, lambda _play: error_response(text, kind, code, LABEL))
 
 
 @_fault
@@ -78,52 +100,48 @@ def reset_before(play: Play) -> httpx.Response:
 
 @_fault
 def reset_after(play: Play) -> httpx.Response:
-    """The events are accepted, and the connection is reset before the answer arrives."""
+    """The events are accepted, and the connection is reset before the response arrives."""
     play.answer()
     raise httpx.ReadError("Connection reset by peer", request=play.request)
 
 
 @_fault
 def timeout_before(play: Play) -> httpx.Response:
-    """No answer comes in time, and the events are not accepted."""
+    """No response arrives in time, and the events are not accepted."""
     play.wait(play.patience)
     raise httpx.ReadTimeout("The read operation timed out", request=play.request)
 
 
 @_fault
 def timeout_after(play: Play) -> httpx.Response:
-    """No answer comes in time, although the events are accepted."""
+    """No response arrives in time, although the events are accepted."""
     play.answer()
-    play.wait(play.patience)
-    raise httpx.ReadTimeout("The read operation timed out", request=play.request)
+    return timeout_before(play)
 
 
 @_fault
 def slow(play: Play, seconds: float = 3.0) -> httpx.Response:
-    """The answer takes some seconds; too many, and the caller has gone when it comes."""
+    """The response takes some seconds; if the caller's timeout is shorter, it never arrives."""
     if seconds >= play.patience:
         return timeout_after(play)
     play.wait(seconds)
     return play.answer()
 
 
-@_fault
-def http_429(play: Play) -> httpx.Response:
-    """HTTP 429 without a word on when to come back."""
-    return _html(429, "Too Many Requests")
+_page(429, "Too Many Requests", "HTTP 429 without Retry-After")
 
 
 @_fault
 def http_429_seconds(play: Play, seconds: int = 5) -> httpx.Response:
     """HTTP 429 with Retry-After in seconds."""
-    return _html(429, "Too Many Requests", {"Retry-After": str(seconds)})
+    return html_response(429, "Too Many Requests", {"Retry-After": str(seconds)})
 
 
 @_fault
 def http_429_date(play: Play, seconds: int = 5) -> httpx.Response:
     """HTTP 429 with Retry-After as a date, some seconds from now."""
     moment = play.clock.now() + timedelta(seconds=seconds)
-    return _html(429, "Too Many Requests", {"Retry-After": email.utils.format_datetime(moment, usegmt=True)})
+    return html_response(429, "Too Many Requests", {"Retry-After": email.utils.format_datetime(moment, usegmt=True)})
 
 
 @_fault
@@ -132,90 +150,75 @@ def http_500(play: Play) -> httpx.Response:
     return httpx.Response(500, content=b"")
 
 
-@_fault
-def http_502(play: Play) -> httpx.Response:
-    """HTTP 502 with a gateway's HTML page."""
-    return _html(502, "Bad Gateway")
+_page(502, "Bad Gateway", "HTTP 502 with a gateway's HTML page")
 
 
 @_fault
-def http_503(play: Play) -> httpx.Response:
-    """HTTP 503 with an HTML page."""
-    return _html(503, "Service Unavailable")
+def http_502_after(play: Play) -> httpx.Response:
+    """The events are accepted, and a gateway responds with HTTP 502."""
+    play.answer()
+    return html_response(502, "Bad Gateway")
 
 
-@_fault
-def throttled(play: Play) -> httpx.Response:
-    """A GraphQL error with the classification ThrottlingError."""
-    return _refusal("Rate exceeded", "ThrottlingError", "ThrottlingException", 429)
+_page(503, "Service Unavailable", "HTTP 503 with an HTML page")
 
 
-@_fault
-def internal_error(play: Play) -> httpx.Response:
-    """A GraphQL error with the classification InternalServerError."""
-    return _refusal("Internal server error", "InternalServerError", "InternalServerException", 500)
-
-
-@_fault
-def access_denied(play: Play) -> httpx.Response:
-    """A GraphQL error with the classification AccessDeniedError, whatever the token."""
-    message = "You do not have sufficient access to perform this action."
-    return _refusal(message, "AccessDeniedError", "AccessDeniedException", 403)
+_error("throttled", "Rate exceeded", "ThrottlingError", 429)
+_error("internal_error", "Internal server error", "InternalServerError", 500)
+_error("access_denied", DENIED, "AccessDeniedError", 403, ", even with a valid token")
 
 
 @_fault
 def expired_token(play: Play) -> httpx.Response:
-    """Every token so far has expired: HTTP 401 until a new one is got."""
+    """Every token so far has expired: HTTP 401 until the client gets a new one."""
     play.expire_tokens(True)
     return play.answer()
 
 
 @_fault
 def expired_token_error(play: Play) -> httpx.Response:
-    """Every token so far has expired: a GraphQL error until a new one is got."""
+    """Every token so far has expired: a GraphQL error until the client gets a new one."""
     play.expire_tokens(False)
     return play.answer()
 
 
-@_fault
-def http_413(play: Play) -> httpx.Response:
-    """HTTP 413: the body is too large."""
-    return _html(413, "Payload Too Large")
+_page(400, "Bad Request", "HTTP 400 with an HTML page")
+_page(413, "Payload Too Large", "HTTP 413: the request body is too large")
 
 
 @_fault
 def html(play: Play) -> httpx.Response:
-    """A sign-in page on HTTP 200, as a proxy may send it."""
-    return _html(200, "Sign in")
+    """A sign-in page with HTTP 200, as a proxy may send it."""
+    return html_response(200, "Sign in")
 
 
 @_fault
 def cut_off(play: Play) -> httpx.Response:
-    """The events are accepted, and the JSON of the answer ends in the middle."""
+    """The events are accepted, and the JSON of the response is truncated."""
     content = play.answer().content
-    return _json_text(200, content[: len(content) // 2])
+    return json_response(200, content[: len(content) // 2])
 
 
 @_fault
 def invalid_utf8(play: Play) -> httpx.Response:
-    """The events are accepted, and the answer is no UTF-8."""
-    return _json_text(200, play.answer().content + b"\xff\xfe")
+    """The events are accepted, and the response is not valid UTF-8."""
+    return json_response(200, play.answer().content + b"\xff\xfe")
 
 
 @_fault
 def wrong_content_type(play: Play) -> httpx.Response:
-    """A good answer that says it is plain text."""
-    return httpx.Response(200, content=play.answer().content, headers={"Content-Type": "text/plain"})
+    """The events are accepted, and the response is labelled as plain text."""
+    return json_response(200, play.answer().content, "text/plain")
 
 
 @_fault
 def data_and_errors(play: Play, status: str = "successful") -> httpx.Response:
-    """The events are accepted, and the answer holds a status and an error."""
+    """The events are accepted, and the response contains both a status and an error."""
     answer = play.answer()
     if not _accepts(answer):
         return answer
-    error = {"message": "Something beside the point failed", "extensions": {"sandbox": [_LABEL]}}
-    return _json(200, {"errors": [error], "data": {"sendUserEvents": {"status": status}}})
+    error = {"message": "Something beside the point failed", "extensions": {"sandbox": [LABEL]}}
+    return json_response(200, {"errors": [error], "data": {"sendUserEvents": {"status": status}}})
 
 
 @_fault
@@ -224,20 +227,33 @@ def other_status(play: Play, status: str = "accepted") -> httpx.Response:
     answer = play.answer()
     if not _accepts(answer):
         return answer
-    return _json(200, {"data": {"sendUserEvents": {"status": status}}, "extensions": {"sandbox": [_LABEL]}})
+    return json_response(200, {"data": {"sendUserEvents": {"status": status}}, "extensions": {"sandbox": [LABEL]}})
 
 
 @_fault
 def huge(play: Play, mebibytes: int = 256) -> httpx.Response:
-    """The events are accepted, and the answer goes on for 256 MiB."""
+    """The events are accepted, and the response is 256 MiB long."""
     play.answer()
-    return httpx.Response(200, stream=_Endless(mebibytes), headers={"Content-Type": "application/json"})
+    return httpx.Response(200, stream=_Huge(mebibytes), headers={"Content-Type": "application/json"})
 
 
 @_fault
 def redirect(play: Play, location: str = "https://example.com/graphql") -> httpx.Response:
-    """HTTP 307 to another host."""
+    """HTTP 307: use another host this time; the request is not processed."""
     return httpx.Response(307, headers={"Location": location})
+
+
+@_fault
+def http_303(play: Play, location: str = "https://example.com/result") -> httpx.Response:
+    """The events are accepted, and HTTP 303 redirects to another page."""
+    play.answer()
+    return httpx.Response(303, headers={"Location": location})
+
+
+@_fault
+def http_308(play: Play, location: str = "https://example.com/graphql") -> httpx.Response:
+    """HTTP 308: the address has moved to another host; the request is not processed."""
+    return httpx.Response(308, headers={"Location": location})
 
 
 @_fault
@@ -248,16 +264,16 @@ def duplicate(play: Play) -> httpx.Response:
 
 
 @_fault
-def message(play: Play, text: str = "Not today") -> httpx.Response:
-    """The API refuses with a message of your choice: `text`."""
-    return _refusal(text, "ValidationError", "ValidationException", 400)
+def message(play: Play, text: str = "Not today", value: str | None = None) -> httpx.Response:
+    """Events that contain `value`, by default all, are rejected with the message `text`, unless accepted before."""
+    return play.reject(text, value)
 
 
 def _accepts(answer: httpx.Response) -> bool:
     return bool((answer.json().get("data") or {}).get("sendUserEvents"))
 
 
-class _Endless(httpx.SyncByteStream):
+class _Huge(httpx.SyncByteStream):
     def __init__(self, mebibytes: int) -> None:
         self._mebibytes = mebibytes
 
@@ -266,27 +282,3 @@ class _Endless(httpx.SyncByteStream):
         for _ in range(self._mebibytes * 16):
             yield b"x" * 65_536
         yield b'"}'
-
-
-def _html(status_code: int, title: str, headers: dict[str, str] | None = None) -> httpx.Response:
-    page = f"<!doctype html><title>{title}</title><h1>{title}</h1>"
-    return httpx.Response(status_code, content=page, headers={"Content-Type": "text/html", **(headers or {})})
-
-
-def _json(status_code: int, answer: dict[str, Any]) -> httpx.Response:
-    return _json_text(status_code, json.dumps(answer, ensure_ascii=False).encode("utf-8", "backslashreplace"))
-
-
-def _json_text(status_code: int, content: bytes) -> httpx.Response:
-    return httpx.Response(status_code, content=content, headers={"Content-Type": "application/json"})
-
-
-def _refusal(text: str, kind: str, error_type: str, code: int) -> httpx.Response:
-    """Return a refusal in the documented envelope, labelled as inferred."""
-    classification = {"type": kind, "errorType": error_type, "errorCode": code}
-    error = {
-        "message": text,
-        "path": ["sendUserEvents"],
-        "extensions": {"classification": classification, "sandbox": [_LABEL]},
-    }
-    return _json(200, {"errors": [error], "data": {"sendUserEvents": None}})

@@ -102,7 +102,7 @@ class Answer:
         if not isinstance(given, dict) or not ("data" in given or "errors" in given):
             text = readable(self.content.decode("utf-8", "replace").strip(), 120)
             raise self.failure(f"{self.media_type}: {text}" if text else "no body")
-        if not isinstance(given.get("errors") or [], list):
+        if not isinstance(given.get("errors"), list | None):
             raise self.failure(f"errors that are not a list: {quoted(given['errors'])}")
         return given
 

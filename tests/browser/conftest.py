@@ -1,4 +1,4 @@
-"""Notebooks in a real browser: JupyterLab or Voila on 127.0.0.1, Debian's Chromium, no other network."""
+"""Notebooks in a real browser: JupyterLab or Voila on 127.0.0.1, Chromium, no other network."""
 
 import os
 import shutil
@@ -25,8 +25,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-#: Long enough for a slow machine; nothing waits this long unless it has failed.
-PATIENCE = 60_000
+#: In milliseconds; enough for a slow machine, and reached only by a failure.
+TIMEOUT = 60_000
 
 ERROR = ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']"
 DONE = """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
@@ -52,7 +52,7 @@ def _chromium() -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start Chromium, once for all tests of a file: while it runs, no other event loop can in this thread."""
+    """Start Chromium, once for all tests of a file; no other event loop can run in this thread meanwhile."""
     path = _chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
@@ -61,7 +61,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Server:
-    """A Jupyter server of its own, which knows no settings but those given here."""
+    """A Jupyter server with only the settings given here."""
 
     def __init__(self, folder: Path, *command: str) -> None:
         self.folder = folder
@@ -79,7 +79,7 @@ class Server:
 
     def wait(self) -> None:
         """Return once the server takes connections."""
-        for _ in range(PATIENCE // 100):
+        for _ in range(TIMEOUT // 100):
             if self._process.poll() is not None:
                 break
             try:
@@ -87,7 +87,7 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.1)
-        pytest.fail(f"no server came up: {(self.folder / 'log').read_text()[-2000:]}")
+        pytest.fail(f"the server did not start: {(self.folder / 'log').read_text()[-2000:]}")
 
     def stop(self) -> None:
         """Stop the server and its kernels."""
@@ -142,10 +142,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """Give a fresh browser profile that reaches nothing but 127.0.0.1."""
+    """Return a fresh browser profile that can only reach 127.0.0.1."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    context.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
+    context.set_default_timeout(TIMEOUT)
+    expect.set_options(timeout=TIMEOUT)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.route(lambda url: urlsplit(url).hostname != "127.0.0.1", lambda route: route.abort())
     yield context
@@ -157,7 +157,7 @@ OpenNotebook = Callable[..., Page]
 
 @pytest.fixture
 def open_in_lab(lab: Server, context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[OpenNotebook]:
-    """Give a function that opens cells as a notebook in JupyterLab, runs them all, and returns the page."""
+    """Return a function that opens cells as a notebook in JupyterLab, runs them all, and returns the page."""
 
     def open_cells(*cells: str, theme: str = "JupyterLab Light", errors: int = 0) -> Page:
         settings = lab.folder / "settings" / THEME
@@ -170,7 +170,7 @@ def open_in_lab(lab: Server, context: BrowserContext, request: pytest.FixtureReq
         page.on("websocket", lambda socket: _count_idle(socket, idle))
         page.goto(f"{lab.url}/doc/tree/{name}?token={TOKEN}")
         page.wait_for_selector(".jp-Notebook")
-        _until(page, lambda: bool(idle))  # The page calls itself idle before the kernel is connected.
+        _until(page, lambda: bool(idle))  # The page shows the kernel as idle before it is connected.
         page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
         page.wait_for_function(DONE)
         expect(page.locator(ERROR)).to_have_count(errors)
@@ -190,7 +190,7 @@ def lab_folder(lab: Server) -> Path:
 
 @pytest.fixture
 def open_in_voila(tmp_path: Path, context: BrowserContext) -> Iterator[OpenNotebook]:
-    """Give a function that opens cells as a page of Voila."""
+    """Return a function that opens cells as a page of Voila."""
     server = Server(tmp_path, "voila", "--no-browser", "--Voila.ip=127.0.0.1")
 
     def open_cells(*cells: str) -> Page:
@@ -222,7 +222,7 @@ def _count_idle(socket: WebSocket, idle: list[int]) -> None:
 
 
 def _until(page: Page, happened: Callable[[], bool]) -> None:
-    for _ in range(PATIENCE // 50):
+    for _ in range(TIMEOUT // 50):
         if happened():
             return
         page.wait_for_timeout(50)

@@ -1,4 +1,4 @@
-"""The form as a hand meets it: JupyterLab and Voila in a real browser."""
+"""The form in JupyterLab and Voila, in a real browser."""
 
 import json
 from collections.abc import Callable
@@ -39,7 +39,7 @@ OpenNotebook = Callable[..., Page]
 
 
 def status(page: Page, text: str) -> Locator:
-    """Return the line that announces how the form stands."""
+    """Return the line that announces the state of the form."""
     return page.locator(".jp-OutputArea-output [role=status], .jp-OutputArea-output [role=alert]").filter(has_text=text)
 
 
@@ -49,15 +49,15 @@ def press(page: Page, name: str) -> None:
 
 
 def time_of(page: Page, index: int = 0) -> Locator:
-    """Return the box of an event's time."""
+    """Return the input of an event's time."""
     return page.get_by_label("eventTime *").nth(index)
 
 
 def write(box: Locator, text: str) -> None:
-    """Put a text in place of what a box holds, by keys, and wait until the form has all of it.
+    """Replace the text of an input by keys, and wait until the form has all of it.
 
-    ipywidgets sends what is typed in pieces, and a click right behind the last key can overtake the last piece. The
-    form then says "not checked" again, which is right, and which no test should run into.
+    ipywidgets sends typed text in pieces, and a click right after the last key can arrive before the last piece. The
+    form is then correctly "not checked" again.
     """
     box.press("Control+a")
     box.press_sequentially(text)
@@ -66,15 +66,15 @@ def write(box: Locator, text: str) -> None:
 
 
 def violations(page: Page) -> list[str]:
-    """Return the serious faults in accessibility that axe-core finds in what cells show."""
+    """Return the serious accessibility faults that axe-core finds in the outputs of cells."""
     found = Axe().run(page, context=".jp-OutputArea-output").response["violations"]
     return [
         f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in found if fault["impact"] in ("serious", "critical")
     ]
 
 
-def test_two_events_are_made_refused_mended_and_sent_by_hand(open_in_lab: OpenNotebook) -> None:
-    """By clicks and keys alone: two events, three properties, a wrong time refused at its field, mended, sent."""
+def test_two_events_are_made_refused_fixed_and_sent(open_in_lab: OpenNotebook) -> None:
+    """By clicks and keys alone: two events, three properties, an invalid time shown beside its field, fixed, sent."""
     page = open_in_lab(FORM, PANEL)
     page.get_by_label("eventType *").select_option("click")
     for index, (name, value) in enumerate([("product_sku", "00123"), ("mine", "a 'b' \U0001f600")]):
@@ -107,31 +107,31 @@ def test_two_events_are_made_refused_mended_and_sent_by_hand(open_in_lab: OpenNo
 
 
 def test_the_notebook_of_forms_runs_as_people_run_it(open_in_lab: OpenNotebook) -> None:
-    """In JupyterLab its form shows what the cells below it did, and stands ready for a hand."""
+    """In JupyterLab its form shows what the cells below it did, and can be used."""
     cells = nbformat.read(NOTEBOOKS / "03_make_events.ipynb", as_version=4).cells
     page = open_in_lab(*(cell.source for cell in cells if cell.cell_type == "code"), errors=1)
     first = page.locator(".bwp").first
     expect(first.get_by_role("status").filter(has_text="Sent:")).to_be_visible()
-    first.get_by_role("button", name="Check", exact=True).click()  # Its answer comes after all that the cells did.
+    first.get_by_role("button", name="Check", exact=True).click()  # Its callback runs after all cells.
     expect(first.get_by_role("status").filter(has_text="Valid.")).to_be_visible()
     write(first.get_by_label("eventTime *"), "2023")
     expect(first.get_by_text("'2023' is not a UTC date-time")).to_be_visible()
 
 
 def test_a_double_click_delivers_once(open_in_lab: OpenNotebook) -> None:
-    """Two quick clicks on Send are one request."""
+    """A double click on Send makes one request."""
     page = open_in_lab(FORM, PANEL)
     press(page, "Check")
     expect(status(page, "Valid.")).to_be_visible()
     page.get_by_role("button", name="Send", exact=True).dblclick()
     expect(status(page, "Sent:")).to_be_visible()
-    press(page, "Check")  # Its answer comes after those to both clicks.
+    press(page, "Check")  # Its callback runs after those of both clicks.
     expect(status(page, "Valid.")).to_be_visible()
     expect(status(page, "1 accepted, 0 rejected, 1 request.")).to_be_visible()
 
 
 def test_a_problem_leads_to_its_field(open_in_lab: OpenNotebook) -> None:
-    """By keyboard alone the link under the check puts the cursor into the field that it names."""
+    """By keyboard alone, the link under the status moves the focus to the field that it names."""
     page = open_in_lab(FORM)
     write(time_of(page), "2023")
     press(page, "Check")
@@ -140,7 +140,7 @@ def test_a_problem_leads_to_its_field(open_in_lab: OpenNotebook) -> None:
 
 
 def test_only_a_link_moves_the_cursor(open_in_lab: OpenNotebook) -> None:
-    """Whoever adds a property, by hand or from a cell, goes on writing where the cursor is."""
+    """A property that is added, by a click or from a cell, does not move the focus."""
     page = open_in_lab(FORM, "form.events[0].add_property.click()")
     time_of(page).focus()
     page.get_by_role("button", name="Add a property", exact=True).dispatch_event("click")
@@ -151,7 +151,7 @@ def test_only_a_link_moves_the_cursor(open_in_lab: OpenNotebook) -> None:
 
 
 def test_every_control_is_reached_by_the_tab_key(open_in_lab: OpenNotebook) -> None:
-    """Tab leads from the first field to each control in the order in which they stand, and a key presses it."""
+    """Tab moves from the first field through all controls in their visible order, and Enter presses a button."""
     page = open_in_lab(FORM)
     page.get_by_label("eventType *").focus()
     names: list[str] = []
@@ -168,8 +168,8 @@ def test_every_control_is_reached_by_the_tab_key(open_in_lab: OpenNotebook) -> N
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_where_the_keyboard_is_can_be_seen(open_in_lab: OpenNotebook, theme: str) -> None:
-    """Whatever has the focus has an outline, against ipywidgets' own rules."""
+def test_the_focus_is_visible(open_in_lab: OpenNotebook, theme: str) -> None:
+    """A focused control has an outline, against ipywidgets' own rules."""
     page = open_in_lab(FORM, theme=theme)
     press(page, "Add a property")
     expect(page.get_by_label("value", exact=True)).to_be_visible()
@@ -182,7 +182,7 @@ def test_where_the_keyboard_is_can_be_seen(open_in_lab: OpenNotebook, theme: str
 
 
 def test_a_question_mark_stays_under_the_mouse(open_in_lab: OpenNotebook) -> None:
-    """A second click where the first one was folds the help up again."""
+    """A second click at the same place closes the help."""
     page = open_in_lab(FORM)
     mark = page.get_by_label("About eventId")
     place = mark.bounding_box()
@@ -192,7 +192,7 @@ def test_a_question_mark_stays_under_the_mouse(open_in_lab: OpenNotebook) -> Non
 
 
 def test_a_long_value_is_read_in_full(open_in_lab: OpenNotebook) -> None:
-    """Its box has a row for each line, and keeps within its card whatever stands in it."""
+    """Its input has a row for each line, and stays within its card."""
     page = open_in_lab(FORM)
     press(page, "Add a property")
     box = page.get_by_label("value", exact=True)
@@ -204,7 +204,7 @@ def test_a_long_value_is_read_in_full(open_in_lab: OpenNotebook) -> None:
 
 
 def test_a_pasted_curl_line_fills_the_form(open_in_lab: OpenNotebook) -> None:
-    """What was copied elsewhere becomes the form's events, line breaks and quotes included."""
+    """A copied request becomes the form's events, with line breaks and quotes."""
     page = open_in_lab(FORM)
     event = bwp.UserEvent(
         "widget-viewed", "x", "2024-05-31T13:15:30Z", "SERVER_CLIENT", "2", "a b", None, {"n": "'\n\""}
@@ -231,7 +231,7 @@ def test_a_pasted_curl_line_fills_the_form(open_in_lab: OpenNotebook) -> None:
 def test_the_request_is_copied_without_a_network(
     open_in_lab: OpenNotebook, context: BrowserContext, clipboard: str
 ) -> None:
-    """Copy puts the very text on the clipboard, also where the page has no clipboard object."""
+    """Copy copies the exact text, also on a page without a clipboard object."""
     context.add_init_script(clipboard)
     page = open_in_lab(FORM)
     page.get_by_label("The request as").select_option("cURL")
@@ -245,7 +245,7 @@ def test_the_request_is_copied_without_a_network(
 
 
 def test_events_are_saved_as_files(open_in_lab: OpenNotebook) -> None:
-    """The links give the browser files to keep."""
+    """The links download files."""
     page = open_in_lab(FORM)
     with page.expect_download() as started:
         page.get_by_role("link", name="events.csv").click()
@@ -258,7 +258,7 @@ def test_events_are_saved_as_files(open_in_lab: OpenNotebook) -> None:
 
 
 def test_while_the_kernel_is_busy_sending_the_form_shows_it(open_in_lab: OpenNotebook, lab_folder: Path) -> None:
-    """Until the answer comes the form says that it sends, and takes no further click."""
+    """Until the response comes, the form shows that it is sending, and Send is disabled."""
     (lab_folder / "go").unlink(missing_ok=True)
     page = open_in_lab(SLOW_FORM)
     press(page, "Check")
@@ -269,8 +269,8 @@ def test_while_the_kernel_is_busy_sending_the_form_shows_it(open_in_lab: OpenNot
     expect(status(page, "Sent:")).to_be_visible()
 
 
-def test_an_edit_while_it_is_sent_leaves_the_form_not_checked(open_in_lab: OpenNotebook, lab_folder: Path) -> None:
-    """Nothing says that what stands there now was sent."""
+def test_an_edit_during_a_send_leaves_the_form_not_checked(open_in_lab: OpenNotebook, lab_folder: Path) -> None:
+    """The form does not show the edited request as sent."""
     (lab_folder / "go").unlink(missing_ok=True)
     page = open_in_lab(SLOW_FORM)
     press(page, "Check")
@@ -278,21 +278,21 @@ def test_an_edit_while_it_is_sent_leaves_the_form_not_checked(open_in_lab: OpenN
     expect(status(page, "Sending …")).to_be_visible()
     page.get_by_label("clientVersion *").press_sequentially("9")
     (lab_folder / "go").touch()
-    expect(page.get_by_text("This answered the request as it was before the last edit.")).to_be_visible()
+    expect(page.get_by_text("This is the outcome of the request before the last edit.")).to_be_visible()
     expect(status(page, "Not checked.")).to_be_visible()
     expect(page.get_by_text("Event 1 of 1", exact=True)).to_be_visible()
 
 
 def test_an_error_of_the_form_itself_is_on_the_form(open_in_lab: OpenNotebook) -> None:
-    """What a callback raises is read where the click was, not in a log."""
+    """An error in a callback is shown on the form, not only in a log."""
     page = open_in_lab(FORM, "client.new_event = None")
     press(page, "Add an event")
-    expect(page.get_by_role("alert").filter(has_text="The form itself failed")).to_contain_text("TypeError")
+    expect(page.get_by_role("alert").filter(has_text="The form failed")).to_contain_text("TypeError")
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_axe_finds_nothing_serious_in_any_state(open_in_lab: OpenNotebook, theme: str) -> None:
-    """Fresh, invalid, rejected and sent, in both themes; and a planted fault is found."""
+    """Fresh, invalid, rejected and sent, in both themes; and a fault made on purpose is found."""
     page = open_in_lab(FORM, PANEL, theme=theme)
     assert [] == violations(page)
     press(page, "Add a property")
@@ -317,7 +317,7 @@ def test_axe_finds_nothing_serious_in_any_state(open_in_lab: OpenNotebook, theme
 
 
 def test_nothing_is_cut_off_at_twice_the_size(open_in_lab: OpenNotebook) -> None:
-    """At 200 % zoom a window of 1280 pixels has room for 640: columns go below each other, nothing overflows."""
+    """At 200 % zoom a window of 1280 pixels has room for 640: columns are stacked, nothing overflows."""
     page = open_in_lab(FORM, PANEL)
     page.set_viewport_size({"width": 640, "height": 500})
     press(page, "Add a property")
@@ -333,7 +333,7 @@ def test_nothing_is_cut_off_at_twice_the_size(open_in_lab: OpenNotebook) -> None
 
 
 def test_the_form_works_under_voila(open_in_voila: OpenNotebook) -> None:
-    """Handed out as a page, without JupyterLab, it refuses, leads to the field, is mended and sends."""
+    """On a page without JupyterLab, an invalid form links to the field, and is sent once it is fixed."""
     page = open_in_voila(FORM, PANEL)
     write(time_of(page), "2023")
     press(page, "Check")
@@ -346,10 +346,10 @@ def test_the_form_works_under_voila(open_in_voila: OpenNotebook) -> None:
     expect(page.get_by_role("status").filter(has_text="1 accepted, 0 rejected, 1 request.")).to_be_visible()
 
 
-def test_rows_to_mend_are_opened_from_a_file(open_in_lab: OpenNotebook, tmp_path: Path) -> None:
-    """A quarantine is chosen by hand and fills the form; the same file can be chosen again."""
+def test_rows_to_fix_are_opened_from_a_file(open_in_lab: OpenNotebook, tmp_path: Path) -> None:
+    """A chosen quarantine file fills the form; the same file can be chosen again."""
     page = open_in_lab(FORM)
-    path = tmp_path / "mend.jsonl"
+    path = tmp_path / "fix.jsonl"
     rows = [{"event_type": "pl", "event_id": "a"}, {"event_type": "click", "additional_properties": {"note": "'\n"}}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     for count in (2, 3):
@@ -364,7 +364,7 @@ def test_rows_to_mend_are_opened_from_a_file(open_in_lab: OpenNotebook, tmp_path
 
 
 def test_a_choice_is_made_by_keys_and_a_letter_stays_on_the_form(open_in_lab: OpenNotebook) -> None:
-    """JupyterLab, which would move to another cell at an arrow and cut this one at an X, hears of neither."""
+    """JupyterLab, which would move to another cell at an arrow and cut this one at an X, gets neither."""
     page = open_in_lab(FORM)
     cells = page.locator(".jp-CodeCell").count()
     choice = page.get_by_label("eventType *")
@@ -378,8 +378,8 @@ def test_a_choice_is_made_by_keys_and_a_letter_stays_on_the_form(open_in_lab: Op
     assert cells == page.locator(".jp-CodeCell").count()
 
 
-def test_the_focus_stays_where_somebody_works(open_in_lab: OpenNotebook) -> None:
-    """On the button that moved an event, on the next one to remove, and on Check once a request is sent."""
+def test_the_focus_follows_the_action(open_in_lab: OpenNotebook) -> None:
+    """It stays on the button that moved an event, and goes to the next Remove button, or to Check after a send."""
     page = open_in_lab(FORM)
 
     def button(name: str, index: int = 0) -> Locator:
@@ -390,10 +390,10 @@ def test_the_focus_stays_where_somebody_works(open_in_lab: OpenNotebook) -> None
     button("Duplicate", 1).press("Enter")
     expect(page.get_by_text("Event 3 of 3")).to_be_visible()
     button("Down").press("Enter")
-    expect(status(page, "Event 1 is event 2 now.")).to_be_visible()
+    expect(status(page, "Event 1 is now event 2.")).to_be_visible()
     expect(button("Down", 1)).to_be_focused()
     page.keyboard.press("Enter")
-    expect(status(page, "Event 2 is event 3 now.")).to_be_visible()
+    expect(status(page, "Event 2 is now event 3.")).to_be_visible()
     expect(button("Up", 2)).to_be_focused()
     button("Remove", 1).press("Enter")
     expect(page.get_by_text("Event 2 of 2")).to_be_visible()
@@ -405,7 +405,7 @@ def test_the_focus_stays_where_somebody_works(open_in_lab: OpenNotebook) -> None
     expect(button("Check")).to_be_focused()
 
 
-def test_as_many_events_as_a_call_takes_are_shown(open_in_lab: OpenNotebook) -> None:
+def test_fifty_events_are_shown(open_in_lab: OpenNotebook) -> None:
     """Pasted as rows, with properties, twice, and sent."""
     page = open_in_lab(FORM)
     for tag in ("first", "second"):

@@ -13,7 +13,7 @@ def test_the_fields_and_their_limits_are_those_of_an_event() -> None:
     assert ["schema_name", "schema_version", "additional_properties"] == [f.name for f in found if not f.required]
 
 
-def test_every_field_tells_where_it_comes_from() -> None:
+def test_every_field_has_a_source() -> None:
     """A description and at least one source, with its certainty, for each."""
     for field in fields():
         assert field.description

@@ -1,4 +1,4 @@
-"""The forms, driven as a hand would, without a kernel."""
+"""The forms, used through their widgets, without a kernel."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ from hypothesis import given, settings
 import bwp_nb as bwp
 from bwp_nb import snippets
 from bwp_nb.event import UNICODE_RULE
-from bwp_nb.forms import EventForm, SandboxPanel, outcome, style
+from bwp_nb.forms import EventForm, SandboxPanel, outcome, page, style
 from tests.strategies import PROPERTY, any_events, nearly_valid_events
 
 WRONG_TIME = "'2023' is not a UTC date-time; expected e.g. '2023-12-03T10:15:30Z'"
@@ -50,12 +50,12 @@ def sandbox_of(form: EventForm) -> bwp.Sandbox:
 
 
 def is_hidden(view: Any) -> bool:
-    """Tell whether a widget is there but not to be seen."""
+    """Return whether a widget is hidden."""
     return "bwp-hidden" in view._dom_classes
 
 
 def shown_texts(view: Any) -> str:
-    """Return all HTML that a reader of a form sees, less what is hidden."""
+    """Return all HTML of a view, without what is hidden."""
     if is_hidden(view):
         return ""
     if isinstance(view, widgets.HTML):
@@ -64,14 +64,14 @@ def shown_texts(view: Any) -> str:
 
 
 def every_widget(view: Any) -> Iterator[Any]:
-    """Yield a widget and all that stand in it."""
+    """Yield a widget and all widgets in it."""
     yield view
     for child in getattr(view, "children", ()):
         yield from every_widget(child)
 
 
-def test_a_new_form_holds_one_valid_event_and_is_not_checked(form: EventForm) -> None:
-    """The first event comes from the client's clock and ids; nothing is sendable before a check."""
+def test_a_new_form_has_one_valid_event_and_is_not_checked(form: EventForm) -> None:
+    """The first event comes from the client's clock and ids; Send is disabled before a check."""
     assert ("not checked", [], True) == (form.state, form.problems, form.send.disabled)
     assert {
         "eventType": "page-load",
@@ -83,7 +83,7 @@ def test_a_new_form_holds_one_valid_event_and_is_not_checked(form: EventForm) ->
 
 
 def test_a_checked_form_is_sent(form: EventForm) -> None:
-    """Check, then send: the sandbox holds the event, and the form its receipt and answer."""
+    """Check, then send: the event is in the sandbox, the receipt and the response in the form."""
     form.check.click()
     assert ("valid", False) == (form.state, form.send.disabled)
     form.send.click()
@@ -94,7 +94,7 @@ def test_a_checked_form_is_sent(form: EventForm) -> None:
 
 
 def test_a_second_click_sends_nothing(form: EventForm) -> None:
-    """However often Send is pressed, there is one delivery for each check."""
+    """Each check allows one send, however often Send is pressed."""
     form.check.click()
     form.send.click()
     form.send.click()
@@ -105,7 +105,7 @@ def test_a_second_click_sends_nothing(form: EventForm) -> None:
 
 
 def test_send_does_nothing_before_a_check(form: EventForm) -> None:
-    """Neither an unchecked nor an invalid form is sent by its button."""
+    """The button sends neither an unchecked nor an invalid form."""
     form.send.click()
     form.events[0].event_time.value = "2023"
     form.check.click()
@@ -113,8 +113,8 @@ def test_send_does_nothing_before_a_check(form: EventForm) -> None:
     assert ("invalid", []) == (form.state, sandbox_of(form).requests)
 
 
-def test_sending_anyway_shows_what_the_api_says(form: EventForm) -> None:
-    """A deliberate tick lets an invalid event through, once, and the refusal stands at its field."""
+def test_sending_anyway_shows_the_response(form: EventForm) -> None:
+    """Send anyway sends an invalid event, once, and the rejection appears beside the field."""
     form.events[0].event_time.value = "2023"
     form.check.click()
     form.send_anyway.value = True
@@ -122,30 +122,30 @@ def test_sending_anyway_shows_what_the_api_says(form: EventForm) -> None:
     form.send.click()
     form.send.click()
     assert ("rejected", False, 1) == (form.state, form.send_anyway.value, len(sandbox_of(form).requests))
-    assert "The API refused &#x27;2023&#x27;" in form.events[0].controls["eventTime"].problems.value
+    assert "The API rejected &#x27;2023&#x27;" in form.events[0].controls["eventTime"].problems.value
     assert "rejected" in shown_texts(form.events[0].view)
 
 
-def test_an_edit_takes_the_tick_of_send_anyway_away(form: EventForm) -> None:
-    """What is sent unchecked is what stood there when the tick was set, never something typed since."""
+def test_an_edit_clears_send_anyway(form: EventForm) -> None:
+    """An unchecked send sends what was there when the box was ticked, not what was typed since."""
     form.send_anyway.value = True
     form.events[0].event_time.value = "2023"
     form.send.click()
     assert (False, []) == (form.send_anyway.value, sandbox_of(form).requests)
 
 
-def test_of_a_refused_call_each_event_is_told_whether_the_answer_names_it(form: EventForm) -> None:
-    """All share the outcome, and the one that is to blame is marked."""
+def test_each_event_has_the_state_that_a_rejection_proves(form: EventForm) -> None:
+    """The event that the response names is marked; what happened to the other one is unknown."""
     form.add.click()
     form.events[1].event_time.value = "2023"
     form.send_anyway.value = True
     form.send.click()
     headings = re.findall('<h4>Event . of 2 <span class="bwp-rule">(.*?)</span>', shown_texts(form.view))
-    assert ["rejected", "rejected: the answer names it"] == headings
+    assert ["unknown", "rejected: named in the response"] == headings
 
 
 def test_every_edit_returns_to_not_checked(form: EventForm) -> None:
-    """No control can be changed behind a check's back."""
+    """Every control of an event makes the check out of date."""
     form.events[0].add_property.click()
     edits: list[tuple[Any, Any]] = [
         *((control.input, "another") for control in form.events[0].controls.values()),
@@ -165,31 +165,31 @@ def test_every_edit_returns_to_not_checked(form: EventForm) -> None:
         assert "not checked" == form.state, button
 
 
-def test_a_problem_stands_beside_its_field_while_typing(form: EventForm) -> None:
-    """Before any check the rule is shown, with its source as a link, and gone once the text is mended."""
+def test_a_problem_appears_beside_its_field_while_typing(form: EventForm) -> None:
+    """The rule is shown before any check, with a link to its source, until the text is fixed."""
     problems = form.events[0].controls["eventTime"].problems
     form.events[0].event_time.value = "2023"
     assert WRONG_TIME in unescape(problems.value)
     assert (
         '<a href="https://documents.buywithprime.amazon.com/bwp-api/docs/user-event-schema" target="_blank" '
-        'rel="noopener">SCH-new</a>' in problems.value
+        'rel="noopener">User Event Schema</a>' in problems.value
     )
     form.events[0].event_time.value = "2023-12-03T10:15:30Z"
     assert "" == problems.value
 
 
-def test_a_rule_that_two_refuse_by_stands_there_once(form: EventForm) -> None:
-    """Our check and the API's answer, one below the other, and the rule below both."""
+def test_a_rule_is_shown_once_for_our_check_and_the_response(form: EventForm) -> None:
+    """Both messages are above one rule."""
     form.events[0].event_time.value = "2023"
     form.send_anyway.value = True
     form.send.click()
     shown = unescape(form.events[0].controls["eventTime"].problems.value)
-    assert f"{WRONG_TIME}<br>The API refused '2023' <span" in shown
+    assert f"{WRONG_TIME}<br>The API rejected '2023' <span" in shown
     assert 1 == shown.count("Rule: ")
 
 
 def test_a_check_links_to_each_problem(form: EventForm) -> None:
-    """Each place in which something is wrong has one button that leads there."""
+    """Each place with a problem has one button that moves the focus there."""
     form.add.click()
     form.events[1].event_time.value = "2023"
     form.events[0].client_type.value = "IOS"
@@ -203,7 +203,7 @@ def test_a_check_links_to_each_problem(form: EventForm) -> None:
 
 
 def test_events_are_added_duplicated_removed_and_moved(form: EventForm) -> None:
-    """The list is the user's; a duplicate is the same event with a new id, right after the first."""
+    """A duplicate is the same event with a new id, right after the first."""
     first = form.events[0]
     first.add_property.click()
     first.properties[0].name.value, first.properties[0].value.value = "ubid", "a"
@@ -223,14 +223,14 @@ def test_events_are_added_duplicated_removed_and_moved(form: EventForm) -> None:
 
 
 def test_a_form_without_events_is_invalid(form: EventForm) -> None:
-    """An empty request is refused, and the link leads to the button that adds an event."""
+    """An empty request is refused by its number of events."""
     form.events[0].remove.click()
     form.check.click()
-    assert ("invalid", "events: one call takes 1 to 50 events, here are 0") == (form.state, str(form.problems[0]))
+    assert ("invalid", "events: expected 1 to 50 events, got 0") == (form.state, str(form.problems[0]))
 
 
 def test_the_event_type_is_a_choice_that_allows_another_text(form: EventForm) -> None:
-    """The documented types are offered; another text has a box of its own, which stays while it is typed in."""
+    """The documented types are in a list; another text has an input of its own, which is visible while it is used."""
     editor = form.events[0]
     control = editor.controls["eventType"]
     assert (*bwp.EVENT_TYPES, "another text …") == control.choice.options
@@ -245,7 +245,7 @@ def test_the_event_type_is_a_choice_that_allows_another_text(form: EventForm) ->
 
 
 def test_the_picker_and_the_text_of_the_event_time_follow_each_other(form: EventForm) -> None:
-    """A picked moment is written in UTC, a written one is picked, and any other text is left alone."""
+    """A picked time is written in UTC, a written time is picked, and any other text is left unchanged."""
     editor = form.events[0]
     picker = editor.controls["eventTime"].picker
     picker.value = pd.Timestamp("2024-02-29 12:00:01").to_pydatetime()
@@ -259,8 +259,8 @@ def test_the_picker_and_the_text_of_the_event_time_follow_each_other(form: Event
     assert "2024-11-22T09:00:00Z" == editor.event_time.value
 
 
-def test_an_optional_field_is_left_out_until_it_holds_a_text(form: EventForm) -> None:
-    """Typing ticks it, clearing unticks it, and a tick alone sends an empty text."""
+def test_an_optional_field_is_left_out_while_it_is_empty(form: EventForm) -> None:
+    """Typing ticks its box, clearing unticks it, and a tick alone sends an empty text."""
     editor = form.events[0]
     sent = editor.controls["schemaName"].sent
     assert (False, False) == (sent.value, "schemaName" in form.mutation.events[0].input)
@@ -273,16 +273,16 @@ def test_an_optional_field_is_left_out_until_it_holds_a_text(form: EventForm) ->
 
 
 def test_properties_are_rows_with_names_suggested_and_any_allowed(form: EventForm) -> None:
-    """A row without a name is a problem at that row; a name that stands twice blocks the request."""
+    """A missing name is a problem of its row; a repeated name prevents the request."""
     editor = form.events[0]
     editor.add_property.click()
     assert (True, 1) == ("current_url" in editor.properties[0].name.options, len(form.problems))
-    assert "the property has no name" in editor.properties[0].problems.value
+    assert "the property name is required" in editor.properties[0].problems.value
     editor.properties[0].name.value = "mine"
     editor.add_property.click()
     editor.properties[1].name.value = "mine"
-    assert "stands twice" in editor.properties[1].problems.value
-    assert "There is no request yet" in shown_texts(form.view)
+    assert "duplicate property name" in editor.properties[1].problems.value
+    assert "The request is incomplete" in shown_texts(form.view)
     form.send_anyway.value = True
     form.send.click()
     assert ("invalid", []) == (form.state, sandbox_of(form).requests)
@@ -291,18 +291,18 @@ def test_properties_are_rows_with_names_suggested_and_any_allowed(form: EventFor
 
 
 def test_the_fields_are_those_of_the_schema(form: EventForm) -> None:
-    """Each field of the schema has its control, with the schema's own words as help and who says so."""
+    """Each field of the schema has its control, with the schema's description and source as help."""
     helps = [child.value for child in every_widget(form.events[0].view) if "bwp-help" in child._dom_classes]
     assert 8 == len(helps)
     assert "When it happened, in UTC" in helps[2]
     assert "3 to 64 characters." in helps[0]
     assert [True] * 5 + [False] * 3 == [("Required." in text) for text in helps]
-    assert all('(documented: <a href="https://documents.buywithprime.amazon.com/' in text for text in helps)
+    assert all('(documented: “<a href="https://documents.buywithprime.amazon.com/' in text for text in helps)
 
 
 @pytest.mark.parametrize("name", list(snippets.FORMS))
 def test_the_request_is_shown_live_in_every_form(form: EventForm, name: str) -> None:
-    """What stands beside the form is the request, and pasting it back fills the form with the same events."""
+    """The request is beside the form, and pasting it fills the form with the same events."""
     form.request_as.value = name
     form.events[0].event_type.value = "click"
     text = unescape(re.findall("<pre[^>]*>(.*?)</pre>", shown_texts(form.view), re.DOTALL)[0])
@@ -317,10 +317,10 @@ def test_the_request_is_shown_live_in_every_form(form: EventForm, name: str) -> 
 @settings(PROPERTY, max_examples=40)
 @given(event=any_events | nearly_valid_events())
 def test_any_event_fills_the_form_and_comes_out_unchanged(event: bwp.UserEvent) -> None:
-    """Whatever its texts, an event passes through the controls as it is, or is refused before it reaches them."""
+    """An event with any texts passes through the controls unchanged, or is refused before it reaches them."""
     form = EventForm(bwp.connect())
     if any(problem.rule == UNICODE_RULE for problem in event.problems()):
-        with pytest.raises(bwp.InvalidEvent, match="half a surrogate pair"):
+        with pytest.raises(bwp.InvalidEvent, match="lone surrogate"):
             form.fill(event)
     else:
         form.fill(event)
@@ -329,7 +329,7 @@ def test_any_event_fills_the_form_and_comes_out_unchanged(event: bwp.UserEvent) 
 
 @pytest.mark.parametrize("as_row", [dict, pd.Series, lambda row: pd.DataFrame([row])])
 def test_a_row_of_a_table_fills_the_form(form: EventForm, as_row: Any) -> None:
-    """Names are ours or the API's, other columns are properties, missing ones are left out or made."""
+    """Names are ours or the API's, other columns are properties, missing values are generated or left out."""
     row = {"event_type": "click", "eventTime": "2023", "product_sku": "00123", "ubid": None}
     form.fill(as_row(row))
     assert bwp.UserEvent(
@@ -339,7 +339,7 @@ def test_a_row_of_a_table_fills_the_form(form: EventForm, as_row: Any) -> None:
 
 
 def test_exports_read_back_as_the_same_events(form: EventForm) -> None:
-    """The links hold the events themselves, as JSON that can be pasted and CSV that pandas reads."""
+    """The links contain the events, as JSON that can be pasted and CSV that pandas reads."""
     form.events[0].add_property.click()
     form.events[0].properties[0].name.value, form.events[0].properties[0].value.value = "a b", "=1,\n\"2'"
     before = form.mutation
@@ -352,7 +352,7 @@ def test_exports_read_back_as_the_same_events(form: EventForm) -> None:
 
 
 def _quarantine(folder: Path) -> tuple[bwp.Report, Path]:
-    """Return the report of a run that refused three rows, and the file with those."""
+    """Return the report of a run with three rows that were not sent, and the file with them."""
     day = pd.DataFrame([{"event_type": "click", "client_type": "WEBSITE_CLIENT", "client_version": "1.0"}] * 60)
     day["event_time"] = ["2023", *["2024-11-22T09:00:00Z"] * 59]
     day["note"] = [None, "'\n\u2028\U0001f600\\\"", "=1", *["fine"] * 57]
@@ -360,12 +360,12 @@ def _quarantine(folder: Path) -> tuple[bwp.Report, Path]:
     sandbox = bwp.Sandbox()
     sandbox.refuse("=1")
     report = bwp.send_table(bwp.connect(sandbox), day, workers=1, progress=False)
-    report.save_quarantine(folder / "mend.jsonl")
-    return report, folder / "mend.jsonl"
+    report.save_quarantine(folder / "fix.jsonl")
+    return report, folder / "fix.jsonl"
 
 
-def test_a_quarantine_opens_in_the_form_and_is_sent_once_mended(form: EventForm, tmp_path: Path) -> None:
-    """With the ids that the rows were sent with; a number, which no box can hold, is its digits there."""
+def test_a_quarantine_opens_in_the_form_and_is_sent_once_fixed(form: EventForm, tmp_path: Path) -> None:
+    """The events have the ids of the rows; a number appears as its digits."""
     report, path = _quarantine(tmp_path)
     assert {"sent": 57, "rejected": 1, "invalid": 2, "failed": 0, "unknown": 0} == report.counts
     _choose(form, path.name, path.read_bytes())
@@ -386,7 +386,7 @@ def test_a_quarantine_opens_in_the_form_and_is_sent_once_mended(form: EventForm,
 
 
 def test_files_that_the_form_wrote_open_in_it(form: EventForm) -> None:
-    """JSON and CSV alike, chosen twice if need be, with a byte order mark or without."""
+    """JSON and CSV do, with a byte order mark, and the same file twice."""
     form.events[0].add_property.click()
     form.events[0].properties[0].name.value, form.events[0].properties[0].value.value = "a b", "=1,\n\"2'"
     before = form.mutation
@@ -405,13 +405,13 @@ def test_files_that_the_form_wrote_open_in_it(form: EventForm) -> None:
         ("day.csv", b'a,b\n"1', "day.csv cannot be read as CSV: unexpected end of data"),
         ("day.csv", b"\xff", "day.csv is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
         ("day.json", b"\xff", "day.json is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
-        ("day.json", b"", "cannot be read as a sendUserEvents request"),
+        ("day.json", b"", "cannot parse this as a sendUserEvents request"),
     ],
 )
 def test_a_file_that_cannot_fill_the_form_says_why_and_changes_nothing(
     form: EventForm, name: str, content: bytes, reason: str
 ) -> None:
-    """The reason stands beside the button, and the events are as they were."""
+    """The reason appears beside the button, and the events are unchanged."""
     before = form.mutation
     _choose(form, name, content)
     assert reason in unescape(shown_texts(form.view))
@@ -419,7 +419,7 @@ def test_a_file_that_cannot_fill_the_form_says_why_and_changes_nothing(
 
 
 def _choose(form: EventForm, name: str, content: bytes) -> None:
-    """Do what the browser does once somebody has chosen a file."""
+    """Do what the browser does after a file was chosen."""
     moment = datetime(2024, 11, 22, tzinfo=UTC)
     chosen = {"name": name, "type": "", "size": len(content), "content": memoryview(content), "last_modified": moment}
     form.opened.value = (chosen,)
@@ -428,19 +428,19 @@ def _choose(form: EventForm, name: str, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("nonsense", "cannot be read as a sendUserEvents request"),
+        ("nonsense", "cannot parse this as a sendUserEvents request"),
         ("[1]", "event 1, row: expected a UserEvent, a dict or a Series, got '1'"),
-        ('{"event_type": [1]}', "event 1, eventType: must be text, but is ['1'], of type list"),
-        ("{}\n" * 61, "a form holds 60 events, and here are 61"),
-        (json.dumps([{f"p{n}": "" for n in range(501)}] * 2), "a form holds 1000 properties, and here are 1002"),
-        ('[{"event_type": "\\ud83d"}]', "holds half a surrogate pair, which no request can carry"),
+        ('{"event_type": [1]}', "event 1, eventType: must be a str, got"),
+        ("{}\n" * 61, "expected at most 60 events, got 61"),
+        (json.dumps([{f"p{n}": "" for n in range(501)}] * 2), "expected at most 1000 properties, got 1002"),
+        ('[{"event_type": "\\ud83d"}]', "contains a lone surrogate and cannot be encoded as UTF-8"),
         ('{"additional_properties": 1}', "expected a dict of str to str, got '1'"),
     ],
 )
 def test_a_text_that_cannot_fill_the_form_says_why_and_changes_nothing(
     form: EventForm, source: str, reason: str
 ) -> None:
-    """The reason stands beside the box, the text stays there, and the events are as they were."""
+    """The reason appears beside the text, which stays, and the events are unchanged."""
     before = form.mutation
     form.pasted.value = source
     form.fill_in.click()
@@ -451,15 +451,14 @@ def test_a_text_that_cannot_fill_the_form_says_why_and_changes_nothing(
 def test_a_planted_error_of_a_callback_appears_on_the_form_and_is_raised(
     form: EventForm, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error of the form itself is never only in a log: it is on the form, and whoever called the handler gets it."""
+    """A bug in the form is shown on the form and raised to the caller, not only logged."""
 
     def fail() -> None:
         raise ZeroDivisionError(SERVER_HTML)
 
     with pytest.raises(ZeroDivisionError):
-        form.faults.shown(fail)(None)
-    assert isinstance(form.faults.last, ZeroDivisionError)
-    assert '<p role="alert"' in form.faults.view.value
+        form.errors.guard(fail)(None)
+    assert '<p role="alert"' in form.errors.view.value
     assert "ZeroDivisionError: &lt;img src=x onerror=alert(1)&gt;" in shown_texts(form.view)
     form.client.new_event = lambda *_: fail()  # type: ignore[assignment, method-assign]
     form.add.click()
@@ -467,7 +466,7 @@ def test_a_planted_error_of_a_callback_appears_on_the_form_and_is_raised(
 
 
 def test_every_callback_shows_its_own_errors(form: EventForm) -> None:
-    """No control of the form or the panel has a handler without that guard."""
+    """All callbacks of the form and the panel are guarded."""
     panel = SandboxPanel(sandbox_of(form))
     form.events[0].add_property.click()
     form.events[0].event_time.value = "2023"
@@ -475,14 +474,14 @@ def test_every_callback_shows_its_own_errors(form: EventForm) -> None:
     for widget in [*every_widget(form.view), *every_widget(panel.view)]:
         click = getattr(widget, "_click_handlers", None)
         for handler in click.callbacks if click else ():
-            assert "Faults.shown.<locals>.callback" == handler.__qualname__, widget
+            assert "ErrorBoundary.guard.<locals>.callback" == handler.__qualname__, widget
         for handler in widget._trait_notifiers.get("value", {}).get("change", ()):
             if getattr(handler, "__module__", "").startswith("bwp_nb"):
-                assert "Faults.shown.<locals>.callback" == handler.__qualname__, widget
+                assert "ErrorBoundary.guard.<locals>.callback" == handler.__qualname__, widget
 
 
 def test_an_interrupted_send_ends_in_unknown(form: EventForm) -> None:
-    """No state is left that never ends: who interrupts the kernel is told that the events may have arrived."""
+    """After an interrupted kernel the form says that the events may have been accepted."""
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -495,7 +494,7 @@ def test_an_interrupted_send_ends_in_unknown(form: EventForm) -> None:
 
 
 def test_while_it_sends_the_form_says_so(form: EventForm) -> None:
-    """The state and its moving line are on the form before the client is asked."""
+    """The state is on the form before the client is called."""
     seen: list[tuple[str, bool, bool]] = []
     send = form.client.send
 
@@ -509,8 +508,8 @@ def test_while_it_sends_the_form_says_so(form: EventForm) -> None:
     assert [("sending", True, True)] == seen
 
 
-def test_whatever_a_user_or_a_server_wrote_is_text(form: EventForm) -> None:
-    """HTML in values, in refusals and in what the sandbox holds is shown, not run."""
+def test_text_of_users_and_servers_is_escaped(form: EventForm) -> None:
+    """HTML in values, in errors and in the sandbox's events is shown as text."""
     panel = SandboxPanel(sandbox_of(form))
     editor = form.events[0]
     for control in editor.controls.values():
@@ -532,22 +531,21 @@ def test_whatever_a_user_or_a_server_wrote_is_text(form: EventForm) -> None:
     assert (False, False) == ("<img" in html, "</script>" in html)
 
 
-def test_a_receipt_is_told_in_words(form: EventForm) -> None:
-    """Status, number and attempts are a sentence; warnings and notes are lists, of which many are cut."""
+def test_a_receipt_is_shown_in_words(form: EventForm) -> None:
+    """Status, number and attempts are a sentence; notes are a list, which is cut."""
     for _ in range(2):
         form.check.click()
         form.send.click()
-    told = shown_texts(form.view)
-    assert "<p>1 event accepted after 1 attempt, with the status <code>successful</code>.</p>" in told
-    assert "<p><b>Notes:</b></p><ul><li>unknown: whether the API keeps an event whose eventId it has seen;" in told
-    assert "Warnings" not in told
-    many = outcome.html(bwp.Receipt("a<b", 2, 3, warnings=("<i>",) * 12), None)
+    shown = shown_texts(form.view)
+    assert "<p>1 event accepted after 1 attempt, with the status <code>successful</code>.</p>" in shown
+    assert "<p><b>Notes:</b></p><ul><li>unknown: whether the API keeps an event whose eventId it has seen;" in shown
+    many = outcome.html(bwp.Receipt("a<b", 2, 3, notes=("<i>",) * 12), None)
     assert "2 events accepted after 3 attempts, with the status <code>a&lt;b</code>" in many
     assert (10, True) == (many.count("<li>&lt;i&gt;</li>"), "<li>and 2 more</li></ul>" in many)
 
 
-def test_the_text_of_the_form_tells_its_state() -> None:
-    """Who reads the notebook without widgets reads the events, the problems and the outcome."""
+def test_the_text_of_the_form_has_its_state() -> None:
+    """A notebook without widgets has the events, the problems and the outcome as text."""
     form = EventForm(bwp.connect())
     form.events[0].event_time.value = "2023"
     form.check.click()
@@ -563,7 +561,7 @@ def test_the_text_of_the_form_tells_its_state() -> None:
 
 
 def test_a_live_form_says_so_unmistakably() -> None:
-    """Before anything is sent it stands at the top that the events are real, and where they go."""
+    """Its title says that the events are real, and where they go."""
     import httpx
 
     client = bwp.Client(httpx.MockTransport(lambda _: httpx.Response(500)), "https://shop.example/graphql")
@@ -572,7 +570,7 @@ def test_a_live_form_says_so_unmistakably() -> None:
 
 
 def test_a_live_form_asks_on_the_form_before_its_first_send() -> None:
-    """Nobody is asked at the keyboard, which a form could not answer; one tick is enough for all sends."""
+    """The form asks instead of the keyboard; one tick is enough for all sends."""
     import httpx
 
     done = {"data": {"sendUserEvents": {"status": "successful"}}}
@@ -590,7 +588,7 @@ def test_a_live_form_asks_on_the_form_before_its_first_send() -> None:
 
 
 def test_every_control_has_a_label(form: EventForm) -> None:
-    """No box, list or button is without a name."""
+    """Every input, list and button has a name."""
     form.events[0].add_property.click()
     panel = SandboxPanel(sandbox_of(form))
     for widget in [*every_widget(form.view), *every_widget(panel.view)]:
@@ -599,7 +597,7 @@ def test_every_control_has_a_label(form: EventForm) -> None:
 
 
 def test_outcomes_are_announced(form: EventForm) -> None:
-    """Good news has the role of a status, bad news that of an alert."""
+    """A success has the role of a status, a problem that of an alert."""
     form.check.click()
     assert '<p role="status" class="bwp-state bwp-good">Valid' in shown_texts(form.view)
     form.events[0].event_time.value = "2023"
@@ -607,7 +605,7 @@ def test_outcomes_are_announced(form: EventForm) -> None:
     assert '<p role="alert" class="bwp-state bwp-bad">Invalid: 1 problem.' in shown_texts(form.view)
 
 
-def test_the_panel_shows_what_arrived_without_being_asked(form: EventForm) -> None:
+def test_the_panel_is_refreshed_after_a_send(form: EventForm) -> None:
     """After a form's send the panel of its sandbox shows the event, and only that panel."""
     panel, other = SandboxPanel(sandbox_of(form)), SandboxPanel(bwp.Sandbox())
     form.check.click()
@@ -620,42 +618,42 @@ def test_the_panel_shows_what_arrived_without_being_asked(form: EventForm) -> No
 
 
 def test_a_fault_ordered_on_the_panel_is_what_the_form_meets(form: EventForm) -> None:
-    """A newcomer sees the API say no, and yes again."""
+    """A send fails as often as ordered, and succeeds after that."""
     panel = SandboxPanel(sandbox_of(form))
     assert [fault.name for fault in bwp.faults()] == [name for _, name in panel.fault.options]
     panel.fault.value = "access_denied"
     panel.times.value = 2
     panel.order.click()
-    assert "Ordered: the next 2 answers will be: access_denied." in shown_texts(panel.view)
+    assert "Ordered for the next 2 responses: access_denied." in shown_texts(panel.view)
     form.check.click()
     form.send.click()
-    assert "rejected" == form.state
+    assert "failed" == form.state
     form.check.click()
     form.send.click()
     assert "sent" == form.state
 
 
 def test_the_style_follows_the_theme() -> None:
-    """Every colour is JupyterLab's own, with one for pages without it; none is fixed."""
+    """Every colour is one of JupyterLab's, with a default for pages without them."""
     colours = re.findall(r"#[0-9a-fA-F]{3,8}\b", style.STYLE)
     assert len(re.findall(r"var\(--jp-[\w-]+, #[0-9a-fA-F]{6}\)", style.STYLE)) == len(colours)
 
 
-def test_a_clash_of_names_hides_no_other_problem(form: EventForm) -> None:
-    """It stands beside both rows and counts once, and the time is refused as well."""
+def test_a_repeated_name_hides_no_other_problem(form: EventForm) -> None:
+    """It appears beside both rows and counts once, and the time is a problem as well."""
     editor = form.events[0]
     for _ in range(2):
         editor.add_property.click()
         editor.properties[-1].name.value = "product_sku"
     editor.event_time.value = "2023"
     assert ["eventTime", "additionalProperties['product_sku']"] == [problem.field for problem in form.problems]
-    assert [1, 1] == [row.problems.value.count("stands twice") for row in editor.properties]
+    assert [1, 1] == [row.problems.value.count("duplicate property name") for row in editor.properties]
     form.check.click()
     assert ("invalid", 2) == (form.state, len(form._links.children))
 
 
-def test_an_edit_while_it_is_sent_is_not_said_to_be_sent() -> None:
-    """A kernel may run the answer to a key while a send is under way: what stood there at the click was sent."""
+def test_an_edit_during_a_send_is_not_reported_as_sent() -> None:
+    """A kernel may run the callback of an edit during a send: the request at the time of the click was sent."""
     sandbox = bwp.Sandbox()
     client = bwp.connect(sandbox)
     form = EventForm(client)
@@ -671,7 +669,7 @@ def test_an_edit_while_it_is_sent_is_not_said_to_be_sent() -> None:
     def type_meanwhile(seconds: float) -> None:
         typing = threading.Thread(target=type_and_press, daemon=True)
         typing.start()
-        typing.join(10)  # while the request is under way, nobody else waits for it
+        typing.join(10)  # The edit does not wait for the end of the request.
         states.append(form.state)
 
     sandbox.clock.sleep = type_meanwhile  # type: ignore[method-assign]
@@ -681,14 +679,14 @@ def test_an_edit_while_it_is_sent_is_not_said_to_be_sent() -> None:
     assert ["1.0"] == [event["clientVersion"] for event in sandbox.accepted]
     assert ("not checked", "1.09") == (form.state, form.mutation.events[0].client_version)
     texts = shown_texts(form.view)
-    assert "It was sent as it stood before you edited it. Not checked." in texts
-    assert "This answered the request as it was before the last edit." in texts
+    assert "The request was sent as it was before your edit. Not checked." in texts
+    assert "This is the outcome of the request before the last edit." in texts
     assert "Event 1 of 1</h4>" in texts
 
 
-def test_an_answer_says_when_it_is_of_an_earlier_request(form: EventForm) -> None:
-    """It stays to be read, but not as if it were about what stands there now."""
-    note = "This answered the request as it was before the last edit."
+def test_the_outcome_of_an_earlier_request_is_labelled(form: EventForm) -> None:
+    """It stays visible after an edit, with a note that it belongs to the request before."""
+    note = "This is the outcome of the request before the last edit."
     form.check.click()
     form.send.click()
     assert note not in shown_texts(form.view)
@@ -696,8 +694,8 @@ def test_an_answer_says_when_it_is_of_an_earlier_request(form: EventForm) -> Non
     assert note in shown_texts(form.view)
 
 
-def test_what_a_form_no_longer_shows_is_closed(form: EventForm) -> None:
-    """Else a page would keep every event that it ever showed; what all events share stays."""
+def test_widgets_that_are_no_longer_shown_are_closed(form: EventForm) -> None:
+    """A page would keep them otherwise; widgets that all events share stay open."""
     form.fill([{}] * 5)
     form.events[1].event_time.value = "2023"
     form.check.click()
@@ -711,32 +709,32 @@ def test_what_a_form_no_longer_shows_is_closed(form: EventForm) -> None:
 
 
 @pytest.mark.parametrize("properties", [2, 20])
-def test_a_page_is_told_no_more_than_its_server_passes_on(
+def test_a_page_gets_no_more_messages_than_its_server_passes_on(
     form: EventForm, monkeypatch: pytest.MonkeyPatch, properties: int
 ) -> None:
-    """It drops some of more than 3,000 changes in three seconds, and lost some of 6,000 widgets at once (measured)."""
+    """A server drops some of more than 3,000 changes in three seconds, and lost some of 6,000 widgets (measured)."""
     now = 0.0
-    told: list[tuple[float, str]] = []
+    messages: list[tuple[float, str]] = []
 
     def sleep(seconds: float) -> None:
         nonlocal now
         now += seconds
 
     kernel = SimpleNamespace(get_parent=lambda _: {})
-    monkeypatch.setattr(style, "_kernel", lambda: kernel)
-    monkeypatch.setattr(style.time, "sleep", sleep)
-    monkeypatch.setattr(DummyComm, "publish_msg", lambda _comm, kind, *_parts, **_more: told.append((now, kind)))
+    monkeypatch.setattr(page, "_kernel", lambda: kernel)
+    monkeypatch.setattr(page.time, "sleep", sleep)
+    monkeypatch.setattr(DummyComm, "publish_msg", lambda _comm, kind, *_parts, **_more: messages.append((now, kind)))
     for event_type in ("click", "", "x"):
         form.fill([{"event_type": event_type, **{f"{event_type}{n}": "" for n in range(properties)}}] * 50)
         form.check.click()
-    assert 50 * (47 + 7 * properties) < len([kind for _, kind in told if kind == "comm_close"])
+    assert 50 * (47 + 7 * properties) < len([kind for _, kind in messages if kind == "comm_close"])
     for kinds, most in (({"comm_msg", "comm_close"}, 3_000), ({"comm_msg", "comm_close", "comm_open"}, 6_000)):
-        moments = [moment for moment, kind in told if kind in kinds]
+        moments = [moment for moment, kind in messages if kind in kinds]
         assert max(bisect_left(moments, moment + 3) - place for place, moment in enumerate(moments)) < most
 
 
-def test_one_thing_is_done_at_a_time(form: EventForm, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A form that is filled while an event is added holds what it was filled with, whichever a kernel runs first."""
+def test_callbacks_run_one_at_a_time(form: EventForm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A form that is filled while an event is added has the events of the fill, whichever a kernel runs first."""
     begun, go = threading.Event(), threading.Event()
     new_event = form.client.new_event
 
@@ -752,15 +750,15 @@ def test_one_thing_is_done_at_a_time(form: EventForm, monkeypatch: pytest.Monkey
     adding.start()
     begun.wait(60)
     filling.start()
-    filling.join(0.5)  # alone it would be done by then
+    filling.join(0.5)  # It would end in this time if it did not wait.
     go.set()
     adding.join(60)
     filling.join(60)
     assert ["1", "2"] == [editor.event_id.value for editor in form.events]
 
 
-def test_a_click_that_comes_late_does_nothing(form: EventForm) -> None:
-    """The event or the property whose button it was is gone."""
+def test_a_late_click_does_nothing(form: EventForm) -> None:
+    """Buttons of a removed event or property have no effect."""
     form.fill([{"event_id": "1", "a": "b"}, {"event_id": "2"}])
     gone, row = form.events[1], form.events[0].properties[0]
     for button in (gone.remove, row.remove):
@@ -771,30 +769,30 @@ def test_a_click_that_comes_late_does_nothing(form: EventForm) -> None:
 
 
 def test_a_long_form_is_few_widgets() -> None:
-    """Fifty events, as many as a call takes: the page is told of each widget by itself, 800 a second."""
+    """A page gets at most 800 widgets a second, and a request has up to fifty events."""
     form = EventForm(bwp.connect(), [{"product_sku": "a", "page_type": "b"}] * 50)
     made = set(every_widget(form.view)) | {widget.layout for widget in every_widget(form.view)}
     assert 50 == len(form.events)
     assert len(made) < 3_200
 
 
-def test_moving_and_removing_is_said(form: EventForm) -> None:
-    """A screen reader hears it."""
+def test_moving_and_removing_is_announced(form: EventForm) -> None:
+    """The status line says it, for screen readers."""
     form.add.click()
     form.events[1].up.click()
-    assert "Event 2 is event 1 now. Not checked." in form._status.value
+    assert "Event 2 is now event 1. Not checked." in form._status.value
     form.events[0].remove.click()
-    assert "Event 1 is removed. Not checked." in form._status.value
+    assert "Event 1 was removed. Not checked." in form._status.value
 
 
-def test_a_panel_tells_which_faults_are_still_to_come() -> None:
-    """In their order; none once they were played."""
+def test_a_panel_lists_the_pending_faults() -> None:
+    """In their order, until they were played."""
     sandbox = bwp.Sandbox()
     panel = SandboxPanel(sandbox)
     for name, times in (("reset_after", 1), ("refused", 3)):
         panel.fault.value, panel.times.value = name, times
         panel.order.click()
-    assert "the next 4 answers will be: reset_after, 3 times refused." in shown_texts(panel.view)
+    assert "Ordered for the next 4 responses: reset_after, 3 times refused." in shown_texts(panel.view)
     client = bwp.connect(sandbox)
     with pytest.raises(bwp.RequestFailed):
         client.send(client.new_event("click"))

@@ -1,4 +1,4 @@
-"""Clients against the served sandbox, over real sockets: this package's own, and other people's."""
+"""Clients of the served sandbox, over real sockets: this package's own, and others."""
 
 import json
 import logging
@@ -42,7 +42,7 @@ def _live(server: Server, settings: pytest.MonkeyPatch) -> bwp.Client:
 
 
 def test_a_live_client_sends_to_it(settings: pytest.MonkeyPatch) -> None:
-    """By its settings alone, both documented examples."""
+    """It needs only its settings; both documented examples get their responses."""
     with bwp.serve() as server, _live(server, settings) as client:
         assert f"Client(live, {server.endpoint})" == repr(client)
         mutations = [
@@ -55,8 +55,8 @@ def test_a_live_client_sends_to_it(settings: pytest.MonkeyPatch) -> None:
         assert [item.input for item in mutations[0].events] == server.sandbox.accepted
 
 
-def test_a_hundred_sends_take_one_connection(settings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """And one token."""
+def test_a_hundred_sends_use_one_connection(settings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """They also use one token."""
     caplog.set_level(logging.INFO, "bwp_nb.sandbox.server")
     with bwp.serve() as server, _live(server, settings) as client:
         for _ in range(100):
@@ -66,8 +66,8 @@ def test_a_hundred_sends_take_one_connection(settings: pytest.MonkeyPatch, caplo
     assert (100, 1) == (len(asked), len(set(asked)))
 
 
-def test_a_connection_that_went_stale_is_replaced(settings: pytest.MonkeyPatch) -> None:
-    """The server closed it while it was idle; the send takes one attempt all the same."""
+def test_a_stale_connection_is_replaced(settings: pytest.MonkeyPatch) -> None:
+    """The server closed it while it was idle; the send still takes one attempt."""
     with bwp.serve(deadline=0.2) as server, _live(server, settings) as client:
         client.send(event())
         time.sleep(1)
@@ -79,7 +79,7 @@ def test_a_connection_that_went_stale_is_replaced(settings: pytest.MonkeyPatch) 
     [("refused", 1), ("reset_before", 1), ("reset_after", 2), ("cut_off", 2), ("http_503", 1), ("throttled", 1)],
 )
 def test_a_fault_of_the_socket_is_survived(settings: pytest.MonkeyPatch, name: str, accepted: int) -> None:
-    """With the same id a second time where the answer was lost; a JSON that ends too soon is not sent again."""
+    """A lost response is retried with the same id; truncated JSON is not."""
     with bwp.serve() as server, _live(server, settings) as client:
         server.sandbox.fail_next(name)
         if name == "cut_off":
@@ -90,8 +90,8 @@ def test_a_fault_of_the_socket_is_survived(settings: pytest.MonkeyPatch, name: s
         assert [event().input] * accepted == server.sandbox.accepted
 
 
-def test_a_server_that_does_not_answer_in_time_is_given_up(settings: pytest.MonkeyPatch) -> None:
-    """After the attempt's own time, though the server would wait longer; the next attempt is answered."""
+def test_an_attempt_ends_at_the_clients_timeout(settings: pytest.MonkeyPatch) -> None:
+    """The server would wait longer; the next attempt succeeds."""
     with bwp.serve() as server, _live(server, settings) as client:
         client.timeout = 0.3
         server.sandbox.fail_next("timeout_after")
@@ -100,8 +100,8 @@ def test_a_server_that_does_not_answer_in_time_is_given_up(settings: pytest.Monk
         assert 0.3 <= receipt.elapsed < 20
 
 
-def test_an_endless_answer_is_not_read_to_its_end(settings: pytest.MonkeyPatch) -> None:
-    """A mebibyte is enough."""
+def test_a_huge_response_is_not_read_to_its_end(settings: pytest.MonkeyPatch) -> None:
+    """Reading stops after one mebibyte."""
     with bwp.serve() as server, _live(server, settings) as client:
         server.sandbox.fail_next("huge")
         with pytest.raises(bwp.RequestFailed, match="1048576"):
@@ -109,15 +109,15 @@ def test_an_endless_answer_is_not_read_to_its_end(settings: pytest.MonkeyPatch) 
 
 
 def test_an_expired_token_is_renewed_once(settings: pytest.MonkeyPatch) -> None:
-    """In the same attempt."""
+    """It happens within the same attempt."""
     with bwp.serve() as server, _live(server, settings) as client:
         client.send(event())
         server.sandbox.fail_next("expired_token")
         assert (1, 2) == (client.send(event()).attempts, server.sandbox.token_requests)
 
 
-def test_other_credentials_get_no_token_and_are_not_repeated(settings: pytest.MonkeyPatch) -> None:
-    """Live ones, sent to the sandbox by mistake."""
+def test_other_credentials_are_refused_and_not_retried(settings: pytest.MonkeyPatch) -> None:
+    """They could be live ones, sent to the sandbox by mistake."""
     with bwp.serve() as server:
         _live(server, settings).close()
         settings.setenv("BWP_CLIENT_ID", "amzn1.live-client")
@@ -142,10 +142,8 @@ def _secured(certificate: trustme.LeafCert) -> ssl.SSLContext:
     return context
 
 
-def test_it_is_served_over_tls_to_who_trusts_its_authority(
-    settings: pytest.MonkeyPatch, authority: tuple[trustme.CA, Path]
-) -> None:
-    """With a certificate for its address."""
+def test_it_can_be_served_over_tls(settings: pytest.MonkeyPatch, authority: tuple[trustme.CA, Path]) -> None:
+    """The client trusts the authority, and the certificate names the address."""
     made, path = authority
     settings.setenv("SSL_CERT_FILE", str(path))
     with bwp.serve(ssl_context=_secured(made.issue_cert("127.0.0.1"))) as server, _live(server, settings) as client:
@@ -157,7 +155,7 @@ def test_it_is_served_over_tls_to_who_trusts_its_authority(
 def test_a_wrong_certificate_is_refused_at_once(
     settings: pytest.MonkeyPatch, authority: tuple[trustme.CA, Path], wrong: str
 ) -> None:
-    """Of an authority that nobody trusts, or for another name: one attempt, nothing sent."""
+    """An untrusted authority or another name ends after one attempt, with nothing sent."""
     made, path = authority
     settings.setenv("SSL_CERT_FILE", str(path))
     issuer, name = (trustme.CA(), "127.0.0.1") if wrong == "authority" else (made, "other.example")
@@ -169,7 +167,7 @@ def test_a_wrong_certificate_is_refused_at_once(
 
 
 def test_gql_reads_its_schema_and_sends_the_documented_events() -> None:
-    """The Python client, checking each text against what introspection tells."""
+    """The Python client checks each query against the introspected schema."""
     with bwp.serve() as server:
         transport = HTTPXTransport(url=server.endpoint, headers=headers(server))
         with gql.Client(transport=transport, fetch_schema_from_transport=True) as session:
@@ -196,14 +194,14 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _ran(folder: Path, program: str, server: Server, *given: str) -> Any:
-    """Return what a program for Node.js says of a server."""
+    """Return what a program for Node.js reports about a server."""
     command = ["node", program, server.endpoint, json.dumps(headers(server)), *given]
     ran = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=120)
     return json.loads(ran.stdout)
 
 
 def test_it_passes_every_audit_of_graphql_over_http(node: Path) -> None:
-    """Those of the npm package graphql-http: MUST, SHOULD and MAY."""
+    """These are the audits of the npm package graphql-http: MUST, SHOULD and MAY."""
     with bwp.serve() as server:
         results = _ran(node, "audit.js", server)
     failed = [result for result in results if result["status"] != "ok"]
@@ -213,7 +211,7 @@ def test_it_passes_every_audit_of_graphql_over_http(node: Path) -> None:
 
 
 def test_graphql_request_sends_the_documented_events(node: Path) -> None:
-    """The JavaScript client, with the answers as they are documented."""
+    """The JavaScript client gets the documented responses."""
     with bwp.serve() as server:
         found = [
             _ran(node, "request.js", server, one.request)

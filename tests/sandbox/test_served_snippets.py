@@ -1,4 +1,4 @@
-"""Copied snippets come alive: each is run by its own tool against the served sandbox."""
+"""Copied snippets: each is run by its own tool against the served sandbox."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ MUTATIONS = {
 
 
 def _run(command: list[str], server: Server, text: str = "") -> str:
-    """Return what a program prints in an environment that holds a token, the target and the settings of a client."""
+    """Return what a program prints in an environment with a token, the target and the settings of a client."""
     given = headers(server)
     token = {"BWP_ACCESS_TOKEN": given["Authorization"].split()[1]}
     clean = {name: value for name, value in os.environ.items() if not name.startswith("BWP_")}
@@ -61,7 +61,7 @@ TOOLS: dict[str, Callable[[str, Server], str]] = {
 
 
 def test_every_snippet_has_its_tool() -> None:
-    """A new form of it is tried here, too."""
+    """A new form of snippet is tested here, too."""
     assert list(TOOLS) == list(snippets.FORMS)
 
 
@@ -70,7 +70,7 @@ def test_every_snippet_has_its_tool() -> None:
 def test_a_snippet_run_by_its_tool_sends_the_same_request(
     mutation: bwp.Mutation, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the values hold: the same events arrive, once, and the answer is seen."""
+    """The same events arrive once, whatever characters the values contain, and the response is shown."""
     needs("curl")
     monkeypatch.chdir(tmp_path)
     is_good = not any(item.problems() for item in mutation.events)

@@ -452,7 +452,7 @@ class Replay(RuleBasedStateMachine):
         What is refused without being named may have been accepted before, if that was unknown, and stays so.
         """
         with self.folder:
-            self.sandbox._ordered.clear()
+            self.sandbox._pending.clear()
             if self.rows:
                 before = ["failed"] * len(self.rows) if self.report is None else list(self.report.frame()["state"])
                 final = _send(pd.DataFrame(self.rows), self.sandbox, 2, ledger=self.ledger)

@@ -357,8 +357,8 @@ def test_an_error_of_our_own_says_how_to_go_on(tmp_path: Path) -> None:
     ]
 
 
-def test_an_undocumented_status_is_reported() -> None:
-    """As the reason of the rows."""
+def test_a_status_that_is_not_the_documented_one_is_shown() -> None:
+    """It proves nothing, so the rows are unknown, and the reason shows it."""
     client = _always(200, json={"data": {"sendUserEvents": {"status": "QUEUED"}}})
     report = bwp.send_table(client, traffic.shop_day(2, invalid_rate=0), workers=1, progress=False)
     assert 2 == report.counts["unknown"]

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: which requests reach the sandbox, and in what form its answers go back."""
+"""GraphQL over HTTP: which requests reach the sandbox, and in which media type it responds."""
 
 import json
 from typing import Any
@@ -7,7 +7,17 @@ import httpx
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.sandbox.protocol import GRAPHQL, JSON, MAX_DEPTH, MAX_TOKENS, Refused, got, in_form, media_type, posted
+from bwp_nb.sandbox.graphql_over_http import (
+    GRAPHQL,
+    JSON,
+    MAX_DEPTH,
+    MAX_TOKENS,
+    Refused,
+    body_of_get,
+    check_post,
+    in_form,
+    media_type,
+)
 from tests.served import ACCEPTED, DOCUMENTED, ask, headers, post
 from tests.strategies import event
 
@@ -17,7 +27,7 @@ MUTATION = "mutation ($input: SendUserEventInput!) {sendUserEvents(input: $input
 @pytest.mark.parametrize(
     ("accept", "expected"),
     [
-        (None, JSON),
+        ("*/*;q=0.5", JSON),
         ("", JSON),
         ("*/*", JSON),
         ("application/*", JSON),
@@ -34,14 +44,14 @@ MUTATION = "mutation ($input: SendUserEventInput!) {sendUserEvents(input: $input
         ("application/json;q=0, application/*", GRAPHQL),
     ],
 )
-def test_the_answer_comes_as_the_client_likes_it_best(accept: str | None, expected: str) -> None:
-    """Who does not care gets what is documented; who names the draft's type as much as JSON gets the draft's."""
+def test_the_response_has_the_media_type_that_the_client_prefers(accept: str, expected: str) -> None:
+    """Without a preference it is JSON, as documented; the GraphQL media type wins only if it is named."""
     assert expected == media_type(accept)
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "application/json;q=x", "image/*", ","])
-def test_who_takes_neither_form_is_refused(accept: str) -> None:
-    """HTTP 406."""
+def test_a_client_that_accepts_neither_media_type_is_refused(accept: str) -> None:
+    """The status is HTTP 406."""
     with pytest.raises(Refused) as caught:
         media_type(accept)
     assert 406 == caught.value.status_code
@@ -60,24 +70,24 @@ def test_who_takes_neither_form_is_refused(accept: str) -> None:
         ("application/json", "gzip"),
     ],
 )
-def test_a_post_that_is_no_json_is_refused(content_type: str, content_encoding: str) -> None:
-    """HTTP 415: what a form of a web page can send is never JSON."""
+def test_a_post_that_is_not_json_is_refused(content_type: str, content_encoding: str) -> None:
+    """The status is HTTP 415; no form of a web page can send JSON."""
     with pytest.raises(Refused) as caught:
-        posted(content_type, content_encoding, b"{}")
+        check_post(content_type, content_encoding, b"{}")
     assert 415 == caught.value.status_code
 
 
 @pytest.mark.parametrize("content_type", [JSON, "Application/JSON ; Charset=UTF-8", 'application/json;charset="utf-8"'])
-def test_a_post_of_json_passes_as_it_is(content_type: str) -> None:
-    """Not a byte of it is changed."""
+def test_a_post_of_json_is_accepted(content_type: str) -> None:
+    """Parameters of the media type may vary in case and spelling."""
     body = b' {"query":\t"{nothing}"}'
-    assert body == posted(content_type, "", body)
+    check_post(content_type, "", body)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b'{"query": 5}', b"[" * 100_000, b"\xff"])
-def test_what_is_no_request_at_all_is_left_to_the_api(body: bytes) -> None:
-    """It has an answer of its own, and keeps a record."""
-    assert body == posted(JSON, "", body)
+def test_a_body_that_is_not_a_request_is_left_to_the_sandbox(body: bytes) -> None:
+    """Its response is part of the API's behaviour."""
+    check_post(JSON, "", body)
 
 
 @pytest.mark.parametrize(
@@ -95,17 +105,17 @@ def test_what_is_no_request_at_all_is_left_to_the_api(body: bytes) -> None:
     ],
 )
 def test_a_parameter_of_a_wrong_type_is_refused(wrong: dict[str, Any]) -> None:
-    """HTTP 400, and its name."""
+    """The status is HTTP 400, and the message names the parameter."""
     with pytest.raises(Refused, match=next(iter(wrong))) as caught:
-        posted(JSON, "", json.dumps({"query": "{nothing}"} | wrong).encode())
+        check_post(JSON, "", json.dumps({"query": "{nothing}"} | wrong).encode())
     assert 400 == caught.value.status_code
 
 
 @pytest.mark.parametrize("name", ["operationName", "variables", "extensions"])
 def test_a_parameter_may_be_null(name: str) -> None:
-    """As if it were not there."""
+    """It is treated as missing."""
     body = json.dumps({"query": "{nothing}", name: None}).encode()
-    assert body == posted(JSON, "", body)
+    check_post(JSON, "", body)
 
 
 @pytest.mark.parametrize(
@@ -119,30 +129,30 @@ def test_a_parameter_may_be_null(name: str) -> None:
     ],
     ids=["fields", "lists", "objects", "long", "braces"],
 )
-def test_a_query_that_is_too_much_is_refused(query: str) -> None:
-    """HTTP 400, before anything parses it."""
+def test_a_query_that_is_too_deep_or_too_long_is_refused(query: str) -> None:
+    """The status is HTTP 400, before anything parses it."""
     with pytest.raises(Refused, match="tokens") as caught:
-        posted(JSON, "", json.dumps({"query": query}).encode())
+        check_post(JSON, "", json.dumps({"query": query}).encode())
     assert 400 == caught.value.status_code
 
 
-def test_fifty_events_written_into_a_query_are_not_too_much() -> None:
+def test_fifty_inline_events_are_within_the_limits() -> None:
     """The documented limit, in the longest form, with twenty properties each."""
     properties = {f"name_{number}": "value" for number in range(20)}
     body = json.dumps({"query": bwp.Mutation([event(additional_properties=properties)] * 50).text}).encode()
-    assert body == posted(JSON, "", body)
+    check_post(JSON, "", body)
 
 
 @pytest.mark.parametrize("query", ['{a(b: "' + "{" * 100 + '")}', "{a} # " + "{" * 100])
-def test_brackets_in_texts_and_comments_do_not_count(query: str) -> None:
-    """They nest nothing."""
+def test_brackets_in_strings_and_comments_do_not_count(query: str) -> None:
+    """They do not nest anything."""
     body = json.dumps({"query": query}).encode()
-    assert body == posted(JSON, "", body)
+    check_post(JSON, "", body)
 
 
-def test_a_get_asks_by_its_address() -> None:
-    """Variables and extensions are JSON in it."""
-    found = json.loads(got("query=query%20q%7Bnothing%7D&operationName=q&variables=%7B%22a%22%3A1%7D"))
+def test_a_get_has_its_query_in_the_address() -> None:
+    """Variables and extensions are JSON in the query string."""
+    found = json.loads(body_of_get("query=query%20q%7Bnothing%7D&operationName=q&variables=%7B%22a%22%3A1%7D"))
     assert {"query": "query q{nothing}", "operationName": "q", "variables": {"a": 1}} == found
 
 
@@ -159,19 +169,19 @@ def test_a_get_asks_by_its_address() -> None:
         ("&".join(f"a{number}=b" for number in range(100)), 400),
     ],
 )
-def test_a_get_that_changes_something_or_cannot_be_read_is_refused(query: str, status_code: int) -> None:
+def test_a_get_with_a_mutation_or_a_malformed_query_string_is_refused(query: str, status_code: int) -> None:
     """A mutation is never executed by GET."""
     with pytest.raises(Refused) as caught:
-        got(query)
+        body_of_get(query)
     assert status_code == caught.value.status_code
 
 
 @pytest.mark.parametrize(
     "query", ["", "query=%7B", "query=mutation+a%7B__typename%7D+query+b%7Bnothing%7D&operationName=b"]
 )
-def test_a_get_that_asks_nothing_wrong_is_left_to_the_api(query: str) -> None:
-    """Also without a query, or with one that cannot be parsed."""
-    assert isinstance(json.loads(got(query)), dict)
+def test_a_get_without_a_mutation_is_left_to_the_sandbox(query: str) -> None:
+    """It includes a missing query, and one that cannot be parsed."""
+    assert isinstance(json.loads(body_of_get(query)), dict)
 
 
 @pytest.mark.parametrize(
@@ -183,18 +193,18 @@ def test_a_get_that_asks_nothing_wrong_is_left_to_the_api(query: str) -> None:
         ({"message": "Unauthorized"}, 401, (401, JSON)),
     ],
 )
-def test_in_the_drafts_form_the_status_says_whether_anything_was_executed(
+def test_in_the_graphql_media_type_the_status_says_whether_anything_was_executed(
     answer: dict[str, Any], status_code: int, expected: tuple[int, str]
 ) -> None:
-    """The content stays as it is, and what is no GraphQL answer is not called one."""
+    """The content is unchanged, and a response that is not GraphQL keeps its media type."""
     given = httpx.Response(status_code, content=json.dumps(answer), headers={"Content-Type": JSON})
     found = in_form(GRAPHQL, given)
     assert (*expected, given.content) == (found.status_code, found.headers["Content-Type"], found.content)
 
 
 @pytest.mark.parametrize("content", ['{"data', "[]", "5", ""])
-def test_an_answer_that_is_no_graphql_answer_keeps_its_form(content: str) -> None:
-    """As an ordered fault may give."""
+def test_a_response_that_is_not_graphql_is_unchanged(content: str) -> None:
+    """A simulated fault may send one."""
     given = httpx.Response(200, content=content, headers={"Content-Type": JSON})
     assert given is in_form(GRAPHQL, given)
 
@@ -202,8 +212,8 @@ def test_an_answer_that_is_no_graphql_answer_keeps_its_form(content: str) -> Non
 @pytest.mark.parametrize(
     "example", [bwp.documented.PAGE_LOAD, bwp.documented.INVALID_EVENT_TIME], ids=lambda one: one.name
 )
-def test_served_and_in_process_the_answer_is_the_same_bytes(example: Any) -> None:
-    """HTTP 200 with the errors, as the documentation prints them."""
+def test_a_served_response_has_the_same_bytes_as_in_process(example: Any) -> None:
+    """Both have HTTP 200 and the documented body."""
     sandbox = bwp.Sandbox(latency=0)
     with bwp.connect(sandbox) as client, bwp.serve() as server:
         client.execute(example.request)
@@ -234,7 +244,7 @@ def test_served_and_in_process_the_answer_is_the_same_bytes(example: Any) -> Non
     ids=lambda value: str(value)[:40],
 )
 def test_the_status_follows_from_the_media_type(given: Any, plain: int, draft: int) -> None:
-    """As JSON all is 200 that the API answered; in the draft's form only what was executed."""
+    """As JSON it is HTTP 200 if the API responded; in the GraphQL media type only if something was executed."""
     with bwp.serve() as one, bwp.serve() as other:
         answers = [post(one, given, Accept=JSON), post(other, given, Accept=GRAPHQL)]
     assert [(plain, JSON), (draft, GRAPHQL)] == [
@@ -244,8 +254,8 @@ def test_the_status_follows_from_the_media_type(given: Any, plain: int, draft: i
     assert answers[0].json()
 
 
-def test_a_get_is_answered_and_a_head_without_a_body() -> None:
-    """Introspection by address, and what a HEAD says of it."""
+def test_a_get_has_a_body_and_a_head_has_none() -> None:
+    """The headers of both are the same."""
     with bwp.serve() as server:
         asked = {"params": {"query": "{__schema{mutationType{name}}}"}, "headers": headers(server)}
         response, head = ask("GET", server.endpoint, **asked), ask("HEAD", server.endpoint, **asked)
@@ -255,7 +265,7 @@ def test_a_get_is_answered_and_a_head_without_a_body() -> None:
 
 
 def test_a_mutation_by_get_is_refused_and_nothing_arrives() -> None:
-    """HTTP 405, and which method to use."""
+    """The status is HTTP 405, with the method to use."""
     with bwp.serve() as server:
         response = ask("GET", server.endpoint, params=DOCUMENTED, headers=headers(server))
         assert (405, "POST") == (response.status_code, response.headers["Allow"])
@@ -263,13 +273,13 @@ def test_a_mutation_by_get_is_refused_and_nothing_arrives() -> None:
 
 
 def test_a_batch_of_requests_in_one_body_is_refused() -> None:
-    """The draft knows no such thing."""
+    """The specification does not define batches."""
     with bwp.serve() as server:
         assert 400 == post(server, [DOCUMENTED, DOCUMENTED]).status_code
         assert [] == server.sandbox.accepted
 
 
-def test_a_good_request_is_accepted() -> None:
-    """All of this stands in nobody's way."""
+def test_a_valid_request_is_accepted() -> None:
+    """None of these checks gets in its way."""
     with bwp.serve() as server:
         assert ACCEPTED == post(server).json()

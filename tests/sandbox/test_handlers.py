@@ -1,4 +1,4 @@
-"""What a served sandbox answers at each address, and whom it refuses."""
+"""The addresses of a served sandbox, and the requests that it refuses."""
 
 import json
 import logging
@@ -8,14 +8,14 @@ import httpx
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.sandbox.site import MAX_BODY, MAX_TIMES
+from bwp_nb.sandbox.handlers import MAX_BODY, MAX_TIMES
 from tests.served import ACCEPTED, ask, control, headers, post, token
 from tests.strategies import event
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "localhost", "127.0.0.1:1", "0.0.0.0:{port}", ""])
 def test_a_foreign_host_is_refused(host: str) -> None:
-    """A name that somebody else's server gave to this address does not open it (DNS rebinding)."""
+    """A domain name that someone else pointed at this address does not reach it (DNS rebinding)."""
     with bwp.serve() as server:
         wanted = headers(server)
         response = ask("POST", server.endpoint, headers={**wanted, "Host": host.format(port=server.port)}, json={})
@@ -26,8 +26,8 @@ def test_a_foreign_host_is_refused(host: str) -> None:
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "https://{own}", "file://"])
-def test_a_foreign_origin_is_refused_and_given_no_permission(origin: str) -> None:
-    """Neither by a request nor by the one that a browser sends ahead."""
+def test_a_foreign_origin_is_refused(origin: str) -> None:
+    """It covers requests and CORS preflights."""
     with bwp.serve() as server:
         given = origin.format(own=f"127.0.0.1:{server.port}")
         asks = {"Origin": given, "Access-Control-Request-Method": "POST"}
@@ -44,20 +44,48 @@ def test_a_foreign_origin_is_refused_and_given_no_permission(origin: str) -> Non
 
 
 @pytest.mark.parametrize("origin", ["http://127.0.0.1:{port}", "http://localhost:{port}", "electron://altair"])
-def test_its_own_origin_and_altairs_are_taken(origin: str) -> None:
-    """The last is what Altair's desktop program sends, and no web page can."""
+def test_its_own_origin_and_altairs_are_accepted(origin: str) -> None:
+    """Altair's desktop program sends the last one; no web page can."""
     with bwp.serve() as server:
         assert ACCEPTED == post(server, Origin=origin.format(port=server.port)).json()
 
 
-def test_localhost_is_as_good_a_name() -> None:
-    """With its port."""
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "Cross-Site", "anything"])
+def test_a_request_that_a_browser_marks_as_foreign_is_refused(site: str) -> None:
+    """Browsers mark requests that have no Origin, such as those for images, by Sec-Fetch-Site."""
+    with bwp.serve() as server:
+        answers = [
+            post(server, **{"Sec-Fetch-Site": site}),
+            ask("GET", server.endpoint, params={"query": "{nothing}"}, headers={"Sec-Fetch-Site": site}),
+            control(server, headers={"Sec-Fetch-Site": site}),
+        ]
+        assert [403] * 3 == [answer.status_code for answer in answers]
+        assert [] == server.sandbox.requests
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:{port}"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "electron://altair"},
+    ],
+)
+def test_a_request_that_a_browser_marks_as_own_is_accepted(headers: dict[str, str]) -> None:
+    """So is Altair's desktop program, whose origin no web page can have."""
+    with bwp.serve() as server:
+        given = {name: text.format(port=server.port) for name, text in headers.items()}
+        assert ACCEPTED == post(server, **given).json()
+
+
+def test_localhost_is_an_accepted_host() -> None:
+    """It needs the right port."""
     with bwp.serve() as server:
         assert ACCEPTED == post(server, Host=f"LocalHost:{server.port}").json()
 
 
-def test_no_answer_permits_a_web_page_anything_or_is_kept() -> None:
-    """No header that begins with access-control, and none stored by a browser."""
+def test_no_response_allows_cross_origin_access_or_caching() -> None:
+    """No header begins with access-control, and no browser stores a response."""
     with bwp.serve() as server:
         answers = [
             post(server),
@@ -72,8 +100,8 @@ def test_no_answer_permits_a_web_page_anything_or_is_kept() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/graphql/", "/../bwp_nb/server.py", "/index.html", "/controlled", "//graphql"])
-def test_there_is_nothing_at_any_other_address(path: str) -> None:
-    """It serves no files."""
+def test_every_other_address_is_not_found(path: str) -> None:
+    """The server serves no files."""
     with bwp.serve() as server:
         assert 404 == ask("GET", httpx.URL(server.address).copy_with(raw_path=path.encode())).status_code
 
@@ -90,7 +118,7 @@ def test_there_is_nothing_at_any_other_address(path: str) -> None:
     ],
 )
 def test_each_address_names_its_methods_and_refuses_others(path: str, methods: list[str]) -> None:
-    """By OPTIONS, and in the refusal."""
+    """They are listed in the response to OPTIONS and in the refusal."""
     with bwp.serve() as server:
         bearer = {"Authorization": f"Bearer {server.control_token}"}
         options, refused = (ask(method, server.address + path, headers=bearer) for method in ("OPTIONS", "PATCH"))
@@ -98,8 +126,8 @@ def test_each_address_names_its_methods_and_refuses_others(path: str, methods: l
         assert [methods] * 2 == [sorted(answer.headers["Allow"].split(", ")) for answer in (options, refused)]
 
 
-def test_the_sandboxs_credentials_get_a_token_that_opens_it() -> None:
-    """As the live API's would."""
+def test_the_sandboxs_credentials_get_a_valid_token() -> None:
+    """The response has the live API's fields."""
     with bwp.serve() as server:
         given = token(server).json()
         assert (900, ["access_token", "expires_in"]) == (given["expires_in"], list(given))
@@ -118,10 +146,8 @@ LIVE = {"grant_type": "client_credentials", "client_id": "amzn1.live-client", "c
         LIVE | {"client_id": ["sandbox-client", "amzn1.live-client"]},
     ],
 )
-def test_a_client_id_that_is_not_its_own_is_refused_and_told_so(
-    form: dict[str, Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    """Live credentials are not typed into it unnoticed, and appear nowhere."""
+def test_an_unknown_client_id_is_refused_with_a_warning(form: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    """Live credentials sent by mistake are stored and shown nowhere."""
     caplog.set_level(logging.DEBUG)
     with bwp.serve() as server:
         response = ask("POST", server.token_endpoint, data=form)
@@ -143,8 +169,8 @@ def test_a_client_id_that_is_not_its_own_is_refused_and_told_so(
         ({}, "", 415),
     ],
 )
-def test_a_token_is_given_for_the_right_form_only(changes: dict[str, str], content_type: str, expected: int) -> None:
-    """The secret, the grant and the type of the body."""
+def test_a_token_requires_the_right_form(changes: dict[str, str], content_type: str, expected: int) -> None:
+    """The secret, the grant type and the media type are checked."""
     own = {"grant_type": "client_credentials", "client_id": "sandbox-client", "client_secret": "sandbox-secret"}
     with bwp.serve() as server:
         content = "&".join(f"{name}={value}" for name, value in (own | changes).items())
@@ -161,23 +187,23 @@ def test_a_token_is_given_for_the_right_form_only(changes: dict[str, str], conte
         {"x-api-target-id": "bp-11111111-1111-4111-8111-111111111111"},
     ],
 )
-def test_without_a_token_or_the_own_target_access_is_denied(changes: dict[str, str]) -> None:
-    """As the sandbox denies it."""
+def test_a_missing_or_wrong_token_or_target_is_denied(changes: dict[str, str]) -> None:
+    """The response is the one that the sandbox gives in process."""
     with bwp.serve() as server:
         (error,) = post(server, **changes).json()["errors"]
         assert "AccessDeniedError" == error["extensions"]["classification"]["type"]
         assert [] == server.sandbox.accepted
 
 
-def test_a_header_of_any_bytes_is_denied_like_another() -> None:
-    """Where HTTP allows them."""
+def test_a_header_that_is_not_ascii_is_denied_like_any_other() -> None:
+    """HTTP allows such bytes."""
     with bwp.serve() as server:
         given = httpx.Headers([(b"Authorization", b"Bearer \xe9\xff"), (b"Content-Type", b"application/json")])
         assert 200 == ask("POST", server.endpoint, headers=given, content=b"{}").status_code
         assert 401 == ask("GET", server.control, headers=given).status_code
 
 
-def test_the_older_name_of_the_target_is_taken() -> None:
+def test_the_other_name_of_the_target_header_is_accepted() -> None:
     """As in process."""
     with bwp.serve() as server:
         response = post(server, **{"x-api-target-id": "", "X-Omni-TargetId": server.sandbox.target_id})
@@ -186,8 +212,8 @@ def test_the_older_name_of_the_target_is_taken() -> None:
 
 @pytest.mark.parametrize("bearer", ["", "Bearer", "Bearer wrong", "Basic {token}", "{token}", "Bearer {token}x"])
 @pytest.mark.parametrize("path", ["", "/accepted", "/requests", "/reset", "/faults", "/nothing"])
-def test_the_control_path_opens_to_its_token_only(path: str, bearer: str) -> None:
-    """Any other is told nothing and orders nothing."""
+def test_the_control_path_requires_its_token(path: str, bearer: str) -> None:
+    """Without it nothing is shown or changed."""
     with bwp.serve() as server:
         post(server)
         given = {"Authorization": bearer.format(token=server.control_token)}
@@ -196,8 +222,8 @@ def test_the_control_path_opens_to_its_token_only(path: str, bearer: str) -> Non
         assert 1 == len(server.sandbox.accepted)
 
 
-def test_each_server_has_a_control_token_of_its_own_and_shows_it_in_no_repr() -> None:
-    """It is drawn when it starts."""
+def test_each_server_has_its_own_control_token_and_hides_it() -> None:
+    """It is random and not part of the repr."""
     with bwp.serve() as one, bwp.serve() as other:
         assert one.control_token != other.control_token
         assert len(one.control_token) >= 32
@@ -205,28 +231,48 @@ def test_each_server_has_a_control_token_of_its_own_and_shows_it_in_no_repr() ->
         assert f"Server({one.address})" == repr(one)
 
 
-def test_the_control_path_tells_what_arrived() -> None:
-    """What was accepted, rejected and kept twice, every request, and how many of each."""
+def test_the_control_path_shows_what_arrived() -> None:
+    """It lists accepted, rejected and duplicate events and requests, and counts them."""
     with bwp.serve(bwp.Sandbox(latency=0, deduplicate=True)) as server:
         for given in (event(), event(), event(event_time="2023")):
             post(server, bwp.Mutation(given).payload)
         counts = {"accepted": 1, "duplicates": 1, "rejected": 1, "requests": 3}
-        assert counts == control(server).json()
+        limits = {"dropped": 0, "keep": 200_000, "keep_tokens": 1_000}
+        assert counts | limits == control(server).json()
         found = {name: control(server, f"/{name}").json() for name in counts}
         assert {name: getattr(server.sandbox, name) for name in counts} == found
         assert [event().input] == found["accepted"]
 
 
+def test_a_served_sandbox_keeps_a_bounded_number_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """The control path has the limits and the totals; the log says once that entries are dropped."""
+    with bwp.serve(bwp.Sandbox(latency=0, keep=2)) as server:
+        for number in range(4):
+            post(server, bwp.Mutation(event(event_id=f"id-{number}")).payload)
+        counts = {"accepted": 4, "duplicates": 0, "rejected": 0, "requests": 4, "dropped": 4}
+        assert counts | {"keep": 2, "keep_tokens": 1_000} == control(server).json()
+        assert ["id-2", "id-3"] == [item["eventId"] for item in control(server, "/accepted").json()]
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert 1 == len(warnings)
+    assert "keeps the last 2 of each kind" in warnings[0]
+
+
+def test_a_new_served_sandbox_keeps_ten_thousand_of_each_kind() -> None:
+    """It may run for days."""
+    with bwp.serve() as server:
+        assert 10_000 == control(server).json()["keep"]
+
+
 def test_the_control_path_resets_the_sandbox() -> None:
-    """As `reset()` does."""
+    """It does the same as `reset()`."""
     with bwp.serve() as server:
         post(server)
         assert 200 == control(server, "/reset", "POST").status_code
-        assert {0} == set(control(server).json().values())
+        assert 0 == control(server).json()["requests"]
 
 
-def test_the_control_path_lists_faults_and_takes_orders() -> None:
-    """By name, for so many requests, with what the fault takes."""
+def test_the_control_path_lists_and_starts_faults() -> None:
+    """A fault has a name, a number of times, and options."""
     with bwp.serve() as server:
         assert [fault.name for fault in bwp.faults()] == [item["name"] for item in control(server, "/faults").json()]
         order = {"name": "message", "times": 2, "options": {"text": "Not on Sundays"}}
@@ -250,21 +296,21 @@ def test_the_control_path_lists_faults_and_takes_orders() -> None:
         "slow",
     ],
 )
-def test_an_order_that_cannot_be_filled_is_refused(order: Any) -> None:
-    """HTTP 400 with the reason, and nothing befalls the next request."""
+def test_an_invalid_order_of_a_fault_is_refused(order: Any) -> None:
+    """The status is HTTP 400 with the reason, and the next request succeeds."""
     with bwp.serve() as server:
         response = control(server, "/faults", "POST", json=order)
-        assert (400, True) == (response.status_code, "No such order" in response.json()["errors"][0]["message"])
+        assert (400, True) == (response.status_code, "Expected {name" in response.json()["errors"][0]["message"])
         assert ACCEPTED == post(server).json()
 
 
-def test_an_order_is_json() -> None:
-    """Nothing that a form could send."""
+def test_an_order_of_a_fault_must_be_json() -> None:
+    """A form of a web page cannot send it."""
     with bwp.serve() as server:
         assert 415 == control(server, "/faults", "POST", content=b'{"name": "slow"}').status_code
 
 
-def test_an_order_that_fails_when_played_is_an_answer_in_json_and_a_line_in_the_log(
+def test_a_fault_that_raises_is_http_500_and_a_line_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The server goes on."""
@@ -275,8 +321,8 @@ def test_an_order_that_fails_when_played_is_an_answer_in_json_and_a_line_in_the_
         assert ACCEPTED == post(server).json()
 
 
-def test_a_refusal_is_json_whatever_was_asked() -> None:
-    """With the message under `errors`, in the form that the client takes."""
+def test_a_refusal_is_always_json() -> None:
+    """The message is in `errors`, in the media type that the client accepts."""
     with bwp.serve() as server:
         answers = [
             post(server, **{"Content-Type": "text/plain"}),
@@ -290,8 +336,8 @@ def test_a_refusal_is_json_whatever_was_asked() -> None:
         assert "application/graphql-response+json" == draft.headers["Content-Type"]
 
 
-def test_the_largest_body_passes() -> None:
-    """To the byte."""
+def test_a_body_of_the_maximum_size_is_accepted() -> None:
+    """One more byte is refused."""
     body = json.dumps({"query": bwp.documented.PAGE_LOAD.request}).encode()
     with bwp.serve() as server:
         assert ACCEPTED == post(server, body.ljust(MAX_BODY)).json()
