@@ -39,15 +39,21 @@ def _always(status_code: int, **response: Any) -> bwp.Client:
 
 
 @PROPERTY
-@given(st.integers(2, 60), st.sets(st.integers(0, 59), max_size=12), st.booleans())
-def test_whatever_rows_are_refused_the_report_says_what_arrived(size: int, refused: set[int], name_it: bool) -> None:
-    """Each of the others once, in rising order; and none that was refused."""
-    day, sandbox = traffic.shop_day(size, invalid_rate=0), bwp.Sandbox()
+@given(st.integers(2, 60), st.sets(st.integers(0, 59), max_size=12), st.booleans(), st.sampled_from(["event", "call"]))
+def test_whatever_rows_are_refused_the_report_says_what_arrived(
+    size: int, refused: set[int], name_it: bool, refuses: Any
+) -> None:
+    """Each of the others, and none that was refused; once and in order if the API refuses whole calls."""
+    day, sandbox = traffic.shop_day(size, invalid_rate=0), bwp.Sandbox(refuses=refuses)
     for row in refused & set(range(size)):
         sandbox.refuse(day["event_id"][row], name_it=name_it)
-    states = _send(day, sandbox).frame()["state"]
-    assert {row: "rejected" for row in refused if row < size} == states[states != "sent"].to_dict()
-    assert list(day["event_id"][states == "sent"]) == _ids(sandbox)
+    frame = _send(day, sandbox).frame()
+    is_sent = frame["state"] == "sent"
+    assert {row: "rejected" for row in refused if row < size} == frame["state"][~is_sent].to_dict()
+    arrived = _ids(sandbox)
+    assert list(day["event_id"][is_sent]) == sorted(set(arrived), key=arrived.index)
+    assert refuses == "event" or len(arrived) == len(set(arrived))
+    assert refuses == "call" or list(frame["copies"]) == [arrived.count(event_id) for event_id in frame["event_id"]]
 
 
 @PROPERTY
