@@ -88,7 +88,7 @@ class Retries:
         return max(self.uniform(0, longest), asked or 0.0)
 
     def _stop_reason(self, error: BwpError, number: int, seconds: float, left: float, clock: Clock) -> str:
-        """Return why there is no further attempt, as a sentence and a space; empty if there is one."""
+        """Return why this was the last attempt, as a sentence and a space; empty if it was not."""
         if number >= self.attempts:
             return f"Stopped after {counted(self.attempts, 'attempt')}. "
         if seconds < left:
