@@ -3,7 +3,6 @@
 import csv
 import json
 import sys
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from bwp_nb.text import counted, readable
+from bwp_nb.wire.locks import fork_safe_lock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ class History:
         self.bytes_limit = bytes_limit
         self.dropped = self.dropped_events = self._bytes = 0
         self._kept: deque[Exchange] = deque()
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         for exchange in exchanges:
             self.add(exchange)
 
