@@ -39,6 +39,8 @@ def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
     arrived = Counter(event["eventId"] for event in server.sandbox.accepted)
     report = bwp.Report.read(ledger, path).frame()
     assert set(report[report["state"] == "sent"]["event_id"]) == set(arrived)
+    copies = dict(zip(report["event_id"], report["copies"], strict=True))
+    assert {} == {event_id: times for event_id, times in arrived.items() if times > copies[event_id]}
     under_way = [moment["in_flight"] for moment in moments]
     assert max(under_way) <= WORKERS * 50
     assert sum(arrived.values()) - len(arrived) <= sum(under_way)
@@ -55,6 +57,7 @@ def test_a_run_that_is_killed_during_a_request_is_resumed(tmp_path: Path) -> Non
     client = bwp.connect()
     second = bwp.send_table(client, day, ledger=ledger, workers=1, progress=False)
     assert 1_000 == second.counts["sent"]
+    assert [1] * 250 + [5] * 50 + [1] * 700 == list(second.frame()["copies"]), "4 attempts may have been made before"
     assert list(first.frame()["event_id"]) == list(second.frame()["event_id"])
     assert list(first.frame()["event_id"][250:]) == [event["eventId"] for event in client.sandbox.accepted]
 
