@@ -1,7 +1,6 @@
 """Sends mutations, and raises or returns their outcome."""
 
 import json
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from bwp_nb.text import readable
 from bwp_nb.wire.answer import Answer, Receipt, receipt
 from bwp_nb.wire.auth import Secret, TokenAuth, cleaned, redacted
 from bwp_nb.wire.clock import Clock, SystemClock
+from bwp_nb.wire.locks import fork_safe_lock
 from bwp_nb.wire.retries import Retries, RetryQuota
 from bwp_nb.wire.transport import is_certificate_error
 
@@ -66,7 +66,7 @@ class Client:
         self.last_error: BwpError | None = None
         self._quota = RetryQuota(RETRY_QUOTA)
         self.confirm = confirm
-        self._confirming = threading.Lock()
+        self._confirming = fork_safe_lock()
         self._auth = auth
         self._transport = transport
         self._url = httpx.URL(endpoint)

@@ -77,7 +77,7 @@ def _read(source: Any) -> Mutation | list[Chunk]:
             return io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
 
         if name.lower().endswith(".csv"):
-            return list(csv_table(name, open_text, str).chunks())
+            return list(csv_table(name, open_text).chunks())
         with reading(name, open_text) as file:
             source = file.read()
     if isinstance(source, str):

@@ -4,12 +4,16 @@ import csv
 import hashlib
 import json
 import math
+import pickle
+import tempfile
+import threading
+import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import count, islice
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar
 
 from bwp_nb.errors import InvalidTable
 from bwp_nb.event import TEXT_FIELDS, UserEvent
@@ -19,8 +23,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandas.api.extensions import ExtensionArray
 
+T = TypeVar("T")
+F = TypeVar("F", bound=IO[Any])
+
 #: Rows that are read, checked and written at a time: enough to be fast, few enough to stay small.
 CHUNK = 500
+
+#: The bytes of spooled events that are kept in memory.
+_IN_MEMORY = 2**23
 
 #: The columns that contain mappings of properties.
 NESTED = ("additional_properties", "additionalProperties")
@@ -50,16 +60,19 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Table:
-    """A source of rows that can be read repeatedly.
+    """A source of rows that can be read repeatedly, with the same content each time.
 
     `names` are those of its columns, None if each row has its own; `digest` identifies the content. `chunks` yields the
-    rows with at least the columns that it is asked for, or with all of them.
+    rows with at least the columns that it is asked for, or with all of them. `check` raises `InvalidTable` if the
+    content has changed. `index` is a DataFrame's own index, None if that is just the numbers of the rows.
     """
 
     name: str
     names: list[str] | None
     chunks: Callable[..., Iterator[Chunk]]
     digest: Callable[[], str]
+    check: Callable[[], None] = lambda: None
+    index: "pd.Index[Any] | None" = None
 
 
 def table(source: Any) -> Table:
@@ -71,21 +84,26 @@ def table(source: Any) -> Table:
     if hasattr(source, "iloc") and hasattr(source, "columns"):
         return _frame(source)
     if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
-        return _events(list(source))
+        return _events(source)
     raise InvalidTable(f"Expected a DataFrame, an iterable of UserEvent or the path of a file, got {quoted(source)}.")
 
 
 def _file(path: Path) -> Table:
     kinds = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
     if path.suffix.lower() not in kinds:
-        raise InvalidTable(f"{path.name}: expected a file ending in {', '.join(kinds)}.")
-    if not path.is_file():
-        raise InvalidTable(f"Cannot find the file {path.name}.")
-    return kinds[path.suffix.lower()](path)
+        raise InvalidTable(f"{readable(path.name)}: expected a file ending in {', '.join(kinds)}.")
+    name, known = readable(path.name), _digest_of(path)
+
+    def check() -> None:
+        if _digest_of(path) != known:
+            advice = "report.frame(ids=False) has the outcome of each row by its number."
+            raise InvalidTable(f"{name} has changed since it was first read. {advice}")
+
+    return replace(kinds[path.suffix.lower()](name, path), digest=lambda: known, check=check)
 
 
 def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
+    with reading(readable(path.name), lambda: path.open("rb")) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -127,25 +145,68 @@ def _present(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _events(events: list[UserEvent]) -> Table:
-    for place, event in enumerate(events):
-        if not isinstance(event, UserEvent):
-            advice = "Pass other rows as a DataFrame or a file."
-            raise InvalidTable(f"Row {place}: expected a UserEvent, got {quoted(event)}. {advice}")
+def _events(source: Iterable[UserEvent]) -> Table:
+    given = list(source) if isinstance(source, list | tuple) else source  # a list may be changed later
+    blocks = _blocks(_only_events(given))
+    kept = list(blocks) if isinstance(given, list) else _Spool(blocks)
 
     def chunks(_: Collection[str] | None = None) -> Iterator[Chunk]:
-        for first in range(0, len(events), CHUNK):
-            part = events[first : first + CHUNK]
-            yield Chunk(first, len(part), events=part)
+        for place, events in enumerate(kept):
+            yield Chunk(place * CHUNK, len(events), events=events)
 
     def digest() -> str:
-        return hashlib.sha256("\n".join(map(repr, events)).encode("utf-8", "surrogatepass")).hexdigest()
+        found = hashlib.sha256()
+        for events in kept:
+            found.update(repr(events).encode("utf-8", "surrogatepass"))
+        return found.hexdigest()
 
     return Table("the list of events", list(TEXT_FIELDS), chunks, digest)
 
 
-def _frame(frame: "pd.DataFrame") -> Table:
-    names = _checked(list(frame.columns), "the DataFrame")
+def _only_events(source: Iterable[Any]) -> Iterator[UserEvent]:
+    for row, event in enumerate(source):
+        if not isinstance(event, UserEvent):
+            advice = "Pass other rows as a DataFrame or a file."
+            raise InvalidTable(f"Row {row}: expected a UserEvent, got {quoted(event)}. {advice}")
+        yield event
+
+
+def _blocks(rows: Iterable[T]) -> Iterator[list[T]]:
+    """Yield rows a chunk at a time."""
+    left = iter(rows)
+    while block := list(islice(left, CHUNK)):
+        yield block
+
+
+class _Spool:
+    """Blocks of events in a temporary file, to read an iterable again that can be iterated once."""
+
+    def __init__(self, blocks: Iterable[list[UserEvent]]) -> None:
+        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # open as long as this is in use
+        weakref.finalize(self, self._file.close)
+        self._lock = threading.Lock()
+        self._starts = []
+        for block in blocks:
+            self._starts.append(self._file.tell())
+            pickle.dump(block, self._file)
+
+    def __iter__(self) -> Iterator[list[UserEvent]]:
+        for start in self._starts:
+            with self._lock:
+                self._file.seek(start)
+                block = pickle.load(self._file)  # noqa: S301  # written above
+            yield block
+
+
+def _frame(given: "pd.DataFrame") -> Table:
+    import pandas as pd
+
+    names = _checked(list(given.columns), "the DataFrame")
+    # The report reads the frame again, and the caller may change it meanwhile.
+    frame = given.copy(deep=int(pd.__version__.split(".")[0]) < 3 and pd.options.mode.copy_on_write is not True)
+    for name in set(NESTED) & set(names):
+        own = [dict(cell) if isinstance(cell, dict) else cell for cell in frame[name]]
+        frame[name] = pd.Series(own, frame.index, dtype=object)
 
     def chunks(wanted: Collection[str] | None = None) -> Iterator[Chunk]:
         columns = {name: frame[name].array for name in (names if wanted is None else wanted)}
@@ -155,12 +216,14 @@ def _frame(frame: "pd.DataFrame") -> Table:
 
     def digest() -> str:
         found = hashlib.sha256(repr(names).encode())
-        for chunk in chunks(None):
+        for chunk in chunks():
             content = (chunk.columns, chunk.properties, chunk.kept)
             found.update(repr(content).encode("utf-8", "surrogatepass"))
         return found.hexdigest()
 
-    return Table("the DataFrame", names, chunks, digest)
+    numbers = pd.RangeIndex(len(frame))
+    has_own = not numbers.equals(frame.index) or frame.index.name is not None
+    return Table("the DataFrame", names, chunks, digest, index=frame.index if has_own else None)
 
 
 def cells(column: "ExtensionArray") -> list[Any]:
@@ -177,11 +240,11 @@ def cells(column: "ExtensionArray") -> list[Any]:
     return [None if gone else value for value, gone in zip(values, missing, strict=True)] if missing.any() else values
 
 
-def _csv(path: Path) -> Table:
-    return csv_table(path.name, lambda: path.open(encoding="utf-8-sig", newline=""), lambda: _digest_of(path))
+def _csv(name: str, path: Path) -> Table:
+    return csv_table(name, lambda: path.open(encoding="utf-8-sig", newline=""))
 
 
-def csv_table(name: str, open_text: Callable[[], TextIO], digest: Callable[[], str]) -> Table:
+def csv_table(name: str, open_text: Callable[[], TextIO]) -> Table:
     """Return CSV as a table: every cell is text, unchanged, and an empty one is a missing value."""
     with reading(name, open_text) as file:
         names = _checked(next(csv.reader(file, strict=True), []), name)
@@ -195,13 +258,10 @@ def csv_table(name: str, open_text: Callable[[], TextIO], digest: Callable[[], s
         with reading(name, open_text) as file:
             reader = csv.reader(file, strict=True)
             next(reader)
-            rows = filter(None, reader)  # without empty lines
-            for first in count(step=CHUNK):
-                if not (block := list(islice(rows, CHUNK))):
-                    return
-                yield _csv_chunk(first, names, block, wanted)
+            for number, block in enumerate(_blocks(filter(None, reader))):  # without empty lines
+                yield _csv_chunk(number * CHUNK, names, block, wanted)
 
-    return Table(name, names, chunks, digest)
+    return Table(name, names, chunks, str)
 
 
 def _csv_chunk(first: int, names: list[str], block: list[list[str]], wanted: Collection[str] | None) -> Chunk:
@@ -218,18 +278,15 @@ def _csv_chunk(first: int, names: list[str], block: list[list[str]], wanted: Col
     return Chunk(first, len(block), given, broken=broken, kept=kept)
 
 
-def _jsonl(path: Path) -> Table:
+def _jsonl(name: str, path: Path) -> Table:
     """Return a file of JSON objects, one a line, as a table; null is a missing value."""
 
     def chunks(_: Collection[str] | None = None) -> Iterator[Chunk]:
-        with reading(path.name, lambda: path.open(encoding="utf-8-sig", newline="")) as file:
-            lines = filter(str.strip, file)
-            for first in count(step=CHUNK):
-                if not (block := list(islice(lines, CHUNK))):
-                    return
-                yield _jsonl_chunk(first, block)
+        with reading(name, lambda: path.open(encoding="utf-8-sig", newline="")) as file:
+            for number, block in enumerate(_blocks(filter(str.strip, file))):
+                yield _jsonl_chunk(number * CHUNK, block)
 
-    return Table(path.name, None, chunks, lambda: _digest_of(path))
+    return Table(name, None, chunks, str)
 
 
 def _jsonl_chunk(first: int, lines: list[str]) -> Chunk:
@@ -249,16 +306,16 @@ def _jsonl_chunk(first: int, lines: list[str]) -> Chunk:
     return chunk
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(name: str, path: Path) -> Table:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise InvalidTable(f"To read {path.name}, install pyarrow: pip install 'bwp-nb[parquet]'.") from None
+        raise InvalidTable(f"To read {name}, install pyarrow: pip install 'bwp-nb[parquet]'.") from None
     try:
-        names = _checked(pq.read_schema(path).names, path.name)
+        names = _checked(pq.read_schema(path).names, name)
     except pa.ArrowInvalid as error:
-        raise InvalidTable(f"{path.name} cannot be read as Parquet: {readable(str(error), 160)}.") from None
+        raise InvalidTable(f"{name} cannot be read as Parquet: {readable(str(error), 160)}.") from None
 
     def chunks(wanted: Collection[str] | None = None) -> Iterator[Chunk]:
         first, shown = 0, names if wanted is None else list(wanted)
@@ -268,7 +325,7 @@ def _parquet(path: Path) -> Table:
                 yield _chunk(first, batch.num_rows, columns)
                 first += batch.num_rows
 
-    return Table(path.name, names, chunks, lambda: _digest_of(path))
+    return Table(name, names, chunks, str)
 
 
 def _parquet_cells(column: Any) -> list[Any]:
@@ -293,11 +350,13 @@ def _checked(names: list[Any], where: str) -> list[str]:
 
 
 @contextmanager
-def reading(name: str, open_text: Callable[[], TextIO]) -> Iterator[TextIO]:
-    """Open a text, and name the file and the remedy in the error if it cannot be read."""
+def reading(name: str, open_file: Callable[[], F]) -> Iterator[F]:
+    """Open a file, and name it and the remedy in the error if it cannot be read."""
     try:
-        with open_text() as file:
+        with closing(open_file()) as file:
             yield file
+    except OSError as error:
+        raise InvalidTable(f"{name} cannot be read: {readable(error.strerror or str(error), 160)}.") from None
     except UnicodeDecodeError as error:
         raise InvalidTable(f"{name} is not UTF-8: {readable(str(error), 160)}. Save it as UTF-8.") from None
     except csv.Error as error:

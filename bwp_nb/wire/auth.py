@@ -7,10 +7,13 @@ a published client: that part of the documentation could not be read.
 
 import html
 import json
+import math
+import os
 import re
 import threading
+import time
 from collections import deque
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +23,7 @@ from bwp_nb.errors import RequestFailed
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import Answer
 from bwp_nb.wire.clock import Clock
+from bwp_nb.wire.locks import fork_safe_lock
 from bwp_nb.wire.transport import is_certificate_error
 
 #: The lifetime of a token in seconds if the response does not give it: the documented 15 minutes.
@@ -30,6 +34,9 @@ LONGEST = 86_400.0
 
 #: A token is renewed this many seconds before it expires.
 MARGIN = 60.0
+
+#: Seconds between two looks at whether another thread has got a token.
+_POLL = 0.02
 
 #: The number of characters from which a secret is looked for in responses: shorter ones are in any text by chance.
 SHORTEST = 8
@@ -109,9 +116,11 @@ class TokenAuth:
         self._token_endpoint = token_endpoint
         self._transport = transport
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()  # never held during a request
+        self._under_way: tuple[int, int] | None = None
         self._token: Secret | None = None
         self._renew_at = 0.0
+        self._ask_at = -math.inf
         self._sent: deque[Secret] = deque(maxlen=4)  # the latest tokens: a response may repeat one that has expired
 
     @property
@@ -142,16 +151,40 @@ class TokenAuth:
             if self._token is not None and request.headers.get("Authorization") == f"Bearer {self._token.reveal()}":
                 self._token = None
 
-    def _current(self, extensions: MutableMapping[str, Any]) -> str:
-        """Return a valid token; one thread requests a new one while the others wait."""
-        with self._lock:
-            if self._token is None or self._clock.monotonic() >= self._renew_at:
-                started = self._clock.monotonic()
-                text, lifetime = self._new_token(extensions)
-                self._token, self._renew_at = Secret(text), started + max(lifetime - MARGIN, lifetime / 2)
-            return self._token.reveal()
+    def _current(self, extensions: Mapping[str, Any]) -> str:
+        """Return a valid token; one thread requests a new one while the others wait, each until its own deadline."""
+        deadline = extensions.get("deadline", math.inf)
+        mine = (os.getpid(), threading.get_ident())
+        try:
+            while True:
+                with self._lock:
+                    if self._token is not None and self._clock.monotonic() < self._renew_at:
+                        return self._token.reveal()
+                    if self._under_way is None or self._under_way[0] != os.getpid():
+                        self._under_way = mine
+                if self._under_way is mine:
+                    return self._renewed(extensions)
+                if time.monotonic() >= deadline:
+                    message = f"Cannot get a token from {self._token_endpoint}: another thread still waits for one."
+                    raise RequestFailed(message, retryable=True)
+                time.sleep(_POLL)
+        finally:
+            if self._under_way is mine:  # without a lock or a call, at which an interrupt could come first
+                self._under_way = None
 
-    def _new_token(self, extensions: MutableMapping[str, Any]) -> tuple[str, float]:
+    def _renewed(self, extensions: Mapping[str, Any]) -> str:
+        started = self._clock.monotonic()
+        if started < self._ask_at:
+            message = f"Cannot get a token from {self._token_endpoint}: it asks to wait before the next request."
+            error = RequestFailed(message, retryable=True)
+            error.retry_after = self._ask_at - started
+            raise error
+        text, lifetime = self._new_token(extensions)
+        with self._lock:
+            self._token, self._renew_at = Secret(text), started + max(lifetime - MARGIN, lifetime / 2)
+        return text
+
+    def _new_token(self, extensions: Mapping[str, Any]) -> tuple[str, float]:
         form = self._credentials.form
         request = httpx.Request("POST", self._token_endpoint, data=form(), extensions=dict(extensions))
         try:
@@ -165,6 +198,7 @@ class TokenAuth:
             return token(answer)
         except RequestFailed as error:
             error.retry_after = answer.retry_after(self._clock.now())
+            self._ask_at = self._clock.monotonic() + (error.retry_after or 0.0)
             raise
 
 

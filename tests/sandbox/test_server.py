@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -263,7 +264,11 @@ def test_a_body_of_100_mebibytes_gets_http_413(sized: bool) -> None:
     with bwp.serve() as server:
         wanted = {**headers(server), "Content-Type": "application/json"}
         length = {"Content-Length": str(size)} if sized else {}
+        tracemalloc.start()
         response = ask("POST", server.endpoint, headers={**wanted, **length}, content=pieces)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < size / 4
         assert (413, ["errors"]) == (response.status_code, list(response.json()))
         assert ACCEPTED == post(server).json()
 
