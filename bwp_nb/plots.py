@@ -132,9 +132,11 @@ def latency(history: History) -> Chart:
 def arrivals(sandbox: Sandbox) -> Chart:
     """Return the number of events that a sandbox accepted, by event type."""
     types = pd.Series([readable(event["eventType"], 64) for event in sandbox.accepted], dtype=object)
+    kept, accepted = len(types), sandbox.counts["accepted"]
+    note = f"{kept:,} of {accepted:,} events kept" if kept < accepted else ""
     counts = types.value_counts(sort=False).sort_values(ascending=False, kind="stable")
     table = pd.DataFrame({"events": counts.to_numpy()}, index=pd.Index(counts.index, name="event type"))
-    return _bars("Events in the sandbox by event type", table, "event type", "events")
+    return _bars("Events in the sandbox by event type", table, "event type", "events", note)
 
 
 def rows(report: Report) -> Chart:

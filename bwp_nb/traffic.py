@@ -82,7 +82,7 @@ def _send_until_killed(source: str | Path, ledger: str | Path) -> None:
 class _KillingSandbox(Sandbox):
     def handle_request(self, request: Any) -> Any:
         response = super().handle_request(request)
-        if len(self.requests) == 6:
+        if self.counts["requests"] == 6:
             os.kill(os.getpid(), signal.SIGKILL)
         return response
 

@@ -224,3 +224,11 @@ def test_outcomes_of_a_report_count_each_row_once() -> None:
     assert "" == chart.note
     assert "rows count once for each request" in plots.outcomes(client.history).note
     assert "exchanges kept" in plots.outcomes(client.history).note
+
+
+def test_arrivals_say_how_many_events_the_sandbox_no_longer_has() -> None:
+    """A sandbox keeps a bounded number of events."""
+    client = bwp.connect(bwp.Sandbox(keep=2))
+    client.send([client.new_event("click") for _ in range(5)])
+    assert client.sandbox is not None
+    assert (2, "2 of 5 events kept") == ((chart := plots.arrivals(client.sandbox)).table["events"].sum(), chart.note)

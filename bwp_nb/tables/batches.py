@@ -6,11 +6,11 @@ from itertools import compress, count
 from typing import Any
 
 from bwp_nb.errors import InvalidEvent
+from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.duplicates import duplicates
 from bwp_nb.tables.encoding import encode_rows
 from bwp_nb.tables.ledger import Ledger, Line
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
-from bwp_nb.tables.source import Table
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from bwp_nb.errors import InvalidEvent, InvalidTable
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.problems import Problem
-from bwp_nb.tables.source import NESTED, Chunk, Table
+from bwp_nb.tables.chunks import NESTED, Chunk, Table
 from bwp_nb.text import quoted, readable
 
 #: The names of fields in lower case, to recognise a column that differs from one only in case or white space.

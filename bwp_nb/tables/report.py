@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from bwp_nb.errors import LedgerError
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.problems import Problem
+from bwp_nb.tables.chunks import Table
+from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, MappedRows, flat
-from bwp_nb.tables.source import SPREADSHEET_COLUMNS, Table, table
+from bwp_nb.tables.source import table
 from bwp_nb.text import counted, html_table, readable
 
 if TYPE_CHECKING:

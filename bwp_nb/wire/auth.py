@@ -102,7 +102,7 @@ class Credentials:
 class TokenAuth:
     """Signs requests with a token, which all threads share and which is renewed before it expires.
 
-    Raises `RequestFailed` if there is no token; the events were not sent then.
+    Raises `RequestFailed` if it cannot get a token; the events were not sent then.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class TokenAuth:
 def token(answer: Answer) -> tuple[str, float]:
     """Return the token in a response of the token endpoint, and its lifetime in seconds.
 
-    Raises `RequestFailed` if there is none.
+    Raises `RequestFailed` if the response has no token.
     """
     code = answer.status_code
     if code in (400, 401, 403):

@@ -803,3 +803,12 @@ def test_a_panel_lists_the_pending_faults() -> None:
         client.send(client.new_event("click"))
     panel.refresh.click()
     assert "Ordered" not in shown_texts(panel.view)
+
+
+def test_a_panel_counts_events_that_the_sandbox_no_longer_has() -> None:
+    """A sandbox keeps a bounded number of events, and counts all."""
+    sandbox = bwp.Sandbox(keep=2)
+    client = bwp.connect(sandbox)
+    client.send([client.new_event("click") for _ in range(5)])
+    shown = shown_texts(SandboxPanel(sandbox).view)
+    assert ("5 accepted, 0 rejected, 1 request." in shown, 2) == (True, shown.count("<td>click</td>"))

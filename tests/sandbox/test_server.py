@@ -244,7 +244,8 @@ def test_malformed_http_ends_only_its_connection(garbage: bytes) -> None:
         with contextlib.suppress(OSError):  # the server has hung up already
             connection.sendall(garbage)
             connection.shutdown(socket.SHUT_WR)
-        assert rest(connection)[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 421")
+        answer = rest(connection).removeprefix(b"HTTP/1.1 100 (Continue)\r\n\r\n")
+        assert answer[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 421")
         assert ACCEPTED == post(server).json()
 
 
@@ -481,7 +482,7 @@ def test_the_command_stops_cleanly(signal_name: str) -> None:
         _, errors = started.communicate(timeout=SOON)
         assert 0 == started.returncode
         assert ["GET / -> 404"] == re.findall(r"port \d+: (.*),", errors)
-        assert 1 == len(errors.splitlines())
+        assert 1 == len([line for line in errors.splitlines() if " Executing <" not in line])  # as asyncio logs delays
 
 
 def test_the_command_prints_what_to_paste() -> None:

@@ -22,7 +22,7 @@ import bwp_nb as bwp
 from bwp_nb import traffic
 from bwp_nb.errors import InvalidEvent
 from bwp_nb.sandbox.api import SandboxClock
-from bwp_nb.tables.source import CHUNK
+from bwp_nb.tables.chunks import CHUNK
 from tests.strategies import VALID, event
 
 SUCCESS = {"data": {"sendUserEvents": {"status": "successful"}}}

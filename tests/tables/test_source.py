@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.tables.source import CHUNK, cells, table
+from bwp_nb.tables.chunks import CHUNK, cells
+from bwp_nb.tables.source import table
 from tests.strategies import event
 
 
