@@ -21,42 +21,25 @@ _RULE = "a sendUserEvents request: GraphQL, a JSON body with query and variables
 _OUR_NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()}
 
 
-class Unreadable(ValueError):
-    """A cURL command or Python code whose request cannot be read; the message says why."""
-
-
 def events(text: str) -> list[UserEvent]:
     """Return the events of the request in a text, or raise `InvalidEvent`."""
     if not isinstance(text, str):
         raise _unreadable(text, f"expected a str, got {type(text).__name__} {quoted(text)}")
-    try:
-        calls, text = _python_events(text), _posted_body(text)
-    except Unreadable as error:
-        raise _unreadable(text, str(error)) from None
-    if calls:
-        return [_built(index, keywords) for index, keywords in enumerate(calls)]
-    query, variables, operation_name = _graphql_parts(text)
+    tree = _python(text)
+    if calls := _calls(tree):
+        return [_built(index, _keywords(call)) for index, call in enumerate(calls)]
+    query, variables, operation_name = _graphql_parts(_posted_body(text, tree))
     document = _document(query)
     operation = _operation(document, operation_name)
     return _events(_input(_send_user_events(operation), operation, variables))
 
 
-def _posted_body(text: str) -> str:
+def _posted_body(text: str, tree: ast.Module) -> str:
     """Return the body that a cURL command or a Python call with `json=` posts; any other text unchanged."""
     if _CURL.match(text):
         return _curl_body(_CURL.sub("", text, count=1))
-    tree = _python(text)
-    posted = None if tree is None else _keyword(tree, "json")
-    return text if posted is None else json.dumps(_literal(posted, "json"))
-
-
-def _python_events(text: str) -> list[dict[str, Any]] | None:
-    """Return the keywords of each `UserEvent(…)` in Python code; None if there is none."""
-    tree = _python(text)
-    calls = [] if tree is None else list(_calls(tree, "UserEvent"))
-    # ast.walk goes level by level; this is the order of the text.
-    calls.sort(key=lambda call: (call.lineno, call.col_offset))
-    return [_keywords(call) for call in calls] or None
+    posted = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "json"]
+    return json.dumps(_literal(posted[0], "json")) if posted else text
 
 
 def _graphql_parts(text: str) -> tuple[str, dict[str, Any], str | None]:
@@ -218,16 +201,16 @@ _WITH_VALUE = "ACDEFHKPQRTUXYbcdehmortuwxyz"
 def _curl_body(text: str) -> str:
     """Return the body of a cURL command's arguments."""
     if re.match(r"""[^'"]*\^["\r\n]""", text):
-        raise Unreadable('the command is quoted for the Windows command prompt (^"); copy it as cURL (bash)')
+        raise _unreadable(None, 'the command is quoted for the Windows command prompt (^"); copy it as cURL (bash)')
     given = list(_data(iter(_words(text))))
     if not given:
-        raise Unreadable("the cURL command has no --data")
+        raise _unreadable(None, "the cURL command has no --data")
     for option, word, expanded in given:
         if word.startswith("@") and option != "--data-raw":
             where = "standard input" if word == "@-" else f"the file {word[1:]!r}"
-            raise Unreadable(f"the body is in {where}, which is not read; paste its text instead")
+            raise _unreadable(None, f"the body is in {where}, which is not read; paste its text instead")
         if expanded:
-            raise Unreadable("the body contains a $ or a ` that a shell would expand; put it in single quotes")
+            raise _unreadable(None, "the body contains a $ or a ` that a shell would expand; put it in single quotes")
     # curl joins the values of --json as they are, and others with an ampersand.
     return ("" if given[0][0] == "--json" else "&").join(word for _, word, _ in given)
 
@@ -253,7 +236,7 @@ def _next(words: Iterator[tuple[str, bool]], option: str) -> tuple[str, bool]:
     try:
         return next(words)
     except StopIteration:
-        raise Unreadable(f"{option} has no value") from None
+        raise _unreadable(None, f"{option} has no value") from None
 
 
 def _words(text: str) -> Iterator[tuple[str, bool]]:
@@ -264,7 +247,7 @@ def _words(text: str) -> Iterator[tuple[str, bool]]:
     while position < len(text):
         match = _PART.match(text, position)
         if match is None:
-            raise Unreadable("a quotation mark is not closed")
+            raise _unreadable(None, "a quotation mark is not closed")
         position = match.end()
         kind, part = match.lastgroup, match[match.lastgroup or 0]
         if kind == "gap":
@@ -307,29 +290,26 @@ def _ansi_character(match: re.Match[str]) -> str:
     return _ANSI_LETTERS.get(other, other)
 
 
-def _python(text: str) -> ast.Module | None:
+def _python(text: str) -> ast.Module:
+    """Return Python code as a tree; an empty one for any other text."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # somebody else's code may cause warnings
         try:
             return ast.parse(dedent(text).strip())
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
+            return ast.Module([], [])
 
 
-def _calls(tree: ast.Module, name: str) -> Iterator[ast.Call]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == name:
-            yield node
-
-
-def _keyword(tree: ast.Module, name: str) -> ast.expr | None:
-    keywords = [node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == name]
-    return keywords[0].value if keywords else None
+def _calls(tree: ast.Module) -> list[ast.Call]:
+    """Return each `UserEvent(…)`, in the order of the text; ast.walk goes level by level."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    found = [call for call in calls if ast.unparse(call.func).rpartition(".")[2] == "UserEvent"]
+    return sorted(found, key=lambda call: (call.lineno, call.col_offset))
 
 
 def _keywords(call: ast.Call) -> dict[str, Any]:
     if call.args or any(keyword.arg is None for keyword in call.keywords):
-        raise Unreadable(f"the UserEvent on line {call.lineno} has positional arguments; use keywords")
+        raise _unreadable(None, f"the UserEvent on line {call.lineno} has positional arguments; use keywords")
     return {str(keyword.arg): _literal(keyword.value, str(keyword.arg)) for keyword in call.keywords}
 
 
@@ -338,4 +318,4 @@ def _literal(node: ast.expr, name: str) -> Any:
         return ast.literal_eval(node)
     except (ValueError, TypeError, RecursionError, MemoryError):
         message = f"{name} on line {node.lineno} is not a literal, and pasted code is not run"
-        raise Unreadable(message) from None
+        raise _unreadable(None, message) from None

@@ -50,7 +50,7 @@ def post(server: Server, given: Any = None, **changed: str) -> httpx.Response:
 
 def control(server: Server, path: str = "", method: str = "GET", **given: Any) -> httpx.Response:
     """Send a request to the control path, with its token."""
-    bearer = {"Authorization": f"Bearer {server.control_token}"}
+    bearer = {"Authorization": f"Bearer {server.control_token}", **given.pop("headers", {})}
     return ask(method, f"{server.control}{path}", headers=bearer, **given)
 
 

@@ -6,41 +6,45 @@ Where something had to be inferred, `extensions.sandbox` of the response or of t
 import json
 import random
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
-from typing import Any
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qs
 
 import httpx
-from graphql import ExecutionResult, GraphQLError, GraphQLSyntaxError, execute_sync
+from graphql import ExecutionResult, GraphQLError, execute_sync
 
-from bwp_nb.sandbox import validation
+from bwp_nb.sandbox import responses, validation
 from bwp_nb.sandbox.clock import SandboxClock
-from bwp_nb.sandbox.faults import FAULTS, Play, check_fault
-from bwp_nb.sandbox.responses import DENIED, error_response, json_response
+from bwp_nb.sandbox.faults import FAULTS, LABEL, Play, check_fault
+from bwp_nb.sandbox.log import Log
 from bwp_nb.sandbox.validation import Issue
 from bwp_nb.wire.clock import Clock
 
 _TOKEN_LIFETIME = 900
 
-_WHOLE_CALL = "inferred: that one bad event refuses the whole call; no page shows it"
-_ONE_BRACKET = "inferred: several issues share one pair of brackets, separated by commas; no page shows it"
-_UNEXECUTED = "inferred: a request that does not match the schema gets no data, and a string as its classification"
 _DENIED = "inferred: the response to a missing or expired token, or to another target id"
 _NO_TOKEN = "unknown: how the token endpoint rejects credentials"  # noqa: S105
-_REFUSED_VALUE = "not the API: this sandbox is configured to refuse this value"
-_BAD_BODY = "inferred: the response to a body that is not a GraphQL request"
 _DUPLICATE = "unknown: whether the API keeps an event whose eventId it has seen; this sandbox {} {} of them"
+
+
+class Rejection(NamedTuple):
+    """The simulated rejection of the events that contain a value, or of all events."""
+
+    text: str
+    value: str | None
 
 
 class Sandbox(httpx.BaseTransport):
     """The API, simulated in this process; pass it to `connect`, or let `connect` create one.
 
-    `accepted`, `duplicates` and `rejected` list the events as they arrived, `requests` every request with its response.
-    With `deduplicate` it keeps one event for each `eventId`; whether the API does is unknown. `latency` is the seconds
-    that each response takes, or the smallest and the largest. `fault_rates` maps names of `faults()` to the share of
-    requests that they affect, from 0 to 1; `seed` makes them repeatable. `clock` is simulated unless given.
+    `accepted`, `duplicates` and `rejected` list the events as they arrived, `requests` every request with its response:
+    the last `keep` of each, and fewer if they are long; `dropped` counts the others. `refuses="event"` rejects only
+    events that do not conform, `refuses="call"` all events of their call. `reports="all"` returns every issue,
+    `reports="first"` only one. With `deduplicate` it keeps one event for each `eventId`. What the API does in these
+    cases is unknown. `latency` is the seconds that each response takes, or the smallest and the largest. `fault_rates`
+    maps names of `faults()` to the share of requests that they affect, from 0 to 1; `seed` makes them repeatable.
+    `clock` is simulated unless given.
     """
 
     #: Hosts under `.invalid` never exist (RFC 2606), so nothing meant for the sandbox reaches a real one.
@@ -52,15 +56,30 @@ class Sandbox(httpx.BaseTransport):
     client_secret = "sandbox-secret"  # noqa: S105
     target_id = "bp-00000000-0000-4000-8000-000000000000"
 
+    #: The number of tokens that are valid at a time; older ones are refused.
+    keep_tokens = 1_000
+
     def __init__(
         self,
         *,
+        refuses: Literal["event", "call"] = "event",
+        reports: Literal["all", "first"] = "all",
         deduplicate: bool = False,
         latency: float | tuple[float, float] = 0.1,
         fault_rates: Mapping[str, float] | None = None,
         seed: int = 0,
         clock: Clock | None = None,
+        keep: int = 200_000,
     ) -> None:
+        if refuses not in ("event", "call"):
+            raise ValueError(f"refuses must be 'event' or 'call', got {refuses!r}")
+        if reports not in ("all", "first"):
+            raise ValueError(f"reports must be 'all' or 'first', got {reports!r}")
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, got {keep}")
+        self.refuses = refuses
+        self.reports = reports
+        self.keep = keep
         self.deduplicate = deduplicate
         self.latency = latency if isinstance(latency, tuple) else (latency, latency)
         self.fault_rates = dict(fault_rates or {})
@@ -71,13 +90,13 @@ class Sandbox(httpx.BaseTransport):
         self.seed = seed
         self.clock = clock or SandboxClock()
         self._lock = threading.RLock()
-        self._tokens: dict[str, float] = {}
+        self._tokens: OrderedDict[str, float] = OrderedDict()
         self.reset()
 
     def __repr__(self) -> str:
-        return (
-            f"Sandbox(accepted={len(self._accepted)}, rejected={len(self._rejected)}, requests={len(self._requests)})"
-        )
+        counts = self.counts
+        shown = [name for name in counts if counts[name] or name in ("accepted", "rejected", "requests")]
+        return f"Sandbox({', '.join(f'{name}={counts[name]}' for name in shown)})"
 
     def reset(self) -> None:
         """Forget everything that arrived and every pending fault, and restart the clock, the ids and the seed.
@@ -93,34 +112,38 @@ class Sandbox(httpx.BaseTransport):
             if isinstance(self.clock, SandboxClock):
                 self.clock.reset()
             self._ids = 0
-            self._accepted: list[dict[str, Any]] = []
-            self._duplicates: list[dict[str, Any]] = []
-            self._rejected: list[dict[str, Any]] = []
-            self._requests: list[tuple[bytes, int, bytes]] = []
-            self._seen: set[str] = set()
+            self._seen: OrderedDict[str, None] = OrderedDict()
+            self._logs = {name: Log(self.keep) for name in ("accepted", "duplicates", "rejected", "requests")}
 
     @property
     def accepted(self) -> list[dict[str, Any]]:
         """The events accepted and kept, as they arrived, with the API's field names."""
-        return deepcopy(self._accepted)
+        return self._logs["accepted"].entries()
 
     @property
     def duplicates(self) -> list[dict[str, Any]]:
         """The events accepted but not kept, because their `eventId` was seen before; only with `deduplicate`."""
-        return deepcopy(self._duplicates)
+        return self._logs["duplicates"].entries()
 
     @property
     def rejected(self) -> list[dict[str, Any]]:
         """The rejected events: `event` as it arrived, `reason` as it was returned."""
-        return deepcopy(self._rejected)
+        return self._logs["rejected"].entries()
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """Every request: its body, the HTTP status of the response, and the response."""
-        return [
-            {"body": body.decode("utf-8", "replace"), "status_code": status_code, "answer": json.loads(answer)}
-            for body, status_code, answer in list(self._requests)
-        ]
+        """The requests: the body, the HTTP status of the response, and the response."""
+        return self._logs["requests"].entries()
+
+    @property
+    def dropped(self) -> int:
+        """The number of events and requests that arrived and are not kept any more."""
+        return sum(log.dropped for log in self._logs.values())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The numbers of events and requests that arrived, and of those that were dropped since."""
+        return {**{name: log.total for name, log in self._logs.items()}, "dropped": self.dropped}
 
     @property
     def pending_faults(self) -> list[str]:
@@ -171,7 +194,11 @@ class Sandbox(httpx.BaseTransport):
         wait(latency)
         if name is None:
             return self._graphql_answer(request)
-        play = Play(request, lambda: self._graphql_answer(request), self.clock, wait, self.expire_tokens)
+
+        def reject(text: str, value: str | None) -> httpx.Response:
+            return self._respond(request, Rejection(text, value))
+
+        play = Play(request, lambda: self._graphql_answer(request), reject, self.clock, wait, self.expire_tokens)
         return FAULTS[name].play(play, **options)
 
     def _next_fault(self) -> tuple[str | None, dict[str, Any]]:
@@ -187,23 +214,26 @@ class Sandbox(httpx.BaseTransport):
 
     def _token_answer(self, request: httpx.Request) -> httpx.Response:
         form = {name: values[-1] for name, values in parse_qs(request.content.decode("utf-8", "replace")).items()}
-        expected = {
-            "grant_type": "client_credentials",
-            "client_id": self.client_id,
-            "client_secret": self.client_secret,
-        }
+        own = {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": self.client_secret}
         with self._lock:
             self.token_requests += 1
-            if form != expected:
-                return json_response(401, {"error": "invalid_client", "sandbox": [_NO_TOKEN]})
+            if form != own:
+                return responses.json_response(401, {"error": "invalid_client", "sandbox": [_NO_TOKEN]})
+            while len(self._tokens) >= self.keep_tokens:
+                self._tokens.popitem(last=False)
             token = f"sandbox-token-{self.token_requests}"
             self._tokens[token] = self.clock.monotonic() + _TOKEN_LIFETIME
-            return json_response(200, {"access_token": token, "expires_in": _TOKEN_LIFETIME})
+            return responses.json_response(200, {"access_token": token, "expires_in": _TOKEN_LIFETIME})
 
     def _graphql_answer(self, request: httpx.Request) -> httpx.Response:
+        return self._respond(request, None)
+
+    def _respond(self, request: httpx.Request, rejection: Rejection | None) -> httpx.Response:
         with self._lock:
-            response = self._answer(request.content) if self._admits(request.headers) else self._denial()
-            self._requests.append((request.content, response.status_code, response.content))
+            response = self._answer(request.content, rejection) if self._admits(request.headers) else self._denial()
+            body = json.dumps(request.content.decode("utf-8", "replace")).encode()
+            entry = b'{"body": %b, "status_code": %d, "answer": %b}' % (body, response.status_code, response.content)
+            self._logs["requests"].add(entry)
         return response
 
     def _admits(self, headers: httpx.Headers) -> bool:
@@ -213,90 +243,67 @@ class Sandbox(httpx.BaseTransport):
 
     def _denial(self) -> httpx.Response:
         if self._denies_by_status:
-            return json_response(401, {"message": "Unauthorized", "sandbox": [_DENIED]})
-        return error_response(DENIED, "AccessDeniedError", 403, _DENIED)
+            return responses.json_response(401, {"message": "Unauthorized", "sandbox": [_DENIED]})
+        return responses.error_response(responses.DENIED, "AccessDeniedError", 403, _DENIED)
 
-    def _answer(self, body: bytes) -> httpx.Response:
+    def _answer(self, body: bytes, rejection: Rejection | None) -> httpx.Response:
         try:
             given = json.loads(body)
         except (ValueError, RecursionError):
-            return _bad_body("The body is not JSON.")
+            return responses.bad_body_response("The body is not JSON.")
         if not isinstance(given, dict) or not isinstance(given.get("query"), str):
-            return _bad_body("The body is not a JSON object with a query.")
+            return responses.bad_body_response("The body is not a JSON object with a query.")
         variables = given.get("variables") or {}
         if not isinstance(variables, dict):
-            return _bad_body("The variables are not a JSON object.")
+            return responses.bad_body_response("The variables are not a JSON object.")
         notes: list[str] = []
-        result = self._execute(given["query"], variables, given.get("operationName"), notes)
-        return json_response(200, _formatted(result, notes))
 
-    def _execute(
-        self, query: str, variables: dict[str, Any], operation_name: str | None, notes: list[str]
-    ) -> ExecutionResult:
-        def resolve(_info: object, **arguments: Any) -> Any:
-            return self._send_user_events(arguments["input"]["events"], notes)
+        def resolve(_info: object, **arguments: Any) -> dict[str, str]:
+            return self._send_user_events(arguments["input"]["events"], rejection, notes)
 
-        document, errors = validation.read(query)
+        document, errors = validation.read(given["query"])
         if document is None or errors:
-            return ExecutionResult(None, errors)
-        root = {"sendUserEvents": resolve}
-        return execute_sync(
-            validation.schema(), document, root, variable_values=variables, operation_name=operation_name
-        )
+            result = ExecutionResult(None, errors)
+        else:
+            root, name = {"sendUserEvents": resolve}, given.get("operationName")
+            result = execute_sync(validation.schema(), document, root, variable_values=variables, operation_name=name)
+        return responses.graphql_response(result, notes)
 
-    def _send_user_events(self, events: list[dict[str, Any]], notes: list[str]) -> dict[str, str]:
-        """Accept all events or none (inferred) and return the documented output."""
-        issues = list(validation.batch_issues(events))
-        for index, event in enumerate(events):
-            issues += [*validation.event_issues(index, event), *self._refused_value_issues(event)]
-        if issues:
-            message = validation.message(issues)
-            self._rejected += [{"event": event, "reason": message} for event in events]
-            labels = {issue.label for issue in issues if issue.label}
-            labels |= {_ONE_BRACKET} if len(issues) > 1 else set()
-            labels |= {_WHOLE_CALL} if len(events) > 1 else set()
-            marked = {"sandbox": sorted(labels)} if labels else {}
-            raise GraphQLError(message, extensions={"classification": validation.VALIDATION_ERROR, **marked})
-        self._keep(events, notes)
-        return {"status": "successful"}
+    def _send_user_events(
+        self, events: list[dict[str, Any]], rejection: Rejection | None, notes: list[str]
+    ) -> dict[str, str]:
+        """Accept the events that conform and return the documented output, or raise the documented error."""
+        issues = [
+            [
+                *validation.event_issues(index, event),
+                *validation.refused_values(event, self._refused_values),
+                *self._hit(rejection, event),
+            ]
+            for index, event in enumerate(events)
+        ]
+        verdict = validation.verdict(events, issues, self.refuses, self.reports)
+        self._keep(verdict.accepted, notes)
+        for event in verdict.rejected:
+            self._logs["rejected"].add(json.dumps({"event": event, "reason": verdict.message}).encode())
+        if not verdict.rejected:
+            return {"status": "successful"}
+        marked = {"sandbox": sorted(verdict.labels)} if verdict.labels else {}
+        extensions = {"classification": validation.VALIDATION_ERROR, **marked}
+        raise GraphQLError(verdict.message, extensions=extensions)
 
-    def _refused_value_issues(self, event: dict[str, Any]) -> Iterator[Issue]:
-        """Yield the values of an event that `refuse` named."""
-        if not self._refused_values:
-            return
-        values = {name: value for name, value in event.items() if isinstance(value, str)}
-        for pair in (event.get("additionalProperties") or {}).get("additionalProperties") or ():
-            values[f"additionalProperties.{pair['property']}"] = pair["value"]
-        for name, value in values.items():
-            if value in self._refused_values:
-                text = f"{name} {value} is invalid" if self._refused_values[value] else "an event is invalid"
-                yield Issue(text, _REFUSED_VALUE)
+    def _hit(self, rejection: Rejection | None, event: dict[str, Any]) -> Iterator[Issue]:
+        """Yield what a fault says of an event; of one that was accepted before nothing, as its content was valid."""
+        if rejection and event["eventId"] not in self._seen and validation.contains(event, rejection.value):
+            yield Issue(rejection.text, LABEL, is_whole=True)
 
     def _keep(self, events: list[dict[str, Any]], notes: list[str]) -> None:
         repeated = 0
         for event in events:
             known = event["eventId"] in self._seen
-            self._seen.add(event["eventId"])
+            self._seen[event["eventId"]] = None
             repeated += known
-            (self._duplicates if known and self.deduplicate else self._accepted).append(event)
+            self._logs["duplicates" if known and self.deduplicate else "accepted"].add(json.dumps(event).encode())
+        while len(self._seen) > self.keep:
+            self._seen.popitem(last=False)
         if repeated:
             notes.append(_DUPLICATE.format("dropped" if self.deduplicate else "kept", repeated))
-
-
-def _bad_body(message: str) -> httpx.Response:
-    extensions = {"classification": "InvalidSyntax", "sandbox": [_BAD_BODY]}
-    return json_response(400, {"errors": [{"message": message, "extensions": extensions}]})
-
-
-def _formatted(result: ExecutionResult, notes: list[str]) -> dict[str, Any]:
-    """Return a response in the documented key order: errors before data, and no data if nothing was executed."""
-    if not result.errors:
-        return {"data": result.data, **({"extensions": {"sandbox": notes}} if notes else {})}
-    if result.data is None:
-        return {"errors": [_unexecuted(error) for error in result.errors]}
-    return {"errors": [error.formatted for error in result.errors], "data": result.data}
-
-
-def _unexecuted(error: GraphQLError) -> dict[str, Any]:
-    kind = "InvalidSyntax" if isinstance(error, GraphQLSyntaxError) else "ValidationError"
-    return {**error.formatted, "extensions": {"classification": kind, "sandbox": [_UNEXECUTED]}}

@@ -15,15 +15,19 @@ import httpx
 from bwp_nb.sandbox.responses import DENIED, error_response, html_response, json_response
 from bwp_nb.wire.clock import Clock
 
-_LABEL = "inferred: a simulated fault; no page shows this response to sendUserEvents"
+LABEL = "inferred: a simulated fault; no page shows this response to sendUserEvents"
 
 
 @dataclass(frozen=True)
 class Play:
-    """One request with a fault: `answer()` lets the sandbox process it normally, `wait()` lets time pass."""
+    """One request with a fault: `answer()` lets the sandbox process it normally, `wait()` lets time pass.
+
+    `reject(text, value)` lets it process the request, but reject the events that contain a value.
+    """
 
     request: httpx.Request
     answer: Callable[[], httpx.Response]
+    reject: Callable[[str, str | None], httpx.Response]
     clock: Clock
     wait: Callable[[float], None]
     expire_tokens: Callable[[bool], None]
@@ -79,7 +83,7 @@ def _page(status_code: int, title: str, summary: str) -> None:
 
 def _error(name: str, text: str, kind: str, code: int, note: str = "") -> None:
     summary = f"A GraphQL error with the classification {kind}{note}"
-    FAULTS[name] = Fault(name, summary, lambda _play: error_response(text, kind, code, _LABEL))
+    FAULTS[name] = Fault(name, summary, lambda _play: error_response(text, kind, code, LABEL))
 
 
 @_fault
@@ -147,6 +151,15 @@ def http_500(play: Play) -> httpx.Response:
 
 
 _page(502, "Bad Gateway", "HTTP 502 with a gateway's HTML page")
+
+
+@_fault
+def http_502_after(play: Play) -> httpx.Response:
+    """The events are accepted, and a gateway responds with HTTP 502."""
+    play.answer()
+    return html_response(502, "Bad Gateway")
+
+
 _page(503, "Service Unavailable", "HTTP 503 with an HTML page")
 
 
@@ -169,6 +182,7 @@ def expired_token_error(play: Play) -> httpx.Response:
     return play.answer()
 
 
+_page(400, "Bad Request", "HTTP 400 with an HTML page")
 _page(413, "Payload Too Large", "HTTP 413: the request body is too large")
 
 
@@ -203,7 +217,7 @@ def data_and_errors(play: Play, status: str = "successful") -> httpx.Response:
     answer = play.answer()
     if not _accepts(answer):
         return answer
-    error = {"message": "Something beside the point failed", "extensions": {"sandbox": [_LABEL]}}
+    error = {"message": "Something beside the point failed", "extensions": {"sandbox": [LABEL]}}
     return json_response(200, {"errors": [error], "data": {"sendUserEvents": {"status": status}}})
 
 
@@ -213,7 +227,7 @@ def other_status(play: Play, status: str = "accepted") -> httpx.Response:
     answer = play.answer()
     if not _accepts(answer):
         return answer
-    return json_response(200, {"data": {"sendUserEvents": {"status": status}}, "extensions": {"sandbox": [_LABEL]}})
+    return json_response(200, {"data": {"sendUserEvents": {"status": status}}, "extensions": {"sandbox": [LABEL]}})
 
 
 @_fault
@@ -225,8 +239,21 @@ def huge(play: Play, mebibytes: int = 256) -> httpx.Response:
 
 @_fault
 def redirect(play: Play, location: str = "https://example.com/graphql") -> httpx.Response:
-    """HTTP 307 to another host."""
+    """HTTP 307: use another host this time; the request is not processed."""
     return httpx.Response(307, headers={"Location": location})
+
+
+@_fault
+def http_303(play: Play, location: str = "https://example.com/result") -> httpx.Response:
+    """The events are accepted, and HTTP 303 redirects to another page."""
+    play.answer()
+    return httpx.Response(303, headers={"Location": location})
+
+
+@_fault
+def http_308(play: Play, location: str = "https://example.com/graphql") -> httpx.Response:
+    """HTTP 308: the address has moved to another host; the request is not processed."""
+    return httpx.Response(308, headers={"Location": location})
 
 
 @_fault
@@ -237,9 +264,9 @@ def duplicate(play: Play) -> httpx.Response:
 
 
 @_fault
-def message(play: Play, text: str = "Not today") -> httpx.Response:
-    """The API rejects the request with the message `text`."""
-    return error_response(text, "ValidationError", 400, _LABEL)
+def message(play: Play, text: str = "Not today", value: str | None = None) -> httpx.Response:
+    """Events that contain `value`, by default all, are rejected with the message `text`, unless accepted before."""
+    return play.reject(text, value)
 
 
 def _accepts(answer: httpx.Response) -> bool:

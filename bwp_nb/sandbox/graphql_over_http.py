@@ -1,7 +1,10 @@
 """GraphQL over HTTP: which requests reach the sandbox, and in which media type it responds.
 
-It follows the draft at https://graphql.github.io/graphql-over-http/draft/. JSON that is not a GraphQL request is passed
-on, because its rejection is part of the API's behaviour.
+It follows the draft of 8 May 2025 (https://github.com/graphql/graphql-over-http, commit 127bbfd), which defines both
+media types below and which the audits of the npm package graphql-http test. Since April 2026 the draft wants HTTP 422
+for a request that does not validate and 294 for data beside errors, and since July 2026 it does not define
+`application/json` responses. JSON that is not a GraphQL request is passed on, because its rejection is part of the
+API's behaviour.
 """
 
 import json
@@ -14,8 +17,8 @@ from tornado.web import HTTPError
 
 from bwp_nb.sandbox.responses import JSON, json_response
 
-#: The media type of the draft; a response that was not executed has HTTP 400. `JSON` has HTTP 200 with errors, too,
-#: as the API is said to have (inferred from a published client).
+#: The media type in which a response has HTTP 400 if nothing was executed. As `JSON` it has HTTP 200, with errors too;
+#: that the API's status is 200 in both cases is inferred from a published client.
 GRAPHQL = "application/graphql-response+json"
 
 #: The deepest query that is accepted, counted in brackets, and the longest, counted in tokens.

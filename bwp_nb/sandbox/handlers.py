@@ -1,7 +1,7 @@
 """The addresses of a served sandbox: `/graphql` and `/token` as live, and `/control` for its owner.
 
-Web pages and other programs on this machine can reach them. So each request must come to the right host and from no
-foreign origin, only the sandbox's own credentials are accepted, and `/control` requires a token.
+Web pages and other programs on this machine can reach them. So each request must be for the right host and not from
+another site, only the sandbox's own credentials are accepted, and `/control` requires a token.
 """
 
 import asyncio
@@ -130,7 +130,8 @@ class _Handler(RequestHandler):
         hosts, origin = self.site.hosts, self.header("Origin").lower()
         if self.header("Host").lower() not in hosts:
             raise Refused(421, f"The host must be {' or '.join(hosts)}")
-        if origin and origin not in {_ALTAIR, *(f"{self.site.scheme}://{host}" for host in hosts)}:
+        is_foreign = bool(origin) or self.header("Sec-Fetch-Site").lower() not in ("", "none", "same-origin")
+        if is_foreign and origin not in {_ALTAIR, *(f"{self.site.scheme}://{host}" for host in hosts)}:
             raise Refused(403, "Requests from web pages are refused; use a program")
         if len(self.body) > MAX_BODY:
             raise _too_long()
@@ -150,9 +151,16 @@ class _Handler(RequestHandler):
         """Pass a body to the sandbox, as httpx would; its waits are collected and waited for later."""
         headers = httpx.Headers(list(self.request.headers.get_all()), encoding="latin-1")
         extensions = {"timeout": {"read": self.site.deadline}, "wait": self.waits.append}
-        return self.sandbox.handle_request(
-            httpx.Request("POST", endpoint, content=body, headers=headers, extensions=extensions)
-        )
+        before = self.sandbox.dropped
+        request = httpx.Request("POST", endpoint, content=body, headers=headers, extensions=extensions)
+        try:
+            return self.sandbox.handle_request(request)
+        finally:
+            if not before and self.sandbox.dropped:
+                _log.warning(
+                    "The sandbox keeps the last %d of each kind; from now on it drops older events and requests",
+                    self.sandbox.keep,
+                )
 
     async def send(self, response: httpx.Response) -> None:
         """Send a response; the client has its deadline for each piece."""
@@ -236,10 +244,9 @@ class _Arrived(_Control):
     methods = ("GET", "HEAD")
 
     def respond(self) -> httpx.Response:
-        if self.path_args[0]:
-            return json_response(200, getattr(self.sandbox, self.path_args[0]))
-        names = ("accepted", "duplicates", "rejected", "requests")
-        return json_response(200, {name: len(getattr(self.sandbox, name)) for name in names})
+        name = self.path_args[0]
+        kept = {"keep": self.sandbox.keep, "keep_tokens": self.sandbox.keep_tokens}
+        return json_response(200, getattr(self.sandbox, name) if name else {**self.sandbox.counts, **kept})
 
 
 class _Reset(_Control):

@@ -4,11 +4,15 @@ import json
 from typing import Any
 
 import httpx
+from graphql import ExecutionResult, GraphQLError, GraphQLSyntaxError
 
 JSON = "application/json"
 
 #: The message that the documentation of other operations shows for an AccessDeniedError.
 DENIED = "You do not have sufficient access to perform this action."
+
+_UNEXECUTED = "inferred: a request that does not match the schema gets no data, and a string as its classification"
+_BAD_BODY = "inferred: the response to a body that is not a GraphQL request"
 
 
 def json_response(
@@ -32,3 +36,22 @@ def error_response(message: str, kind: str, code: int, label: str) -> httpx.Resp
     extensions = {"classification": classification, "sandbox": [label]}
     error = {"message": message, "path": ["sendUserEvents"], "extensions": extensions}
     return json_response(200, {"errors": [error], "data": {"sendUserEvents": None}})
+
+
+def bad_body_response(message: str) -> httpx.Response:
+    """Return the error for a body that is not a GraphQL request."""
+    extensions = {"classification": "InvalidSyntax", "sandbox": [_BAD_BODY]}
+    return json_response(400, {"errors": [{"message": message, "extensions": extensions}]})
+
+
+def graphql_response(result: ExecutionResult, notes: list[str]) -> httpx.Response:
+    """Return a result in the documented key order: errors before data, and no data if nothing was executed."""
+    errors = {"errors": [error.formatted for error in result.errors]} if result.errors else {}
+    if result.errors and result.data is None:
+        return json_response(200, {"errors": [_unexecuted(error) for error in result.errors]})
+    return json_response(200, {**errors, "data": result.data, **({"extensions": {"sandbox": notes}} if notes else {})})
+
+
+def _unexecuted(error: GraphQLError) -> dict[str, Any]:
+    kind = "InvalidSyntax" if isinstance(error, GraphQLSyntaxError) else "ValidationError"
+    return {**error.formatted, "extensions": {"classification": kind, "sandbox": [_UNEXECUTED]}}

@@ -27,6 +27,9 @@ from bwp_nb.wire.clock import SystemClock
 MAX_HEAD = 16_384
 MAX_CONNECTIONS = 256
 
+#: The most requests, and events of each kind, that a new sandbox keeps.
+KEEP = 10_000
+
 #: The addresses that can be served on, and the host names that a client may use for each.
 HOSTS = {"127.0.0.1": ("127.0.0.1", "localhost"), "::1": ("[::1]", "localhost")}
 
@@ -41,11 +44,12 @@ def serve(
 ) -> "Server":
     """Serve a sandbox on a port of this machine until the returned server is closed.
 
-    Without a sandbox it serves a new one, with the computer's clock and no latency. Port 0 means any free port. A
-    client has `deadline` seconds to send a request and to read its response; a simulated timeout lasts as long. Raises
-    `ValueError` for a host that other machines can reach.
+    Without a sandbox it serves a new one, with the system clock and no latency, which keeps the last 10,000 requests
+    and events of each kind. Port 0 means any free port. A client has `deadline` seconds to send a request and to read
+    its response; a simulated timeout lasts as long. Raises `ValueError` for a host that other machines can reach.
     """
-    return Server(sandbox or Sandbox(clock=SystemClock(), latency=0.0), port, host, deadline, ssl_context)
+    sandbox = sandbox or Sandbox(clock=SystemClock(), latency=0.0, keep=KEEP)
+    return Server(sandbox, port, host, deadline, ssl_context)
 
 
 def run(port: int, host: str, as_json: bool = False) -> None:
@@ -175,6 +179,7 @@ def welcome(server: Server) -> str:
     return f"""\
 {server.address} is a sandbox of the Buy with Prime API. Press Ctrl-C to stop it.
 
+It keeps the last {sandbox.keep} requests and events of each kind; the last {sandbox.keep_tokens} tokens are valid.
 It accepts only these credentials; never send it live ones.
 
   client id      {sandbox.client_id}

@@ -5,7 +5,7 @@ against them. An issue that is not documented in these words carries a label.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple, cast
@@ -26,15 +26,37 @@ VALIDATION_ERROR = {
 _MAX_TOKENS = 200_000
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?Z", re.ASCII)
 
+_EVENT = "literal reading: an event that does not conform is dropped and an exception is returned (User Event Schema)"
+_OTHERS = "unknown: whether the other events of the call are accepted; this sandbox accepts them"
+_CALL = "inferred: no event of a call is accepted if one does not conform; no page shows it"
+_ALL = "inferred, on weak evidence: all issues share one pair of brackets; the page startReportTask shows one of two"
+_FIRST = "inferred: only the first issue is reported, as on the page startReportTask"
+_REFUSED_VALUE = "not the API: this sandbox is configured to refuse this value"
 _SIZE = "inferred: the wording of a length limit, from the validation library that the API appears to use"
-_ZONE = "inferred: a date-time must be in UTC and end in Z; the documentation only shows that `2023` is rejected"
+_TOO_MANY = "inferred: a call with too many events is rejected as a whole, in these words"
+_ZONE = (
+    "inferred: only date-times that end in Z are accepted; the pages ask for UTC, and only show that `2023` is rejected"
+)
 
 
 class Issue(NamedTuple):
-    """What is wrong with an event, in the API's words as far as known; `label` says what is inferred about it."""
+    """What is wrong with an event, in the API's words as far as known; `label` says what is inferred about it.
+
+    If `is_whole`, the text is the whole message.
+    """
 
     text: str
     label: str | None = None
+    is_whole: bool = False
+
+
+class Verdict(NamedTuple):
+    """Which events of a call are accepted, and what is returned if not all are."""
+
+    accepted: list[dict[str, Any]]
+    rejected: list[dict[str, Any]]
+    message: str
+    labels: set[str]
 
 
 @cache
@@ -55,17 +77,24 @@ def read(query: str) -> tuple[graphql.DocumentNode | None, list[graphql.GraphQLE
     return document, graphql.validate(schema(), document)
 
 
-def message(issues: list[Issue]) -> str:
-    """Return the documented message for some issues."""
-    listed = ", ".join(issue.text for issue in issues)
-    return f"Input request is not valid, the following issues were encountered: [{listed}]"
-
-
-def batch_issues(events: list[dict[str, Any]]) -> Iterator[Issue]:
-    """Yield what is wrong with the number of events."""
-    most = _limit("SendUserEventInput", "events", "maxItems")["max"]
-    if len(events) > most:
-        yield Issue(f"/sendUserEvents/input/events size must be between 0 and {most}", _SIZE)
+def verdict(events: list[dict[str, Any]], issues: list[list[Issue]], refuses: str, reports: str) -> Verdict:
+    """Return the verdict on the events of a call, given the issues of each, by one reading of the documentation."""
+    too_many = list(_too_many(events))
+    found = too_many + [issue for event_issues in issues for issue in event_issues]
+    if not found:
+        return Verdict(events, [], "", set())
+    refuses_all = refuses == "call" or bool(too_many)
+    accepted = [event for event, bad in zip(events, issues, strict=True) if not (bad or refuses_all)]
+    rejected = [event for event, bad in zip(events, issues, strict=True) if bad or refuses_all]
+    reported = [issue for issue in found if issue.is_whole][:1] or (found[:1] if reports == "first" else found)
+    listed = ", ".join(issue.text for issue in reported)
+    message = f"Input request is not valid, the following issues were encountered: [{listed}]"
+    labels = {issue.label for issue in reported if issue.label}
+    if len(found) > 1 and not reported[0].is_whole:
+        labels.add(_FIRST if reports == "first" else _ALL)
+    if len(events) > 1 and not too_many:
+        labels |= {_CALL} if refuses == "call" else {_EVENT, _OTHERS} if accepted else {_EVENT}
+    return Verdict(accepted, rejected, reported[0].text if reported[0].is_whole else message, labels)
 
 
 def event_issues(index: int, event: dict[str, Any]) -> Iterator[Issue]:
@@ -80,6 +109,31 @@ def event_issues(index: int, event: dict[str, Any]) -> Iterator[Issue]:
     if not _is_instant(text):
         label = _ZONE if _is_date_time(text) else None
         yield Issue(f"eventTime {text} is invalid local ISO 8601 UTC time format.", label)
+
+
+def refused_values(event: dict[str, Any], refused: Mapping[str, bool]) -> Iterator[Issue]:
+    """Yield the values of an event that this sandbox refuses; those that map to true are quoted."""
+    for name, value in _values(event) if refused else ():
+        if value in refused:
+            yield Issue(f"{name} {value} is invalid" if refused[value] else "an event is invalid", _REFUSED_VALUE)
+
+
+def contains(event: dict[str, Any], value: str | None) -> bool:
+    """Return whether a value is in any field or property of an event; None is in every event."""
+    return value is None or any(value == found for _, found in _values(event))
+
+
+def _values(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the fields and the properties of an event that are strings."""
+    yield from ((name, value) for name, value in event.items() if isinstance(value, str))
+    for pair in (event.get("additionalProperties") or {}).get("additionalProperties") or ():
+        yield f"additionalProperties.{pair['property']}", pair["value"]
+
+
+def _too_many(events: list[dict[str, Any]]) -> Iterator[Issue]:
+    most = _limit("SendUserEventInput", "events", "maxItems")["max"]
+    if len(events) > most:
+        yield Issue(f"/sendUserEvents/input/events size must be between 0 and {most}", _TOO_MANY)
 
 
 @cache

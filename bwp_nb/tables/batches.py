@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import compress
+from itertools import compress, count
 from typing import Any
 
-from bwp_nb.errors import InvalidEvent, InvalidTable
-from bwp_nb.mutation import MAX_EVENTS
+from bwp_nb.errors import InvalidEvent
+from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.duplicates import duplicates
 from bwp_nb.tables.encoding import encode_rows
 from bwp_nb.tables.ledger import Ledger, Line
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
-from bwp_nb.tables.source import Table
 
 
 @dataclass(frozen=True)
@@ -54,18 +53,16 @@ def count_rows(table: Table, mapping: ColumnMapping, on_duplicates: str) -> int:
 
 
 def batches(
-    table: Table, mapping: ColumnMapping, generated: GeneratedIds, ledger: Ledger, done: set[int]
+    table: Table, mapping: ColumnMapping, generated: GeneratedIds, ledger: Ledger, done: set[int], size: int
 ) -> Iterator[Batch]:
-    """Yield the rows to send, 50 at a time, and record in the ledger which are invalid.
+    """Yield the rows to send, some at a time, and record in the ledger which are invalid.
 
     `done` are the states of rows that are not sent again.
     """
     left = Batch([], [])
-    seen = 0
     for chunk in table.chunks():
         states = bytes(ledger.states[chunk.first : chunk.first + chunk.length])
-        seen += chunk.length
-        if len(states) < chunk.length:
+        if len(states) < chunk.length:  # it has changed
             break
         if set(states) <= done:
             continue
@@ -79,12 +76,11 @@ def batches(
             )
         )
         wanted = [text is not None and state not in done for text, state in zip(encoded.texts, states, strict=True)]
-        left.rows.extend(compress(range(chunk.first, seen), wanted))
+        left.rows.extend(compress(count(chunk.first), wanted))
         left.texts.extend(filter(None, compress(encoded.texts, wanted)))
-        parts = list(left.split(MAX_EVENTS))
-        left = parts.pop() if len(left) % MAX_EVENTS else Batch([], [])
+        parts = list(left.split(size))
+        left = parts.pop() if len(left) % size else Batch([], [])
         yield from parts
-    if seen != len(ledger.states):
-        raise InvalidTable(f"{table.name} has changed: it no longer has the rows that it had when the run began.")
     if left:
         yield left
+    table.check()

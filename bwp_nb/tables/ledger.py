@@ -4,7 +4,9 @@ The first line identifies the run; each further one says what is known of some r
 whole. The rows that were being sent when the process ended have the state `in_flight`.
 """
 
+import errno
 import json
+import os
 import tempfile
 import threading
 import weakref
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
 
 from bwp_nb.errors import LedgerError
 from bwp_nb.text import quoted, readable
@@ -44,12 +47,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Line:
-    """What is known of some rows, given as ranges: the first row of each, and the one after its last."""
+    """What is known of some rows, given as ranges: the first row of each, and the one after its last.
+
+    `copies` is the number of requests, retries included, that may have been accepted with them; before the outcome is
+    known, the most that there can be.
+    """
 
     rows: Sequence[Sequence[int]]
     state: str
     batch: int = 0
     attempts: int = 0
+    copies: int = 0
     reason: str = ""
 
     def text(self) -> str:
@@ -60,28 +68,37 @@ class Line:
 class Ledger:
     """A run's file, locked against other runs until it is closed; a temporary one without a path.
 
-    `run` is None until a run has begun. `states` has a byte for each row.
+    `run` is None until a run has begun. `states` has a byte for each row. One that is `read_only` is not locked: it has
+    what was written when it was opened, also while a run is writing more.
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
-        self.path = None if path is None else Path(path).resolve()  # so that a file has one lock, by any name
+    def __init__(self, path: str | Path | None = None, *, read_only: bool = False) -> None:
+        self.path = None if path is None else Path(path)
         self.run: Run | None = None
         self.states = bytearray()
         self.batches = 0
         self._writing = threading.Lock()
-        self._lock = filelock.FileLock(f"{self.path}.lock")
+        self._lock: filelock.BaseFileLock | None = None
         try:
-            self._file = self._opened()
+            self._file = self._opened(read_only)
             weakref.finalize(self, self._file.close)
             self._read()
+            if not read_only:
+                self._file.truncate(self._size)
         except BaseException:
             self.close()
             raise
 
-    def _opened(self) -> Any:
+    def _opened(self, read_only: bool) -> Any:
         if self.path is None:
             return tempfile.SpooledTemporaryFile(_SPOOL, buffering=0)  # closed when the ledger is collected
         try:
+            self.path = Path(os.path.realpath(self.path))  # so that a file has one lock, by any name
+            if read_only:
+                return self.path.open("rb")
+            if not self.path.parent.is_dir():  # which filelock would make
+                raise FileNotFoundError(errno.ENOENT, "its folder does not exist")
+            self._lock = filelock.FileLock(f"{self.path}.lock")
             self._lock.acquire(timeout=0)
             return self.path.open("a+b", buffering=0)
         except filelock.Timeout:
@@ -89,14 +106,14 @@ class Ledger:
             raise LedgerError(
                 f"Another run is writing {self.name}, in this process or another. Nothing was sent. {advice}"
             ) from None
-        except OSError as error:
-            said = readable(error.strerror or str(error), 160)
+        except (OSError, ValueError) as error:
+            said = readable(getattr(error, "strerror", None) or str(error), 160)
             raise LedgerError(f"{self.name} cannot be opened: {said}. Nothing was sent.") from None
 
     @property
     def name(self) -> str:
         """Its name in messages."""
-        return "the ledger" if self.path is None else f"the ledger {self.path.name}"
+        return "the ledger" if self.path is None else f"the ledger {readable(self.path.name)}"
 
     def begin(self, run: Run) -> None:
         """Write the first line."""
@@ -139,11 +156,11 @@ class Ledger:
     def lines(self) -> Iterator[Line]:
         """Return all that is known, from the beginning."""
         if self.path is not None:
-            content = self.path.read_bytes()
+            content = self.path.read_bytes()[: self._size]
         else:
             self._file.seek(0)
             content = self._file.read()
-        if _run(content, self.name) != self.run:
+        if len(content) < self._size or _run(content, self.name) != self.run:
             raise LedgerError(f"{self.name} now belongs to another run, so the reasons in it are lost.")
         return _lines(content, self.name, len(self.states))
 
@@ -151,7 +168,8 @@ class Ledger:
         """Unlock the file; a temporary one remains until the ledger is collected."""
         if self.path is not None and hasattr(self, "_file"):
             self._file.close()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def _read(self) -> None:
         """Read what an earlier run wrote, without a last line that is incomplete."""
@@ -159,13 +177,11 @@ class Ledger:
         content = self._file.read()
         if not content.startswith(_BEGINNING[: len(content)]):
             raise LedgerError(f"{self.name[11:]} is not a ledger. Nothing was sent; use a new ledger path.")
-        whole = content.rfind(b"\n") + 1
-        self._file.truncate(whole)
-        self._size = whole
-        if whole:
+        self._size = content.rfind(b"\n") + 1
+        if self._size:
             self.run = _run(content, self.name)
             self.states = bytearray(self.run.rows)
-            for line in _lines(content[:whole], self.name, self.run.rows):
+            for line in _lines(content[: self._size], self.name, self.run.rows):
                 self._note([line])
                 self.batches = max(self.batches, line.batch)
 
@@ -212,13 +228,30 @@ def _run(content: bytes, name: str) -> Run:
     raise LedgerError(f"The first line of {name} was not written by this version of bwp_nb; use a new ledger path.")
 
 
+def _check(line: Line, rows: int) -> None:
+    """Raise `ValueError` or `TypeError` for a line that this module does not write."""
+    numbers = [line.batch, line.attempts, line.copies, *(row for part in line.rows for row in part)]
+    is_typed = type(line.reason) is str and all(type(number) is int and number >= 0 for number in numbers)
+    is_known = line.state in STATES[1:] and (line.state == "invalid") == (line.batch == 0)
+    if not is_typed or not is_known or not all(first < end <= rows for first, end in line.rows):
+        raise ValueError
+
+
 def _lines(content: bytes, name: str, rows: int) -> Iterator[Line]:
-    """Yield what follows the first line, without an incomplete last line."""
+    """Yield what follows the first line, without an incomplete last line.
+
+    A row has the outcome only of the batch that it was last sent in.
+    """
+    batches = np.zeros(rows, dtype=np.int64)
     for number, text in enumerate(content.split(b"\n")[1:-1], 2):
         try:
             line = Line(**json.loads(text))
-            if line.state not in STATES or any(not 0 <= first < end <= rows for first, end in line.rows):
-                raise ValueError
+            _check(line, rows)
+            for first, end in line.rows:
+                if line.state == "in_flight":
+                    batches[first:end] = line.batch
+                elif line.batch and (batches[first:end] != line.batch).any():
+                    raise ValueError
             yield line
         except (ValueError, TypeError):
             shown = quoted(readable(text.decode("utf-8", "replace"), 60))

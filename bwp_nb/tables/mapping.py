@@ -9,8 +9,8 @@ from typing import Any
 from bwp_nb.errors import InvalidEvent, InvalidTable
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.problems import Problem
-from bwp_nb.tables.source import NESTED, Chunk, Table
-from bwp_nb.text import quoted
+from bwp_nb.tables.chunks import NESTED, Chunk, Table
+from bwp_nb.text import quoted, readable
 
 #: The names of fields in lower case, to recognise a column that differs from one only in case or white space.
 _LOWER_CASE = {spelling.lower(): name for name, api_name in TEXT_FIELDS.items() for spelling in (name, api_name)}
@@ -221,7 +221,7 @@ def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chun
     columns[name] = list(columns[name])
     for place, cell in enumerate(cells):
         if cell is not None and columns[name][place] is not None:
-            chunk.broken[place] = f"{name} is given twice"
+            chunk.broken[place] = f"{readable(name)} is given twice"
             if kept is not None:
                 chunk.kept.setdefault(place, {})[kept] = cell
         elif cell is not None:

@@ -5,16 +5,17 @@ import html
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.errors import InvalidTable, LedgerError
+from bwp_nb.errors import LedgerError
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.problems import Problem
+from bwp_nb.tables.chunks import Table
+from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
-from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, flat
-from bwp_nb.tables.source import SPREADSHEET_COLUMNS, Table, table
+from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, MappedRows, flat
+from bwp_nb.tables.source import table
 from bwp_nb.text import counted, html_table, readable
 
 if TYPE_CHECKING:
@@ -58,60 +59,56 @@ class Report:
         fields: Mapping[str, str] | None = None,
     ) -> "Report":
         """Return the report of a run that ended early, from its ledger and the table that it was sending."""
-        if not Path(ledger).is_file():
-            raise LedgerError(f"Cannot find the ledger {Path(ledger).name}.")
         given = table(source)
         mapping = ColumnMapping.of(given, columns, properties, fields)
-        book = Ledger(ledger)
+        book = Ledger(ledger, read_only=True)
         book.close()
         book.expect(given.name, given.digest(), mapping.digest)
         return cls(book, given, mapping)
 
     def __repr__(self) -> str:
         listed = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count) or "none"
-        lines = [f"{self._head()}: {listed}"]
-        lines += [f"  {rows}: {state}, {reason}" for rows, state, reason in self._reasons()]
-        return "\n".join([*lines, *self._next_steps()])
+        reasons, notes = self._summary()
+        lines = [f"  {rows}: {state}, {reason}" for rows, state, reason in reasons]
+        return "\n".join([f"{self._head()}: {listed}", *lines, *notes])
 
     def _repr_html_(self) -> str:
         """Return the counts and the first reasons as tables."""
         counts = html_table((state, count) for state, count in self.counts.items() if count)
-        reasons = self._reasons()
+        reasons, notes = self._summary()
         shown = html_table(reasons, ("rows", "state", "reason")) if reasons else ""
-        steps = "".join(f"<p>{html.escape(step)}</p>" for step in self._next_steps())
-        head = f"<p>{html.escape(self._head())}</p>"
-        return f'<div class="tex2jax_ignore mathjax_ignore">{head}{counts}{shown}{steps}</div>'
+        head, *steps = (f"<p>{html.escape(text)}</p>" for text in (self._head(), *notes))
+        return f'<div class="tex2jax_ignore mathjax_ignore">{head}{counts}{shown}{"".join(steps)}</div>'
 
     def frame(self, *, ids: bool = True) -> "pd.DataFrame":
-        """Return a row for each row of the source: `event_id`, `state`, `reason`, `batch` and `attempts`.
+        """Return a row for each row of the source: `event_id`, `state`, `reason`, `batch`, `attempts` and `copies`.
 
-        `batch` is the last request that the row was in, 0 if it was in none; `attempts` is how often it was sent.
-        Without `ids` the source is not read again.
+        `batch` is the last request that the row was in, 0 if it was in none; `attempts` is how often it was sent, and
+        `copies` in how many of these requests it may have been accepted. The index is that of the source, or the row's
+        number. Without `ids` the source is not read again.
         """
+        import pandas as pd
+
         frame = self._outcomes()
-        if not ids:
-            return frame
-        chunks = (self._mapping.mapped(chunk, self._generated) for chunk in self._table.chunks())
-        event_ids = list(chain.from_iterable(chunk.ids for chunk in chunks))
-        if len(event_ids) != self.rows:
-            raise InvalidTable(
-                f"{self._table.name} has changed: expected {counted(self.rows, 'row')}, got {len(event_ids)}. "
-                "report.frame(ids=False) has the outcome of each row by its number."
-            )
-        frame.insert(0, "event_id", event_ids)
+        if ids:
+            found = [event_id for rows in self._chunks() for event_id in rows.ids]
+            frame.insert(0, "event_id", pd.Series(found, frame.index, dtype=object))
         return frame
 
     def events(self, *states: str) -> "pd.DataFrame":
         """Return the rows in some states as a table to send again, with the ids and times they were sent with.
 
-        Its columns have the names of fields and properties, whatever the source calls them; its index is the row's
-        number.
+        Its columns have the names of fields and properties, whatever the source calls them; its index is that of the
+        source, or the row's number.
         """
         import pandas as pd
 
         found = dict(self._records(states))
-        index = pd.Index(list(found), name="row", dtype="int64")
-        return pd.DataFrame(flat(list(found.values())), index, None if found else list(TEXT_FIELDS), dtype=object)
+        rows = flat(list(found.values()))
+        names = list(dict.fromkeys(name for row in rows for name in row)) or list(TEXT_FIELDS)
+        columns = pd.Index(names, dtype=object)  # which may have any text, as str may not
+        cells = [[row.get(name) for name in names] for row in rows]
+        return pd.DataFrame(cells, self._index[list(found)], columns, dtype=object)
 
     def quarantine(self) -> "pd.DataFrame":
         """Return the rows to fix, `invalid` and `rejected`, as a table for `send_table`."""
@@ -139,36 +136,55 @@ class Report:
         import pandas as pd
 
         events = self.quarantine()
-        ends = self.frame(ids=False)[["state", "reason"]]
+        rows = [row for row, code in enumerate(self._ledger.states) if STATES[code] in ("invalid", "rejected")]
+        ends = self._outcomes()[["state", "reason"]].iloc[rows]
         with Path(path).open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file)
             writer.writerow([*SPREADSHEET_COLUMNS, *map(_harmless, events.columns)])
-            for row, cells in zip(events.index, events.to_numpy(), strict=True):
+            for row, end, cells in zip(rows, ends.to_numpy(), events.to_numpy(), strict=True):
                 given = ["" if pd.api.types.is_scalar(cell) and pd.isna(cell) else cell for cell in cells]
-                writer.writerow(map(_harmless, [row, *ends.loc[row], *given]))
+                writer.writerow(map(_harmless, [row, *end, *given]))
 
     def _records(self, states: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the number and the content of each row in some states."""
         wanted = {code for code, state in enumerate(STATES) if _end(state) in states}
-        for chunk in self._table.chunks():
-            rows = self._mapping.mapped(chunk, self._generated)
-            for place, code in enumerate(self._ledger.states[chunk.first : chunk.first + chunk.length]):
+        for rows in self._chunks():
+            first = rows.chunk.first
+            for place, code in enumerate(self._ledger.states[first : first + rows.chunk.length]):
                 if code in wanted:
-                    yield chunk.first + place, rows.record(place)
+                    yield first + place, rows.record(place)
+
+    def _chunks(self) -> Iterator[MappedRows]:
+        """Yield all rows of the source, or raise `InvalidTable` if it has changed."""
+        self._table.check()
+        for chunk in self._table.chunks():
+            yield self._mapping.mapped(chunk, self._generated)
+        self._table.check()
+
+    @property
+    def _index(self) -> "pd.Index[Any]":
+        """The index of the source, or the numbers of its rows."""
+        import pandas as pd
+
+        return pd.RangeIndex(self.rows, name="row") if self._table.index is None else self._table.index
 
     def _outcomes(self) -> "pd.DataFrame":
         import numpy as np
         import pandas as pd
 
         states = np.frombuffer(bytes(self._ledger.states), dtype=np.uint8)
-        batches, attempts, reasons = (np.zeros(self.rows, dtype=np.int64) for _ in range(3))
+        batches, attempts, copies, in_flight, reasons = (np.zeros(self.rows, dtype=np.int64) for _ in range(5))
         texts = ["", _NOT_TRIED, _NO_RESPONSE]
         for line in self._ledger.lines():
             texts += [line.reason] if line.reason else []
             for first, end in line.rows:
                 batches[first:end] = line.batch
                 attempts[first:end] += line.attempts
+                copies[first:end] += in_flight[first:end] if line.state == "in_flight" else line.copies
+                in_flight[first:end] = line.copies if line.state == "in_flight" else 0
                 reasons[first:end] = len(texts) - 1 if line.reason else 0
+        copies += in_flight
+        copies[states == STATES.index("rejected")] = 0
         reasons[states == STATES.index("untried")] = 1
         reasons[states == STATES.index("in_flight")] = 2
         columns = {
@@ -176,23 +192,28 @@ class Report:
             "reason": np.array(texts, dtype=object)[reasons],
             "batch": batches,
             "attempts": attempts,
+            "copies": copies,
         }
-        return pd.DataFrame(columns, index=pd.RangeIndex(self.rows, name="row"))
+        return pd.DataFrame(columns, index=self._index)
 
-    def _reasons(self) -> list[list[str]]:
-        """Return the first row with each reason, and how many others have it."""
+    def _summary(self) -> tuple[list[list[str]], list[str]]:
+        """Return the first row with each reason and how many others have it, and notes on what to do."""
         try:
-            known = self._outcomes().reset_index()
+            known = self._outcomes().set_axis(range(self.rows)).reset_index(names="row")
         except (OSError, LedgerError):  # the counts are known anyway
-            return [["reasons", "not known", f"{self._ledger.name} cannot be read any more"]]
+            lost = f"{self._ledger.name} cannot be read any more"
+            return [["reasons", "not known", lost]], list(self._next_steps())
         kinds = known[known["reason"] != ""].groupby(["state", "reason"], sort=False)["row"].agg(["min", "size"])
         shown = kinds.sort_values("min").head(_MAX_SHOWN)
         lines = [
             [f"row {first}" if count == 1 else f"row {first} and {count - 1} more", state, reason]
             for (state, reason), first, count in shown.itertuples()
         ]
-        left = len(kinds) - len(shown)
-        return lines + ([["others", "", f"{counted(left, 'more reason')}, all in report.frame()"]] if left else [])
+        if left := len(kinds) - len(shown):
+            lines.append(["others", "", f"{counted(left, 'more reason')}, all in report.frame()"])
+        copied = int((known["copies"] > 1).sum())
+        note = f"{counted(copied, 'row')} may have been stored more than once; see copies in report.frame()."
+        return lines, [*([note] if copied else []), *self._next_steps()]
 
     def _head(self) -> str:
         """Return the number of rows, and where they went if that is the live API."""
@@ -242,7 +263,8 @@ class DryRun:
             for row, problems in self.problems.items()
             for problem in problems
         ]
-        return pd.DataFrame(found, columns=["row", "field", "value", "what", "rule"])
+        frame = pd.DataFrame(found, columns=["row", "field", "value", "what", "rule"], dtype=object)
+        return frame.astype({"row": "int64"})
 
     def seconds(self, requests_a_second: float) -> float:
         """Return how long the requests take at a rate."""

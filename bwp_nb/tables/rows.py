@@ -12,8 +12,9 @@ from bwp_nb.errors import InvalidEvent, InvalidTable
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
 from bwp_nb.problems import Problem
+from bwp_nb.tables.chunks import NESTED, Chunk, rows_chunk
+from bwp_nb.tables.files import csv_table, reading
 from bwp_nb.tables.mapping import TAKEN, ColumnMapping, flat, record
-from bwp_nb.tables.source import NESTED, Chunk, csv_table, reading, rows_chunk
 from bwp_nb.text import quoted
 
 _SOURCE_RULE = "a request, an event, or a row of a table"
@@ -77,7 +78,7 @@ def _read(source: Any) -> Mutation | list[Chunk]:
             return io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
 
         if name.lower().endswith(".csv"):
-            return list(csv_table(name, open_text, str).chunks())
+            return list(csv_table(name, open_text).chunks())
         with reading(name, open_text) as file:
             source = file.read()
     if isinstance(source, str):

@@ -3,20 +3,22 @@
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.client import Client
-from bwp_nb.contract.classifications import ACCESS_DENIED, CLASSIFICATIONS, THROTTLING
+from bwp_nb.contract.classifications import THROTTLING
 from bwp_nb.errors import BwpError, LedgerError, MutationRejected, RequestFailed
 from bwp_nb.mutation import MAX_EVENTS, body
 from bwp_nb.tables.batches import Batch
 from bwp_nb.tables.ledger import STATES, Ledger, Line, ranges
 from bwp_nb.tables.throttle import Throttle
-from bwp_nb.text import readable
+from bwp_nb.text import quoted, readable
 from bwp_nb.wire.answer import Receipt
 
 if TYPE_CHECKING:
@@ -29,37 +31,51 @@ MAX_CONSECUTIVE_FAILURES = 5
 #: batches in which every event is refused.
 MAX_CONSECUTIVE_REFUSALS = 500
 
-_TOGETHER = "refused together with other rows, and the run ended before it was sent without them"
+#: The states of rows that may have been accepted, by their number.
+_DOUBTED = (STATES.index("in_flight"), STATES.index("unknown"))
+
 _INTERRUPTED = "it was interrupted"
-_DOUBT = "it may have been accepted by an earlier run; in this one: "
+_OF_OTHERS = "its request was refused, and it may have been accepted: "
+_DOUBT = "it may have been accepted earlier; in its last request: "
+
+
+@dataclass(frozen=True)
+class SendOptions:
+    """How a run sends; see `send_table`."""
+
+    workers: int = 8
+    batch_size: int = MAX_EVENTS
+    resends_refused: bool = True
+    max_wait: float = 60.0
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if type(self.workers) is not int or not 1 <= self.workers < 10_000:
+            raise ValueError(f"workers: expected an int from 1 to 9999, got {quoted(self.workers)}")
+        if type(self.batch_size) is not int or not 1 <= self.batch_size <= MAX_EVENTS:
+            raise ValueError(f"batch_size: expected an int from 1 to {MAX_EVENTS}, got {quoted(self.batch_size)}")
+        if not self.max_wait >= 0:
+            raise ValueError(f"max_wait: expected 0 seconds or more, got {quoted(self.max_wait)}")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one request: its number, its events, and the receipt or the error."""
+    """The outcome of one request: the number of its batch, and the receipt or the error."""
 
-    number: int
-    events: int
+    batch: int
     found: Receipt | BwpError
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the API refuses events for what they contain."""
+        """Whether the API refuses what some of the events contain."""
         return isinstance(self.found, MutationRejected) and self.found.is_validation
 
     @property
-    def names_content(self) -> bool:
-        """Whether the errors name a wrong value other than an id, so that the events were never accepted."""
-        named = self.found.rejected_values if isinstance(self.found, MutationRejected) and self.is_refusal else []
-        return bool(named) and all(value.field != "eventId" for value in named)
-
-    @property
     def is_denied(self) -> bool:
-        """Whether the caller has no access, so that all other events would be refused as well."""
-        if isinstance(self.found, Receipt):
-            return False
-        kinds = _kinds(self.found)
-        return ACCESS_DENIED in kinds or (self.found.status_code in (401, 403) and kinds.isdisjoint(CLASSIFICATIONS))
+        """Whether the caller has no access, so that its other requests will fail as well."""
+        if isinstance(self.found, MutationRejected):
+            return self.found.is_denied
+        return isinstance(self.found, RequestFailed) and self.found.status_code in (401, 403)
 
     @property
     def is_too_large(self) -> bool:
@@ -67,52 +83,50 @@ class Outcome:
         return isinstance(self.found, RequestFailed) and self.found.status_code == 413 and self.found.state == "failed"
 
     @property
-    def state(self) -> str:
-        """The state that the rows are in now; of what is sent again in parts, nothing was accepted."""
-        if self.found.state == "unknown" and not self.is_refusal:
-            return "unknown"
-        if self.is_refusal or self.is_too_large:
-            return "rejected" if self.events == 1 else "failed"
-        return "failed" if self.is_denied else self.found.state
-
-    @property
-    def reason(self) -> str:
-        """Why the rows are in this state."""
-        if isinstance(self.found, Receipt):
-            return ""
-        if self.events > 1 and (self.is_refusal or self.is_too_large):
-            return _TOGETHER
-        return self.what
-
-    @property
     def what(self) -> str:
         """What came back instead of a receipt."""
         return str(self.found.rows()[0]["what"]) if isinstance(self.found, BwpError) else ""
+
+    def states(self, size: int) -> Sequence[str]:
+        """Return the state of each event of the request."""
+        return self.found.states if isinstance(self.found, MutationRejected) else [self.found.state] * size
+
+    def after_lost(self) -> "Outcome":
+        """Return the outcome for an event that may have been accepted before."""
+        if isinstance(self.found, Receipt):
+            return self
+        error = copy(self.found)
+        error.follow_lost_attempt()
+        return replace(self, found=error)
+
+    def messages(self, field: str = "") -> dict[int, str]:
+        """Return what the error says of the events that it names, by their place; only those with a wrong `field`."""
+        values = self.found.rejected_values if isinstance(self.found, MutationRejected) else []
+        named = [value for value in values if field in ("", value.field)]
+        return {value.index: readable(value.message) or self.what for value in reversed(named)}
 
 
 class Sender:
     """Workers that each take the next batch when they are free; `stopped` says why they ended early, if they did."""
 
-    def __init__(self, client: Client, ledger: Ledger, workers: int, progress: bool) -> None:
+    def __init__(self, client: Client, ledger: Ledger, options: SendOptions) -> None:
         self.stopped = ""
         self._client = client
         self._ledger = ledger
-        self._workers = workers
-        self._throttle = Throttle(client.clock, workers, lambda: bool(self.stopped))
-        self._progress = progress
+        self._options = options
+        self._throttle = Throttle(client.clock, options.workers, lambda: bool(self.stopped), self._show)
         self._reading, self._showing, self._counting = (threading.Lock() for _ in range(3))
-        self._max_events = MAX_EVENTS
+        self._max_events = options.batch_size
         self._consecutive_failures = 0
         self._consecutive_refusals = 0
         self._show_at = 0.0
         self._error: Exception | None = None
         self._is_cut_short = False
-        self._doubted = _doubted(ledger)
 
     def send(self, batches: Iterator[Batch]) -> None:
         """Send all, or raise why that was not possible; return only when nothing is being sent any more."""
-        with self._bar() as self._shown, self._interruptible(), ThreadPoolExecutor(self._workers) as threads:
-            working = [threads.submit(self._work, batches) for _ in range(self._workers)]
+        with self._bar() as self._shown, self._interruptible(), ThreadPoolExecutor(self._options.workers) as threads:
+            working = [threads.submit(self._work, batches) for _ in range(self._options.workers)]
             try:
                 _wait_for(working)
             except BaseException:
@@ -174,61 +188,71 @@ class Sender:
         with self._reading:
             return None if self.stopped else next(batches, None)
 
-    def _settle(self, part: Batch, *, is_refused: bool = False) -> bool:
-        """Send some rows, and parts of them again, until each has an outcome; return whether all were sent at once.
+    def _settle(self, batch: Batch, refusals: int = 0, doubted: Set[int] = frozenset()) -> None:
+        """Send some rows, and those that a refusal does not name again, until each has an outcome.
 
-        With `is_refused` they are known to be refused together, so that their halves are sent at once.
+        After the first of the `refusals` these rows are sent together once more, then each alone; they are sent alone
+        at once if none was named. `doubted` rows may have been accepted in a request whose response was lost.
         """
-        if self.stopped:
-            return False
-        if len(part) > 1 and (is_refused or len(part) > self._max_events):
-            middle = len(part) // 2
-            first, second = part.take(range(middle)), part.take(range(middle, len(part)))
-            self._settle(second, is_refused=self._settle(first) and is_refused)
-            return False
-        outcome = self._sent(part)
-        if outcome is None:
-            return False
-        if len(part) > 1 and outcome.is_too_large:
-            self._max_events = min(self._max_events, len(part) // 2)
-            self._settle(part)
-        elif len(part) > 1 and outcome.is_refusal:
-            rest = self._reject(part, outcome)
-            if len(rest):
-                self._settle(rest, is_refused=len(rest) == len(part))
-        return outcome.state == "sent"
+        for part in batch.split(1 if refusals > 1 else self._max_events):
+            if len(part) > self._max_events:  # which has been reduced meanwhile
+                self._settle(part, refusals, doubted)
+                continue
+            known = doubted if refusals else {row for row in part.rows if self._ledger.states[row] in _DOUBTED}
+            outcome = self._sent(part, refusals, known)
+            if outcome is None:
+                self._is_cut_short = True
+                return
+            if outcome.is_too_large and len(part) > 1:
+                self._max_events = min(self._max_events, len(part) // 2)
+                self._settle(part, refusals, known)
+            elif outcome.is_refusal and refusals < 2 and self._options.resends_refused:
+                named = outcome.messages()
+                rest = part.take(place for place in range(len(part)) if place not in named)
+                lost = known | (set(rest.rows) if outcome.found.copies > 1 else set())
+                self._settle(rest, 1 if not refusals and len(rest) < len(part) else 2, lost)
 
-    def _reject(self, part: Batch, outcome: Outcome) -> Batch:
-        """Record which rows a refusal names, and return the others."""
-        rejected = _rejected_by_name(outcome)
-        for reason in dict.fromkeys(rejected.values()):
-            rows = [part.rows[place] for place in sorted(rejected) if rejected[place] == reason]
-            self._record(rows, outcome, "rejected", reason)
-        return part.take(place for place in range(len(part)) if place not in rejected)
-
-    def _sent(self, part: Batch) -> Outcome | None:
+    def _sent(self, part: Batch, refusals: int, doubted: Set[int]) -> Outcome | None:
         """Send some rows in one request and record the outcome; return None if the run has stopped before."""
         with self._throttle.turn():
             if self.stopped:
                 return None
             number = self._ledger.next_batch()
-            self._ledger.write(Line(ranges(part.rows), "in_flight", number))
-            outcome = Outcome(number, len(part), self._delivered(part))
-            self._record(part.rows, outcome, outcome.state, outcome.reason, outcome.found.attempts)
+            self._ledger.write(Line(ranges(part.rows), "in_flight", number, copies=self._client.retries.attempts))
+            outcome = Outcome(number, self._delivered(part))
+            self._record(part, outcome, refusals, doubted)
         self._judge(outcome)
         self._show()
         return outcome
 
-    def _record(self, rows: list[int], outcome: Outcome, state: str, reason: str, attempts: int = 0) -> None:
-        """Record the outcome of some rows.
+    def _record(self, part: Batch, outcome: Outcome, refusals: int, doubted: Set[int]) -> None:
+        """Record the state of each row, and why it is in it.
 
-        What an earlier run may have sent stays unknown, unless it is accepted now or refused for its content.
+        A row that may have been accepted before stays unknown, unless it is accepted now or its content is refused: by
+        name if a response was lost, and not for its id if it was in a request that was refused.
         """
-        lines = [Line(ranges(rows), state, outcome.number, attempts, reason)]
-        if state == "failed" or (state == "rejected" and not outcome.names_content):
-            doubted = [row for row in rows if row in self._doubted]
-            lines += [Line(ranges(doubted), "unknown", outcome.number, reason=_DOUBT + reason)] if doubted else []
-        self._ledger.write(*lines)
+        states, messages, ids = outcome.states(len(part)), outcome.messages(), outcome.messages("eventId")
+        lost_states = outcome.after_lost().states(len(part))
+        rows: dict[tuple[str, str], list[int]] = {}
+        for place, row in enumerate(part.rows):
+            state, reason = states[place], messages.get(place, outcome.what)
+            if row in doubted or (refusals and (state == "failed" or place in ids)):
+                if state != lost_states[place]:
+                    reason = _DOUBT + reason
+                state = lost_states[place]
+            elif outcome.is_refusal and state == "unknown":
+                reason = _OF_OTHERS + reason
+            rows.setdefault((state, reason), []).append(row)
+        found = outcome.found
+        self._ledger.write(
+            *(
+                Line(
+                    ranges(found_rows), state, outcome.batch, found.attempts,
+                    0 if state == "rejected" else found.copies, reason,
+                )
+                for (state, reason), found_rows in rows.items()
+            )
+        )  # fmt: skip
 
     def _delivered(self, part: Batch) -> Receipt | BwpError:
         try:
@@ -240,14 +264,12 @@ class Sender:
         """Stop the run where going on would only fail more rows."""
         if outcome.is_denied:
             self._stop(f"the API denies access. {outcome.what}")
-        elif isinstance(outcome.found, BwpError) and _is_throttled(outcome.found):
-            self._throttle.slow_down(outcome.found.retry_after or 0.0)
-        is_refused = outcome.is_refusal or outcome.is_too_large
+        elif isinstance(outcome.found, BwpError):
+            self._heed(outcome.found, outcome.found.retry_after or 0.0)
+        is_sent, is_refused = isinstance(outcome.found, Receipt), outcome.is_refusal or outcome.is_too_large
         with self._counting:
-            failures = self._consecutive_failures + 1
-            self._consecutive_failures = failures = 0 if outcome.state == "sent" or is_refused else failures
-            refusals = self._consecutive_refusals + is_refused
-            self._consecutive_refusals = refusals = 0 if outcome.state == "sent" else refusals
+            failures = self._consecutive_failures = 0 if is_sent or is_refused else self._consecutive_failures + 1
+            refusals = self._consecutive_refusals = 0 if is_sent else self._consecutive_refusals + is_refused
         if failures >= MAX_CONSECUTIVE_FAILURES:
             self._stop(f"{MAX_CONSECUTIVE_FAILURES} consecutive requests failed; last error: {outcome.what}")
         if refusals >= MAX_CONSECUTIVE_REFUSALS:
@@ -255,53 +277,48 @@ class Sender:
 
     def _wait(self, error: BwpError, seconds: float) -> None:
         """Wait before a request is sent again, and raise its error if the run is stopped meanwhile."""
-        if _is_throttled(error):
-            self._throttle.slow_down(seconds)
+        self._heed(error, seconds)
         self._throttle.wait(seconds)
         if self.stopped:
             self._is_cut_short = True
             error.stop_reason = "The run was stopped before this was tried again. "
             raise error
 
+    def _heed(self, error: BwpError, seconds: float) -> None:
+        """Slow down if the API asks for it, or stop if it asks to wait for too long."""
+        asked = error.retry_after or 0.0
+        if asked > self._options.max_wait:
+            until = (self._client.clock.now() + timedelta(seconds=asked)).isoformat(timespec="seconds")
+            limit = f"longer than max_wait={self._options.max_wait:g} seconds"
+            advice = "make the same call again" if self._ledger.path else "send report.events('failed', 'unknown')"
+            self._stop(f"the API asks to wait until {until.replace('+00:00', 'Z')}, {limit}. {advice} after that")
+        elif asked or _is_throttled(error):
+            self._throttle.slow_down(seconds, fewer=_is_throttled(error))
+
     def _bar(self) -> "tqdm[Any]":
         from tqdm.auto import tqdm
 
         total = len(self._ledger.states)
         return tqdm(
-            total=total, initial=total - self._ledger.count("untried"), unit=" rows", disable=not self._progress
+            total=total, initial=total - self._ledger.count("untried"), unit=" rows", disable=not self._options.progress
         )
 
-    def _show(self) -> None:
-        """Update the progress bar, a few times a second."""
-        if not self._progress or time.monotonic() < self._show_at:
+    def _show(self, wait: float = 0.0) -> None:
+        """Update the progress bar, a few times a second, or when workers wait for some seconds."""
+        if not self._options.progress or (wait < 1 and time.monotonic() < self._show_at):
             return
         self._show_at = time.monotonic() + 0.2
         count = {state: self._ledger.count(state) for state in STATES}
+        shown = {"sent": count["sent"], "refused": count["rejected"] + count["invalid"], "unknown": count["unknown"]}
         with self._showing:
-            refused = count["rejected"] + count["invalid"]
-            self._shown.set_postfix(sent=count["sent"], refused=refused, unknown=count["unknown"], refresh=False)
+            self._shown.set_postfix(shown | ({"waiting": f"{wait:.0f} s"} if wait >= 1 else {}), refresh=False)
             self._shown.n = len(self._ledger.states) - count["untried"] - count["in_flight"]
             self._shown.refresh()
 
 
-def _rejected_by_name(outcome: Outcome) -> dict[int, str]:
-    """Return the places of the rows that a refusal names, and what it says of each."""
-    found = outcome.found.rejected_values if isinstance(outcome.found, MutationRejected) else []
-    return {found.index: readable(found.message) or outcome.what for found in reversed(found)}
-
-
-def _doubted(ledger: Ledger) -> frozenset[int]:
-    """Return the rows that an earlier run may have sent."""
-    codes = [STATES.index(state) for state in ("in_flight", "unknown")]
-    return frozenset(row for row, code in enumerate(ledger.states) if code in codes)
-
-
-def _kinds(error: BwpError) -> set[str]:
-    return {kind.name for kind in error.classifications} if isinstance(error, MutationRejected) else set()
-
-
 def _is_throttled(error: BwpError) -> bool:
-    return error.status_code == 429 or THROTTLING in _kinds(error)
+    kinds = error.classifications if isinstance(error, MutationRejected) else []
+    return error.status_code == 429 or THROTTLING in {kind.name for kind in kinds}
 
 
 def _wait_for(working: "Collection[Future[None]]") -> None:

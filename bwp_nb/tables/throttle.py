@@ -11,12 +11,18 @@ RECOVERY = 50
 
 
 class Throttle:
-    """Gives workers their turn to send; nobody waits any longer once `is_stopped` returns true."""
+    """Gives workers their turn to send; nobody waits any longer once `is_stopped` returns true.
 
-    def __init__(self, clock: Clock, workers: int, is_stopped: Callable[[], bool]) -> None:
+    `on_wait` is called with the seconds that are left, once a second.
+    """
+
+    def __init__(
+        self, clock: Clock, workers: int, is_stopped: Callable[[], bool], on_wait: Callable[[float], None]
+    ) -> None:
         self._clock = clock
         self._workers = workers
         self._is_stopped = is_stopped
+        self._on_wait = on_wait
         self._turn = threading.Condition()
         self._busy = 0
         self._allowed = workers
@@ -40,11 +46,11 @@ class Throttle:
                     self._allowed = min(self._workers, self._allowed + 1)
                 self._turn.notify()
 
-    def slow_down(self, seconds: float) -> None:
-        """Let all workers wait for some seconds, and continue with half of them."""
+    def slow_down(self, seconds: float, *, fewer: bool) -> None:
+        """Let all workers wait for some seconds, and continue with half of them if `fewer`."""
         with self._turn:
             now = self._clock.monotonic()
-            if now >= self._resume_at:
+            if fewer and now >= self._resume_at:
                 self._allowed, self._requests = max(1, self._allowed // 2), 0
             self._resume_at = max(self._resume_at, now + seconds)
 
@@ -56,4 +62,5 @@ class Throttle:
     def _pause(self, moment: Callable[[], float]) -> None:
         """Wait until a moment, which may be put off meanwhile; a second at a time, so that a stop is noticed."""
         while not self._is_stopped() and (left := moment() - self._clock.monotonic()) > 0:
+            self._on_wait(left)
             self._clock.sleep(min(left, 1.0))

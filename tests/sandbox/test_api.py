@@ -1,11 +1,15 @@
 """`Sandbox`: the documented responses, and labels on everything that is not documented."""
 
+import gc
 import json
 import threading
 import time
+import tracemalloc
 import uuid
 from datetime import timedelta
+from itertools import islice
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -85,7 +89,7 @@ def test_variables_and_inline_values_get_the_same_response() -> None:
         (
             {"event_time": "2023-12-03T10:15:30+00:00"},
             "eventTime 2023-12-03T10:15:30+00:00 is invalid local ISO 8601 UTC time format.",
-            "inferred: a date-time must be in UTC",
+            "inferred: only date-times that end in Z",
         ),
     ],
 )
@@ -113,7 +117,7 @@ def test_an_inferred_rejection_is_labelled(changes: dict[str, Any], issue: str, 
 )
 def test_a_date_time_in_another_form_is_rejected_with_a_label(text: str) -> None:
     """RFC 3339 allows most of these; only the text `2023` is documented as rejected."""
-    assert "inferred: a date-time must be in UTC" in _labels(event(event_time=text))
+    assert "inferred: only date-times that end in Z" in _labels(event(event_time=text))
 
 
 @pytest.mark.parametrize("text", ["", "2023-12", "2023-12-03", "10:15:30Z", "2023-02-30T10:15:30Z", "yesterday"])
@@ -127,23 +131,97 @@ def test_several_issues_share_one_labelled_pair_of_brackets() -> None:
     bad = event(event_type="x", event_time="2023")
     size = "/sendUserEvents/input/events[0]/eventType size must be between 3 and 64"
     assert f"[{size}, eventTime 2023 is invalid local ISO 8601 UTC time format.]" in _error(bad)["message"]
-    assert "inferred: several issues share one pair" in _labels(bad)
+    assert "inferred, on weak evidence: all issues share one pair of brackets" in _labels(bad)
 
 
-def test_one_bad_event_rejects_the_whole_call_with_a_label() -> None:
-    """No event is kept; that is inferred."""
+def test_a_sandbox_can_report_only_the_first_issue() -> None:
+    """The others are not mentioned, and a label says that this is inferred."""
+    sandbox = Sandbox(reports="first")
+    bad = [event(), event(event_type="x", event_time="2023"), event(event_time="2024")]
+    (error,) = connect(sandbox).execute(QUERY, _inputs(*bad))["errors"]
+    issue = "/sendUserEvents/input/events[1]/eventType size must be between 3 and 64"
+    assert f"Input request is not valid, the following issues were encountered: [{issue}]" == error["message"]
+    assert any(
+        label.startswith("inferred: only the first issue is reported") for label in error["extensions"]["sandbox"]
+    )
+    assert (1, 2) == (len(sandbox.accepted), len(sandbox.rejected))
+
+
+@pytest.mark.parametrize(
+    ("refuses", "accepted", "rejected", "labels"),
+    [
+        (
+            "event",
+            ["a", "c"],
+            ["b"],
+            ["literal reading: an event that", "unknown: whether the other events of the call"],
+        ),
+        ("call", [], ["a", "b", "c"], ["inferred: no event of a call is accepted if one does not conform"]),
+    ],
+)
+def test_one_invalid_event_is_rejected_alone_or_with_its_call(
+    refuses: Any, accepted: list[str], rejected: list[str], labels: list[str]
+) -> None:
+    """These are the two readings of the documentation; each is labelled, and the lists show what happened."""
+    sandbox = Sandbox(refuses=refuses)
+    events = [event(event_id="a"), event(event_id="b", event_time="2023"), event(event_id="c")]
+    answer = connect(sandbox).execute(QUERY, _inputs(*events))
+    (error,) = answer["errors"]
+    assert {"sendUserEvents": None} == answer["data"]
+    assert accepted == [item["eventId"] for item in sandbox.accepted]
+    assert rejected == [item["event"]["eventId"] for item in sandbox.rejected]
+    assert {error["message"]} == {item["reason"] for item in sandbox.rejected}
+    assert [True] * len(labels) == [
+        found.startswith(label) for found, label in zip(error["extensions"]["sandbox"], labels, strict=True)
+    ]
+
+
+def test_the_literal_reading_is_the_default() -> None:
+    """An event that does not conform is dropped; the others are kept."""
+    assert ("event", "all") == (Sandbox().refuses, Sandbox().reports)
+
+
+def test_a_rejected_call_still_says_which_of_the_kept_events_are_duplicates() -> None:
+    """The note is beside the errors."""
     sandbox = Sandbox()
-    with pytest.raises(MutationRejected) as caught:
-        connect(sandbox).send([event(), event(event_time="2023")], check=False)
-    assert ([], 2) == (sandbox.accepted, len(sandbox.rejected))
-    assert "inferred: that one bad event refuses the whole call" in caught.value.errors[0]["extensions"]["sandbox"][0]
+    client = connect(sandbox)
+    client.send(event())
+    answer = client.execute(QUERY, _inputs(event(), event(event_time="2023")))
+    (note,) = answer["extensions"]["sandbox"]
+    assert note.endswith("kept 1 of them")
 
 
-def test_fifty_one_events_are_rejected_with_a_label() -> None:
-    """The limit is documented, its wording is not."""
-    error = _error(*[event()] * 51)
+@pytest.mark.parametrize("refuses", ["event", "call"])
+def test_an_event_that_is_sent_alone_is_rejected_in_the_same_way_by_both_readings(refuses: Any) -> None:
+    """The documented rejection has no label."""
+    sandbox = Sandbox(refuses=refuses)
+    (error,) = connect(sandbox).execute(QUERY, _inputs(event(event_time="2023")))["errors"]
+    assert ["classification"] == list(error["extensions"])
+    assert (0, 1) == (len(sandbox.accepted), len(sandbox.rejected))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"refuses": "batch"}, "refuses must be 'event' or 'call', got 'batch'"),
+        ({"reports": "none"}, "reports must be 'all' or 'first', got 'none'"),
+        ({"keep": 0}, "keep must be at least 1, got 0"),
+    ],
+)
+def test_an_unknown_option_is_refused(options: dict[str, Any], words: str) -> None:
+    """The message has the allowed values."""
+    with pytest.raises(ValueError, match=words):
+        Sandbox(**options)
+
+
+@pytest.mark.parametrize("refuses", ["event", "call"])
+def test_fifty_one_events_are_rejected_with_a_label(refuses: Any) -> None:
+    """The limit is documented, the rejection and its wording are not."""
+    sandbox = Sandbox(refuses=refuses)
+    (error,) = connect(sandbox).execute(QUERY, _inputs(*[event()] * 51))["errors"]
+    assert (0, 51) == (len(sandbox.accepted), len(sandbox.rejected))
     assert "[/sendUserEvents/input/events size must be between 0 and 50]" in error["message"]
-    assert "inferred: the wording of a length limit" in " ".join(error["extensions"]["sandbox"])
+    assert "inferred: a call with too many events" in " ".join(error["extensions"]["sandbox"])
 
 
 @pytest.mark.parametrize(
@@ -233,6 +311,87 @@ def test_what_the_sandbox_returns_are_copies() -> None:
     sandbox.requests[0]["answer"].clear()
     assert sandbox.accepted[0]
     assert sandbox.requests[0]["answer"]
+
+
+def test_a_sandbox_keeps_the_last_entries_and_counts_the_others() -> None:
+    """Its repr says how many were dropped; the totals include them."""
+    sandbox = Sandbox(keep=3)
+    client = connect(sandbox)
+    for number in range(5):
+        client.send(event(event_id=f"id-{number}"))
+    assert ["id-2", "id-3", "id-4"] == [item["eventId"] for item in sandbox.accepted]
+    assert ["id-2", "id-3", "id-4"] == [
+        bwp.Mutation.parse(item["body"]).events[0].event_id for item in sandbox.requests
+    ]
+    assert 4 == sandbox.dropped
+    assert {"accepted": 5, "duplicates": 0, "rejected": 0, "requests": 5, "dropped": 4} == sandbox.counts
+    assert "Sandbox(accepted=5, rejected=0, requests=5, dropped=4)" == repr(sandbox)
+    sandbox.reset()
+    assert (0, "Sandbox(accepted=0, rejected=0, requests=0)") == (sandbox.dropped, repr(sandbox))
+
+
+def test_long_entries_are_dropped_earlier() -> None:
+    """Their memory is bounded, not only their number: 4 KiB each on average."""
+    sandbox = Sandbox(keep=100)
+    client = connect(sandbox)
+    for number in range(100):
+        client.send(event(event_id=f"id-{number}", additional_properties={"long": "x" * 40_000}))
+    accepted = sandbox.accepted
+    assert 100 * 4096 >= sum(len(json.dumps(item)) for item in accepted) > 300_000
+    assert "id-99" == accepted[-1]["eventId"]
+    assert (100, 100) == (sandbox.counts["accepted"], sandbox.counts["requests"])
+
+
+@pytest.mark.parametrize(("others", "duplicates"), [(2, 1), (3, 0)])
+def test_a_sandbox_recognizes_the_last_ids_only(others: int, duplicates: int) -> None:
+    """As many as it keeps events."""
+    sandbox = Sandbox(keep=3, deduplicate=True)
+    client = connect(sandbox)
+    for event_id in ["first", *map(str, range(others)), "first"]:
+        client.send(event(event_id=event_id))
+    assert duplicates == len(sandbox.duplicates)
+
+
+@pytest.mark.parametrize(("others", "is_valid"), [(Sandbox.keep_tokens - 1, True), (Sandbox.keep_tokens, False)])
+def test_the_last_tokens_are_valid(others: int, is_valid: bool) -> None:
+    """An older one is refused, so tokens need a bounded amount of memory."""
+    sandbox = Sandbox()
+    client = connect(sandbox)
+    client.send(event())
+    form = {"grant_type": "client_credentials", "client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
+    with httpx.Client(transport=sandbox) as http:
+        for _ in range(others):
+            http.post(sandbox.token_endpoint, data=form)
+    requests = sandbox.token_requests
+    client.send(event())
+    assert is_valid == (requests == sandbox.token_requests)
+
+
+def test_a_long_running_sandbox_needs_bounded_memory() -> None:
+    """After some thousand requests, each with a new token and a new event, more of them take up no more."""
+    sandbox = Sandbox(keep=20, deduplicate=True)
+    sandbox.keep_tokens = 20
+    form = {"grant_type": "client_credentials", "client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
+    bodies = (json.dumps({"query": QUERY, "variables": _inputs(event(event_id=str(n)))}) for n in range(10**6))
+
+    def some(count: int) -> int:
+        for body in islice(bodies, count):
+            token = _ask(sandbox, sandbox.token_endpoint, urlencode(form)).json()["access_token"]
+            headers = {"Authorization": f"Bearer {token}", "x-api-target-id": sandbox.target_id}
+            assert "errors" not in _ask(sandbox, sandbox.endpoint, body, headers).json()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = some(200)
+        assert some(1000) < before + 50_000
+    finally:
+        tracemalloc.stop()
+
+
+def _ask(sandbox: Sandbox, address: str, body: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    return sandbox.handle_request(httpx.Request("POST", address, content=body, headers=headers))
 
 
 def test_reset_forgets_everything_and_starts_again() -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb import BwpError, Client, MutationRejected, Receipt, RequestFailed, Sandbox
+from bwp_nb import BwpError, Client, MutationRejected, OutcomeUnknown, Receipt, RequestFailed, Sandbox
 from tests.strategies import event
 
 #: More than any call makes attempts.
@@ -53,6 +53,9 @@ def _unknown(status_code: int | None, attempts: int, accepted: int) -> Outcome:
     return Outcome(RequestFailed, "unknown", attempts, accepted, status_code, attempts > 1, may_have_arrived=True)
 
 
+#: A GraphQL response that proves neither success nor failure; the event was accepted.
+UNPROVEN = Outcome(OutcomeUnknown, "unknown", 1, 1, 200, may_have_arrived=True)
+
 #: For each fault: the outcome of a send if it affects one request, and if it affects all.
 EXPECTED: dict[str, tuple[Outcome, Outcome]] = {
     "refused": (_sent(2), _failed(None, 4)),
@@ -66,24 +69,28 @@ EXPECTED: dict[str, tuple[Outcome, Outcome]] = {
     "http_429_date": (_sent(2), _failed(429, 4)),
     "http_500": (_sent(2), _unknown(500, 4, 0)),
     "http_502": (_sent(2), _unknown(502, 4, 0)),
+    "http_502_after": (_sent(2, accepted=2), _unknown(502, 4, 4)),
     "http_503": (_sent(2), _unknown(503, 4, 0)),
     "throttled": (_sent(2), Outcome(MutationRejected, "failed", 4, 0, 200, retryable=True)),
     "internal_error": (
         _sent(2),
         Outcome(MutationRejected, "unknown", 4, 0, 200, retryable=True, may_have_arrived=True),
     ),
-    "access_denied": (_sent(), Outcome(MutationRejected, "rejected", 1, 0, 200)),
+    "access_denied": (_sent(), Outcome(MutationRejected, "failed", 1, 0, 200)),
     "expired_token": (_sent(), _failed(401)),
-    "expired_token_error": (_sent(), Outcome(MutationRejected, "rejected", 1, 0, 200)),
+    "expired_token_error": (_sent(), Outcome(MutationRejected, "failed", 1, 0, 200)),
+    "http_400": (_failed(400), _failed(400)),
     "http_413": (_failed(413), _failed(413)),
     "html": (_unknown(200, 1, 0), _unknown(200, 1, 0)),
     "cut_off": (_unknown(200, 1, 1), _unknown(200, 1, 1)),
     "invalid_utf8": (_unknown(200, 1, 1), _unknown(200, 1, 1)),
     "wrong_content_type": (_sent(), _sent()),
-    "data_and_errors": (_sent(), _sent()),
-    "other_status": (_sent(), _sent()),
+    "data_and_errors": (UNPROVEN, UNPROVEN),
+    "other_status": (UNPROVEN, UNPROVEN),
     "huge": (_unknown(200, 1, 1), _unknown(200, 1, 1)),
     "redirect": (_failed(307), _failed(307)),
+    "http_303": (_unknown(303, 1, 1), _unknown(303, 1, 1)),
+    "http_308": (_failed(308), _failed(308)),
     "duplicate": (_sent(accepted=2), _sent(accepted=2)),
     "message": (
         Outcome(MutationRejected, "rejected", 1, 0, 200),
@@ -101,12 +108,16 @@ OPTIONS: list[tuple[str, dict[str, Any], Outcome]] = [
     ("http_429_seconds", {"seconds": 61}, Outcome(RequestFailed, "failed", 1, 0, 429, retryable=True)),
     ("http_429_date", {"seconds": 59}, _sent(2)),
     ("http_429_date", {"seconds": 61}, Outcome(RequestFailed, "failed", 1, 0, 429, retryable=True)),
-    ("data_and_errors", {"status": "successful"}, _sent()),
-    ("data_and_errors", {"status": "partial"}, _unknown(200, 1, 1)),
-    ("other_status", {"status": "queued"}, _sent()),
+    ("data_and_errors", {"status": "successful"}, UNPROVEN),
+    ("data_and_errors", {"status": "partial"}, UNPROVEN),
+    ("other_status", {"status": "queued"}, UNPROVEN),
     ("huge", {"mebibytes": 1}, _unknown(200, 1, 1)),
     ("redirect", {"location": "https://elsewhere.invalid/"}, _failed(307)),
+    ("http_303", {"location": "https://elsewhere.invalid/"}, _unknown(303, 1, 1)),
+    ("http_308", {"location": "https://elsewhere.invalid/"}, _failed(308)),
     ("message", {"text": "Come back tomorrow"}, Outcome(MutationRejected, "rejected", 1, 0, 200)),
+    ("message", {"value": "page-load"}, Outcome(MutationRejected, "rejected", 1, 0, 200)),
+    ("message", {"value": "click"}, _sent()),
 ]
 
 
@@ -169,14 +180,54 @@ def test_the_error_of_a_fault_says_what_happened(name: str, how: dict[str, Any],
     assert [] == [word for word in words if word not in str(caught.value)]
 
 
-def test_a_receipt_shows_errors_as_warnings_and_any_status() -> None:
+@pytest.mark.parametrize(
+    ("name", "how", "words"),
+    [
+        ("data_and_errors", {}, ["'successful'", "Something beside the point failed"]),
+        ("other_status", {"status": "queued"}, ["'queued'"]),
+    ],
+)
+def test_an_unproven_outcome_shows_the_status_and_the_errors(name: str, how: dict[str, Any], words: list[str]) -> None:
     """Neither is hidden."""
     client = bwp.connect()
     assert client.sandbox is not None
-    client.sandbox.fail_next("data_and_errors")
-    client.sandbox.fail_next("other_status", status="queued")
-    assert ("Something beside the point failed",) == client.send(event()).warnings
-    assert "queued" == client.send(event()).status
+    client.sandbox.fail_next(name, **how)
+    with pytest.raises(OutcomeUnknown) as caught:
+        client.send(event())
+    assert [] == [word for word in words if word not in str(caught.value)]
+
+
+@pytest.mark.parametrize(
+    ("refuses", "value", "accepted"),
+    [
+        ("event", "b", ["a", "c"]),
+        ("event", None, []),
+        ("event", "other", ["a", "b", "c"]),
+        ("call", "b", []),
+        ("call", None, []),
+        ("call", "other", ["a", "b", "c"]),
+    ],
+)
+def test_the_fault_message_rejects_events_by_their_content(
+    refuses: Any, value: str | None, accepted: list[str]
+) -> None:
+    """It rejects those with the value, or all; by the reading of the documentation, their call with them."""
+    sandbox = Sandbox(refuses=refuses)
+    sandbox.fail_next("message", text="Come back tomorrow", value=value)
+    answer = bwp.connect(sandbox).execute(bwp.Mutation([event(event_id=name) for name in "abc"]).text)
+    assert accepted == [item["eventId"] for item in sandbox.accepted]
+    assert ["Come back tomorrow"] * (3 - len(accepted)) == [item["reason"] for item in sandbox.rejected]
+    assert ["Come back tomorrow"] * (len(accepted) < 3) == [error["message"] for error in answer.get("errors", [])]
+
+
+@pytest.mark.parametrize("refuses", ["event", "call"])
+def test_the_fault_message_does_not_reject_what_was_accepted_before(refuses: Any) -> None:
+    """Validation depends on an event's content only, so a lost response is not followed by a rejection."""
+    sandbox = Sandbox(refuses=refuses)
+    sandbox.fail_next("reset_after")
+    sandbox.fail_next("message")
+    assert 2 == bwp.connect(sandbox).send([event(event_id="a"), event(event_id="b")]).attempts
+    assert (4, 0) == (len(sandbox.accepted), len(sandbox.rejected))
 
 
 @pytest.mark.parametrize(("deduplicate", "kept", "dropped"), [(False, 2, 0), (True, 1, 1)])

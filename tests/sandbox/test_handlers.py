@@ -50,6 +50,34 @@ def test_its_own_origin_and_altairs_are_accepted(origin: str) -> None:
         assert ACCEPTED == post(server, Origin=origin.format(port=server.port)).json()
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "Cross-Site", "anything"])
+def test_a_request_that_a_browser_marks_as_foreign_is_refused(site: str) -> None:
+    """Browsers mark requests that have no Origin, such as those for images, by Sec-Fetch-Site."""
+    with bwp.serve() as server:
+        answers = [
+            post(server, **{"Sec-Fetch-Site": site}),
+            ask("GET", server.endpoint, params={"query": "{nothing}"}, headers={"Sec-Fetch-Site": site}),
+            control(server, headers={"Sec-Fetch-Site": site}),
+        ]
+        assert [403] * 3 == [answer.status_code for answer in answers]
+        assert [] == server.sandbox.requests
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:{port}"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "electron://altair"},
+    ],
+)
+def test_a_request_that_a_browser_marks_as_own_is_accepted(headers: dict[str, str]) -> None:
+    """So is Altair's desktop program, whose origin no web page can have."""
+    with bwp.serve() as server:
+        given = {name: text.format(port=server.port) for name, text in headers.items()}
+        assert ACCEPTED == post(server, **given).json()
+
+
 def test_localhost_is_an_accepted_host() -> None:
     """It needs the right port."""
     with bwp.serve() as server:
@@ -209,10 +237,30 @@ def test_the_control_path_shows_what_arrived() -> None:
         for given in (event(), event(), event(event_time="2023")):
             post(server, bwp.Mutation(given).payload)
         counts = {"accepted": 1, "duplicates": 1, "rejected": 1, "requests": 3}
-        assert counts == control(server).json()
+        limits = {"dropped": 0, "keep": 200_000, "keep_tokens": 1_000}
+        assert counts | limits == control(server).json()
         found = {name: control(server, f"/{name}").json() for name in counts}
         assert {name: getattr(server.sandbox, name) for name in counts} == found
         assert [event().input] == found["accepted"]
+
+
+def test_a_served_sandbox_keeps_a_bounded_number_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """The control path has the limits and the totals; the log says once that entries are dropped."""
+    with bwp.serve(bwp.Sandbox(latency=0, keep=2)) as server:
+        for number in range(4):
+            post(server, bwp.Mutation(event(event_id=f"id-{number}")).payload)
+        counts = {"accepted": 4, "duplicates": 0, "rejected": 0, "requests": 4, "dropped": 4}
+        assert counts | {"keep": 2, "keep_tokens": 1_000} == control(server).json()
+        assert ["id-2", "id-3"] == [item["eventId"] for item in control(server, "/accepted").json()]
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert 1 == len(warnings)
+    assert "keeps the last 2 of each kind" in warnings[0]
+
+
+def test_a_new_served_sandbox_keeps_ten_thousand_of_each_kind() -> None:
+    """It may run for days."""
+    with bwp.serve() as server:
+        assert 10_000 == control(server).json()["keep"]
 
 
 def test_the_control_path_resets_the_sandbox() -> None:
@@ -220,7 +268,7 @@ def test_the_control_path_resets_the_sandbox() -> None:
     with bwp.serve() as server:
         post(server)
         assert 200 == control(server, "/reset", "POST").status_code
-        assert {0} == set(control(server).json().values())
+        assert 0 == control(server).json()["requests"]
 
 
 def test_the_control_path_lists_and_starts_faults() -> None:

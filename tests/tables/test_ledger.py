@@ -3,12 +3,14 @@
 import itertools
 import json
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -220,15 +222,29 @@ def test_a_ledger_is_jsonl_of_one_line_a_batch_before_and_after(tmp_path: Path) 
     _send(tmp_path / "a", traffic.shop_day(100, invalid_rate=0))
     _, *lines = map(json.loads, (tmp_path / "a").read_text().splitlines())
     assert [
-        {"rows": [[0, 50]], "state": "in_flight", "batch": 1},
-        {"rows": [[0, 50]], "state": "sent", "batch": 1, "attempts": 1},
-        {"rows": [[50, 100]], "state": "in_flight", "batch": 2},
-        {"rows": [[50, 100]], "state": "sent", "batch": 2, "attempts": 1},
+        {"rows": [[0, 50]], "state": "in_flight", "batch": 1, "copies": 4},
+        {"rows": [[0, 50]], "state": "sent", "batch": 1, "attempts": 1, "copies": 1},
+        {"rows": [[50, 100]], "state": "in_flight", "batch": 2, "copies": 4},
+        {"rows": [[50, 100]], "state": "sent", "batch": 2, "attempts": 1, "copies": 1},
     ] == lines
 
 
 @pytest.mark.parametrize(
-    "line", ['{"rows":[[0,1]],"state":"gone"}', '{"rows":[[0,9]],"state":"sent"}', '{"state":"sent"}']
+    "line",
+    [
+        '{"rows":[[0,1]],"state":"gone","batch":1}',
+        '{"rows":[[0,9]],"state":"in_flight","batch":2}',
+        '{"state":"sent","batch":1}',
+        '{"rows":[[0,1]],"state":"untried","batch":1}',
+        '{"rows":[[0,1]],"state":"sent"}',
+        '{"rows":[[0,1]],"state":"invalid","batch":1}',
+        '{"rows":[[0,1]],"state":"sent","batch":2}',
+        '{"rows":[[0.0,1]],"state":"sent","batch":1}',
+        '{"rows":[[0,1]],"state":"sent","batch":1,"attempts":"1"}',
+        '{"rows":[[0,1]],"state":"sent","batch":1,"copies":-1}',
+        '{"rows":[[0,1]],"state":"sent","batch":1,"reason":1}',
+        "[]",
+    ],
 )
 def test_an_invalid_line_is_named_by_its_number(line: str, tmp_path: Path) -> None:
     """The counts never include rows that do not exist."""
@@ -249,10 +265,61 @@ def test_a_ledger_has_one_lock_by_any_name(tmp_path: Path) -> None:
     first.close()
 
 
-def test_a_folder_is_refused_as_a_ledger(tmp_path: Path) -> None:
-    """In a sentence, before anything is sent."""
-    with pytest.raises(bwp.LedgerError, match=r"the ledger .* cannot be opened: Is a directory\. Nothing was sent"):
-        _send(tmp_path, traffic.shop_day(3, invalid_rate=0))
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("", "Is a directory"),
+        ("nowhere/a", "its folder does not exist"),
+        ("a-file/a", "its folder does not exist"),
+        ("a\0b", "null byte"),
+    ],
+)
+def test_a_path_that_cannot_be_a_ledger_is_refused(path: str, reason: str, tmp_path: Path) -> None:
+    """In a sentence, before anything is sent, and nothing is written."""
+    (tmp_path / "a-file").touch()
+    client = bwp.connect()
+    with pytest.raises(bwp.LedgerError, match=rf"the ledger .* cannot be opened: .*{reason}\. Nothing was sent"):
+        _send(tmp_path / path, traffic.shop_day(3, invalid_rate=0), client)
+    assert ([], ["a-file"]) == (client.sandbox.requests, [found.name for found in tmp_path.iterdir()])  # type: ignore[union-attr]
+
+
+def test_a_report_is_read_from_a_read_only_ledger(tmp_path: Path) -> None:
+    """Reading needs no lock, and writes nothing beside the ledger."""
+    day = traffic.shop_day(60, invalid_rate=0)
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    _send(folder / "a", day)
+    for left in folder.glob("*.lock"):
+        left.unlink()
+    (folder / "a").chmod(0o400)
+    folder.chmod(0o500)
+    assert 60 == bwp.Report.read(folder / "a", day).counts["sent"]
+    assert ["a"] == [found.name for found in folder.iterdir()]
+
+
+def test_a_report_is_read_while_a_run_is_writing(tmp_path: Path) -> None:
+    """It has what is known by then, without a line that is being written, and does not change later."""
+    day, path = traffic.shop_day(100, invalid_rate=0), tmp_path / "a"
+    reports: list[bwp.Report] = []
+    sandbox = bwp.Sandbox()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if sandbox.accepted and not reports:
+            whole = path.read_bytes()
+            with path.open("ab") as file:
+                file.write(b'{"rows":[[0,5')
+            reports.append(bwp.Report.read(path, day))
+            assert whole + b'{"rows":[[0,5' == path.read_bytes()
+            os.truncate(path, len(whole))
+        return sandbox.handle_request(request)
+
+    played = bwp.connect(sandbox)
+    client = bwp.Client(
+        httpx.MockTransport(answer), sandbox.endpoint, auth=played._auth, sandbox=sandbox, clock=sandbox.clock
+    )
+    assert 100 == _send(path, day, client).counts["sent"]
+    assert {"sent": 50, "rejected": 0, "invalid": 0, "failed": 0, "unknown": 50} == reports[0].counts
+    assert [1] * 50 + [4] * 50 == list(reports[0].frame()["copies"])
 
 
 def test_a_row_that_is_sent_is_never_called_invalid(tmp_path: Path) -> None:
@@ -260,5 +327,7 @@ def test_a_row_that_is_sent_is_never_called_invalid(tmp_path: Path) -> None:
     rows = [VALID, VALID | {"event_id": "b", "event_time": "2023"}]
     _send(tmp_path / "a", pd.DataFrame(rows))
     with (tmp_path / "a").open("a") as file:
-        file.write('{"rows":[[1,2]],"state":"sent"}\n{"rows":[[0,1]],"state":"failed"}\n')
+        for number, (row, state) in enumerate([(1, "sent"), (0, "failed")], 2):
+            for outcome in ("in_flight", state):
+                file.write(json.dumps({"rows": [[row, row + 1]], "state": outcome, "batch": number}) + "\n")
     assert 2 == _send(tmp_path / "a", pd.DataFrame(rows)).counts["sent"]

@@ -1,9 +1,11 @@
 """The outcome of each request of a run, and what follows for its rows, the other workers and the run."""
 
+import json
 import signal
 import threading
 import time
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,24 +39,120 @@ def _always(status_code: int, **response: Any) -> bwp.Client:
 
 
 @PROPERTY
-@given(st.integers(2, 60), st.sets(st.integers(0, 59), max_size=12), st.booleans())
-def test_whatever_rows_are_refused_the_report_says_what_arrived(size: int, refused: set[int], name_it: bool) -> None:
-    """Each of the others once, in rising order; and none that was refused."""
-    day, sandbox = traffic.shop_day(size, invalid_rate=0), bwp.Sandbox()
+@given(st.integers(2, 60), st.sets(st.integers(0, 59), max_size=12), st.booleans(), st.sampled_from(["event", "call"]))
+def test_whatever_rows_are_refused_the_report_says_what_arrived(
+    size: int, refused: set[int], name_it: bool, refuses: Any
+) -> None:
+    """Each of the others, and none that was refused; once and in order if the API refuses whole calls."""
+    day, sandbox = traffic.shop_day(size, invalid_rate=0), bwp.Sandbox(refuses=refuses)
     for row in refused & set(range(size)):
         sandbox.refuse(day["event_id"][row], name_it=name_it)
-    states = _send(day, sandbox).frame()["state"]
-    assert {row: "rejected" for row in refused if row < size} == states[states != "sent"].to_dict()
-    assert list(day["event_id"][states == "sent"]) == _ids(sandbox)
+    frame = _send(day, sandbox).frame()
+    is_sent = frame["state"] == "sent"
+    assert {row: "rejected" for row in refused if row < size} == frame["state"][~is_sent].to_dict()
+    arrived = _ids(sandbox)
+    assert list(day["event_id"][is_sent]) == sorted(set(arrived), key=arrived.index)
+    assert refuses == "event" or len(arrived) == len(set(arrived))
+    assert refuses == "call" or list(frame["copies"]) == [arrived.count(event_id) for event_id in frame["event_id"]]
 
 
-def test_a_batch_in_which_every_row_is_refused_takes_two_requests_a_row() -> None:
-    """At most."""
-    day, sandbox = traffic.shop_day(50, invalid_rate=0), bwp.Sandbox()
-    for event_id in day["event_id"]:
-        sandbox.refuse(event_id, name_it=False)
-    assert 50 == _send(day, sandbox).counts["rejected"]
-    assert len(sandbox.requests) <= 2 * 50
+@PROPERTY
+@given(st.integers(1, 60), st.dictionaries(st.integers(0, 59), st.booleans(), max_size=8), st.sampled_from([50, 7, 1]))
+def test_no_row_is_in_more_than_three_requests_because_of_refusals(
+    size: int, refused: dict[int, bool], batch_size: int
+) -> None:
+    """Whether the API names the rows that it refuses or not."""
+    day, sandbox = traffic.shop_day(size, invalid_rate=0), bwp.Sandbox()
+    for row, name_it in refused.items():
+        if row < size:
+            sandbox.refuse(day["event_id"][row], name_it=name_it)
+    report = _send(day, sandbox, batch_size=batch_size)
+    requests = Counter(event_id for request in sandbox.requests for event_id in _ids_in(request))
+    assert max(requests.values()) <= 3
+    assert [requests[event_id] for event_id in day["event_id"]] == list(report.frame()["attempts"])
+    assert {"rejected": sum(row < size for row in refused)} == {
+        state: count for state, count in report.counts.items() if state != "sent" and count
+    } or not any(row < size for row in refused)
+
+
+def _ids_in(request: Any) -> list[str]:
+    return [event["eventId"] for event in json.loads(request["body"])["variables"]["input"]["events"]]
+
+
+def test_rows_that_a_refusal_does_not_name_are_resent_together_then_alone() -> None:
+    """With the same ids; a request without any named row is followed by single ones."""
+    day, sandbox = traffic.shop_day(4, invalid_rate=0), bwp.Sandbox()
+    named, unnamed = day["event_id"][1], day["event_id"][3]
+    sandbox.refuse(named)
+    sandbox.refuse(unnamed, name_it=False)
+    report = _send(day, sandbox)
+    sizes = [len(_ids_in(request)) for request in sandbox.requests]
+    assert ([4, 3, 1, 1, 1], {"sent": 2, "rejected": 2}) == (sizes, {s: n for s, n in report.counts.items() if n})
+    assert [3, 1, 3, 3] == list(report.frame()["attempts"])
+
+
+def test_rows_that_a_refusal_does_not_name_can_be_skipped() -> None:
+    """They stay unknown, since they may have been accepted; the report says so."""
+    day, sandbox = traffic.shop_day(4, invalid_rate=0), bwp.Sandbox()
+    sandbox.refuse(day["event_id"][1])
+    report = _send(day, sandbox, on_refused="skip")
+    assert (["unknown", "rejected", "unknown", "unknown"], 1) == (list(report.frame()["state"]), len(sandbox.requests))
+    assert [1, 0, 1, 1] == list(report.frame()["copies"])
+    assert "its request was refused, and it may have been accepted: " in report.frame()["reason"][0]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 50])
+def test_the_size_of_a_batch_can_be_chosen(batch_size: int) -> None:
+    """Every request but the last has it, and a dry run counts with it."""
+    day, sandbox = traffic.shop_day(60, invalid_rate=0), bwp.Sandbox()
+    assert 60 == _send(day, sandbox, batch_size=batch_size).counts["sent"]
+    sizes = [len(_ids_in(request)) for request in sandbox.requests]
+    assert [*[batch_size] * (60 // batch_size), *([60 % batch_size] if 60 % batch_size else [])] == sizes
+    assert len(sizes) == bwp.dry_run(day, batch_size=batch_size).requests
+
+
+def test_copies_count_the_requests_that_may_have_been_accepted(tmp_path: Path) -> None:
+    """Retries and earlier runs included; a rejected row has none, and the summary counts the rows with several."""
+    day, sandbox = traffic.shop_day(53, invalid_rate=0), bwp.Sandbox()
+    sandbox.fail_next("reset_after", times=2)
+    sandbox.fail_next("http_429")
+    first = _send(day[:50], sandbox, ledger=tmp_path / "a")
+    assert {3} == set(first.frame()["copies"])
+    assert "50 rows may have been stored more than once; see copies in report.frame()." in repr(first)
+    assert "50 rows may have been stored more than once" in first._repr_html_()
+    sandbox.fail_next("refused", times=4)
+    assert {0} == set(_send(day[50:52], sandbox, ledger=tmp_path / "b").frame()["copies"])
+    assert {1} == set(_send(day[50:52], sandbox, ledger=tmp_path / "b").frame()["copies"])
+    sandbox.fail_next("timeout_after", times=4)
+    assert {4} == set(_send(day[50:52], sandbox, ledger=tmp_path / "c").frame()["copies"])
+    assert {5} == set(_send(day[50:52], sandbox, ledger=tmp_path / "c").frame()["copies"])
+
+
+def test_a_run_that_is_asked_to_wait_for_too_long_stops(tmp_path: Path) -> None:
+    """At once; it says until when, and the same call sends the rest."""
+    sandbox = bwp.Sandbox(latency=0)
+    sandbox.fail_next("slow", seconds=0)
+    sandbox.fail_next("http_429_seconds", seconds=3600)
+    day, client = traffic.shop_day(200, invalid_rate=0), bwp.connect(sandbox)
+    began = client.clock.now()
+    report = bwp.send_table(client, day, workers=1, ledger=tmp_path / "a", progress=False)
+    assert {"sent": 50, "failed": 150} == {state: count for state, count in report.counts.items() if count}
+    until = f"{began + timedelta(seconds=3600):%Y-%m-%dT%H:%M:%SZ}"
+    assert (
+        f"the API asks to wait until {until}, longer than max_wait=60 seconds. make the same call again after that"
+        == report.stopped
+    )
+    assert (client.clock.now() - began).total_seconds() < 60
+    assert 200 == _send(day, sandbox, ledger=tmp_path / "a").counts["sent"]
+
+
+def test_waits_show_in_the_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that waits does not look like one that hangs."""
+    sandbox = bwp.Sandbox(latency=0)
+    sandbox.fail_next("http_429_seconds", seconds=30)
+    bwp.send_table(bwp.connect(sandbox), traffic.shop_day(10, invalid_rate=0), workers=1)
+    shown = capsys.readouterr().err
+    assert ("waiting=30 s" in shown, "waiting=2 s" in shown) == (True, True)
 
 
 @pytest.mark.parametrize("fault", ["access_denied", "http_413"])
@@ -83,7 +181,7 @@ def test_what_an_earlier_run_left_unknown_is_not_known_by_a_later_failure(tmp_pa
     sandbox.fail_next("refused", times=4)
     second = _send(day, sandbox, ledger=tmp_path / "a")
     assert 3 == second.counts["unknown"]
-    assert "it may have been accepted by an earlier run; in this one: Cannot connect" in repr(second)
+    assert "it may have been accepted earlier; in its last request: Cannot connect" in repr(second)
     assert 3 == _send(day, sandbox, ledger=tmp_path / "a", on_unknown="skip").counts["unknown"]
     assert list(day["event_id"]) == _ids(sandbox)
 
@@ -135,7 +233,7 @@ def test_an_api_that_refuses_everything_ends_the_run() -> None:
     report = bwp.send_table(client, traffic.shop_day(2_000, invalid_rate=0), workers=1, progress=False)
     assert MAX_CONSECUTIVE_REFUSALS == len(client.history)
     assert report.stopped.startswith(f"{MAX_CONSECUTIVE_REFUSALS} consecutive requests were refused; last error: No.")
-    assert 2_000 == report.counts["rejected"] + report.counts["failed"]
+    assert 2_000 == report.counts["rejected"] + report.counts["failed"] + report.counts["unknown"]
 
 
 def test_each_row_gets_the_reason_that_names_it() -> None:
@@ -154,13 +252,23 @@ def test_each_row_gets_the_reason_that_names_it() -> None:
     assert {1: "clientVersion bad1 is old", 3: "clientVersion bad2 is old"} == reasons[reasons != ""].to_dict()
 
 
-def test_a_body_too_large_while_a_row_is_looked_for_is_halved_too() -> None:
-    """No row is left out because of two errors at once."""
-    sandbox = bwp.Sandbox()
-    sandbox.fail_next("message")
+def test_a_body_too_large_after_a_refusal_is_halved_too() -> None:
+    """No row is left out because of two errors, one after the other."""
+    day, sandbox = traffic.shop_day(50, invalid_rate=0), bwp.Sandbox()
+    sandbox.refuse(day["event_id"][7])
+    sandbox.fail_next("slow", seconds=0)
     sandbox.fail_next("http_413")
-    report = _send(traffic.shop_day(50, invalid_rate=0), sandbox)
-    assert (50, "") == (report.counts["sent"], report.stopped)
+    report = _send(day, sandbox)
+    assert (49, 1, "") == (report.counts["sent"], report.counts["rejected"], report.stopped)
+
+
+def test_a_row_of_a_refused_request_stays_unknown_if_it_fails_later() -> None:
+    """It may have been accepted in the first request, whatever happens in the second."""
+    day, sandbox = traffic.shop_day(3, invalid_rate=0), bwp.Sandbox()
+    sandbox.refuse(day["event_id"][2])
+    sandbox.fail_next("slow", seconds=0)
+    sandbox.fail_next("refused", times=4)
+    assert ["unknown", "unknown", "rejected"] == list(_send(day, sandbox).frame()["state"])
 
 
 def test_a_wait_that_a_call_is_too_short_for_is_waited_by_the_sender() -> None:
@@ -168,7 +276,7 @@ def test_a_wait_that_a_call_is_too_short_for_is_waited_by_the_sender() -> None:
     sandbox = bwp.Sandbox(latency=0)
     sandbox.fail_next("http_429_seconds", seconds=120)
     client = bwp.connect(sandbox)
-    report = bwp.send_table(client, traffic.shop_day(100, invalid_rate=0), workers=1, progress=False)
+    report = bwp.send_table(client, traffic.shop_day(100, invalid_rate=0), workers=1, progress=False, max_wait=120)
     assert {"sent": 50, "failed": 50} == {state: count for state, count in report.counts.items() if count}
     first, second = (pd.Timestamp(exchange.time) for exchange in client.history)
     assert 120 <= (second - first).total_seconds() < 122

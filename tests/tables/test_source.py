@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.tables.source import CHUNK, cells, table
+from bwp_nb.tables.chunks import CHUNK, cells
+from bwp_nb.tables.source import table
 from tests.strategies import event
 
 
@@ -128,9 +129,12 @@ def test_a_long_table_is_read_in_pieces_that_follow_each_other(suffix: str, tmp_
 
 
 def test_an_iterable_can_be_read_repeatedly() -> None:
-    """A generator is a table as well as a list is."""
-    given = table(event(event_id=str(number)) for number in range(3))
-    assert [3, 3] == [sum(chunk.length for chunk in given.chunks()) for _ in range(2)]
+    """A generator is a table as well as a list is, and can be read by several at a time."""
+    events = [event(event_id=str(number), additional_properties={"a": "\ud800"}) for number in range(2 * CHUNK + 1)]
+    given = table(iter(events))
+    for chunks in zip(given.chunks(), given.chunks(), strict=True):
+        assert chunks[0].events == chunks[1].events == events[chunks[0].first : chunks[0].first + chunks[0].length]
+    assert given.digest() == table(events).digest() != table(events[1:]).digest()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +192,7 @@ def test_a_csv_file_that_cannot_be_read_is_refused_in_a_sentence(content: bytes,
         (None, "Expected a DataFrame, .* got None"),
         ({"a": "b"}, "Expected a DataFrame, .* got {'a': 'b'}"),
         (["page-load"], "Row 0: expected a UserEvent, got 'page-load'"),
-        ("nowhere.csv", "Cannot find the file nowhere.csv"),
+        ("nowhere.csv", "nowhere.csv cannot be read: No such file or directory."),
         ("day.xlsx", "expected a file ending in .csv, .jsonl, .parquet"),
         (pd.DataFrame({0: ["a"]}), "expected a str as its name, got 0"),
         (pd.DataFrame([["a", "b"]], columns=["a", "a"]), "two columns"),
