@@ -257,7 +257,7 @@ class Client:
             raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
 
     def _said(self, error: httpx.RequestError) -> str:
-        return readable(cleaned(f"{type(error).__name__} {error}".strip(), self._secrets), 200)
+        return readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), self._secrets), 200)
 
     @property
     def _secrets(self) -> Sequence[Secret]:

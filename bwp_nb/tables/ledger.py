@@ -108,12 +108,17 @@ class Ledger:
             ) from None
         except (OSError, ValueError) as error:
             said = readable(getattr(error, "strerror", None) or str(error), 160)
-            raise LedgerError(f"{self.name} cannot be opened: {said}. Nothing was sent.") from None
+            raise LedgerError(f"{self._title} cannot be opened: {said}. Nothing was sent.") from None
 
     @property
     def name(self) -> str:
         """Its name in messages."""
         return "the ledger" if self.path is None else f"the ledger {readable(self.path.name)}"
+
+    @property
+    def _title(self) -> str:
+        """Its name at the beginning of a sentence."""
+        return f"T{self.name[1:]}"
 
     def begin(self, run: Run) -> None:
         """Write the first line."""
@@ -127,13 +132,13 @@ class Ledger:
         """
         advice = "Nothing was sent; use a new ledger path to start over." if target else "Pass those of that run."
         if self.run is None or self.run.source != source:
-            raise LedgerError(f"{self.name} belongs to different data than {name}. {advice}")
+            raise LedgerError(f"{self._title} belongs to different data than {name}. {advice}")
         if self.run.mapping != mapping:
-            raise LedgerError(f"{self.name} belongs to a run with other columns, properties or fields. {advice}")
+            raise LedgerError(f"{self._title} belongs to a run with other columns, properties or fields. {advice}")
         if target and self.run.target != target:
             there, here = readable(self.run.target, 200), readable(target, 200)
             raise LedgerError(
-                f"{self.name} belongs to a run that sent to {there}; this client sends to {here}. {advice}"
+                f"{self._title} belongs to a run that sent to {there}; this client sends to {here}. {advice}"
             )
         return self.run
 
@@ -161,7 +166,7 @@ class Ledger:
             self._file.seek(0)
             content = self._file.read()
         if len(content) < self._size or _run(content, self.name) != self.run:
-            raise LedgerError(f"{self.name} now belongs to another run, so the reasons in it are lost.")
+            raise LedgerError(f"{self._title} now belongs to another run, so the reasons in it are lost.")
         return _lines(content, self.name, len(self.states))
 
     def close(self) -> None:
@@ -201,7 +206,7 @@ class Ledger:
                     rest = rest[self._file.write(rest) :]
             except OSError as error:
                 self._file.truncate(self._size)
-                raise LedgerError(f"{self.name} cannot be written: {readable(str(error), 160)}.") from error
+                raise LedgerError(f"{self._title} cannot be written: {readable(str(error), 160)}.") from error
             self._size += len(content)
 
 
