@@ -1,7 +1,6 @@
 """Where a client points: the sandbox or, if the settings say so, the live API."""
 
 import math
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 from bwp_nb import settings
 from bwp_nb.client import Client
 from bwp_nb.errors import InvalidSettings
-from bwp_nb.text import quoted, readable
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
 from bwp_nb.wire.clock import SystemClock
 from bwp_nb.wire.retries import Retries
@@ -76,17 +74,6 @@ def _is_yes(question: str, otherwise: str) -> bool:
         return False
 
 
-def new_transport() -> DeadlineTransport:
-    """Return a transport that reaches servers; raises `InvalidSettings` if TLS cannot be set up."""
-    try:
-        return DeadlineTransport()
-    except OSError as error:
-        names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
-        given = [f"{name} ({quoted(os.environ[name])})" for name in names if os.environ.get(name)]
-        message = f"TLS cannot be set up: {readable(str(error), 120)}. Check {', '.join(given) or 'the certificates'}."
-        raise InvalidSettings([message]) from None
-
-
 def live_client(
     given: settings.Settings,
     confirm: Callable[[str], bool] | None = None,
@@ -95,7 +82,7 @@ def live_client(
 ) -> Client:
     """Return the live client that some settings describe; they decide whether `confirm` is asked."""
     clock = SystemClock()
-    transport = new_transport()
+    transport = DeadlineTransport()
     return Client(
         transport,
         given.endpoint,

@@ -15,7 +15,7 @@ import httpx
 
 from bwp_nb import settings
 from bwp_nb.client import Client
-from bwp_nb.connection import connect, live_client, live_settings, new_transport
+from bwp_nb.connection import connect, live_client, live_settings
 from bwp_nb.contract.classifications import ACCESS_DENIED, classification
 from bwp_nb.errors import BwpError, InvalidSettings, RequestFailed
 from bwp_nb.event import UserEvent
@@ -24,7 +24,7 @@ from bwp_nb.text import html_table, readable
 from bwp_nb.wire.answer import Answer, errors_of
 from bwp_nb.wire.auth import Credentials, cleaned, redacted, token
 from bwp_nb.wire.clock import SystemClock
-from bwp_nb.wire.transport import is_certificate_error
+from bwp_nb.wire.transport import DeadlineTransport, is_certificate_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ def doctor(*, confirm: Callable[[str], bool] | None = None) -> Diagnosis:
 def _steps(confirm: Callable[[str], bool] | None) -> Iterator[Step]:
     yield _environment()
     try:
-        live = (live_settings(confirm), new_transport()) if settings.mode() == "live" else None
+        live = (live_settings(confirm), DeadlineTransport()) if settings.mode() == "live" else None
     except InvalidSettings as error:
         yield Step("settings", "failed", " ".join(error.problems), "Correct them in the environment or in a .env file.")
         yield from _skipped("network", "token", "clock", "schema", because="the settings are not valid")

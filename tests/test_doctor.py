@@ -1,5 +1,6 @@
 """The doctor: it names what is wrong and the next step, and sends no event."""
 
+import importlib
 import json
 import socket
 import ssl
@@ -16,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bwp_nb as bwp
-from bwp_nb import connection
 from bwp_nb.sandbox.server import Server
 from bwp_nb.settings import SETTINGS
 from tests.servers import Connection, serving
@@ -102,6 +102,14 @@ def test_a_name_that_cannot_be_resolved_fails_the_network_step(
     assert _found("network").startswith("Cannot resolve no-such-host.invalid: ")
     assert "VPN" in _found("network")
     assert 0 == server.sandbox.token_requests
+
+
+def test_a_proxy_that_cannot_be_used_fails_the_network_step(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is named."""
+    monkeypatch.setenv("BWP_ENDPOINT", "https://api.invalid/graphql")
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://somewhere.invalid")
+    assert ["network"] == _failed()
+    assert "HTTPS_PROXY" in _found("network")
 
 
 def test_a_port_that_nobody_listens_on_fails_the_network_step(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +228,9 @@ def test_no_response_makes_the_doctor_raise(
         headers = [(b"date", date.encode("utf-8", "surrogateescape"))]
         return httpx.Response(status_code, content=_bytes(token), headers=headers)
 
-    monkeypatch.setattr(connection, "DeadlineTransport", lambda: httpx.MockTransport(answer))
+    for module in ("connection", "doctor"):
+        module_itself = importlib.import_module(f"bwp_nb.{module}")  # bwp_nb.doctor is the function
+        monkeypatch.setattr(module_itself, "DeadlineTransport", lambda: httpx.MockTransport(answer))
     for name, text in LIVE.items():
         monkeypatch.setenv(name, text)
     diagnosis = bwp.doctor()
