@@ -2,5 +2,5 @@
 
 import lazy_loader
 
-# Names and their homes stand in __init__.pyi; each module loads when a name of it is first used.
+# The public names are in __init__.pyi; each module loads when a name of it is first used.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

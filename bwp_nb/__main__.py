@@ -1,25 +1,33 @@
 """The command line: `bwp-nb doctor | drift | serve`, or `python -m bwp_nb …`."""
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any
 
 #: Exit statuses; argparse itself exits with 2.
 OK, FAILED, NOT_ANSWERED, MISCONFIGURED = 0, 1, 3, 4
 
+#: The most lines that are printed of a result.
+MOST_LINES = 200
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     from bwp_nb.errors import InvalidSettings
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack a character
     given = _parser().parse_args(arguments)
     try:
         status: int = given.run(given)
     except InvalidSettings as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{_printable(str(error))}\n")
         return MISCONFIGURED
     return status
 
@@ -27,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _doctor(given: argparse.Namespace) -> int:
     from bwp_nb.doctor import doctor
 
-    diagnosis = doctor()
+    with redirect_stdout(sys.stderr):  # where a question goes
+        diagnosis = doctor()
     _show(given, diagnosis, {"ok": diagnosis.ok, "steps": [asdict(step) for step in diagnosis.steps]})
     failed = [step.name for step in diagnosis.steps if step.outcome == "failed"]
     return MISCONFIGURED if "settings" in failed else FAILED if failed else OK
@@ -37,7 +46,7 @@ def _drift(given: argparse.Namespace) -> int:
     from bwp_nb.connection import connect
     from bwp_nb.drift import drift
 
-    with connect() as client:
+    with redirect_stdout(sys.stderr), connect() as client:
         found = drift(client)
     _show(given, found, {"ok": found.ok, "changes": [asdict(change) for change in found.changes]})
     results = {change.result for change in found.changes}
@@ -50,13 +59,22 @@ def _serve(given: argparse.Namespace) -> int:
     try:
         run(given.port, given.host, given.json)
     except OSError as error:
-        sys.stderr.write(f"Cannot serve on {given.host} port {given.port}: {error}. Choose another port.\n")
+        sys.stderr.write(f"Cannot serve on {given.host} port {given.port}: {_printable(str(error))}.\n")
         return FAILED
     return OK
 
 
 def _show(given: argparse.Namespace, found: object, as_json: dict[str, Any]) -> None:
-    sys.stdout.write(f"{json.dumps(as_json) if given.json else repr(found)}\n")
+    sys.stdout.write(f"{json.dumps(as_json) if given.json else _printable(repr(found))}\n".replace("\x7f", "\\u007f"))
+
+
+def _printable(text: str) -> str:
+    """Return a text without control characters, and cut: what a server sends may be long."""
+    from bwp_nb.text import readable
+
+    lines = text.split("\n")
+    more = [f"and {len(lines) - MOST_LINES} more lines"] if len(lines) > MOST_LINES else []
+    return "\n".join([readable(line, 2000) for line in lines[:MOST_LINES]] + more)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         "No valid event is sent.",
         "0 nothing has changed; 1 something has changed; 2 wrong usage; 3 nothing has changed, but something was not "
         "answered; 4 settings are missing or malformed",
-        "ok and changes, each with place, result, severity, path, before and after",
+        "ok and changes, each with place, result, concerns, severity, path, before and after",
     )
     serve = add(
         _serve,

@@ -1,10 +1,9 @@
 """Sends mutations, and raises or returns their outcome."""
 
 import json
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,9 @@ from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_event
 from bwp_nb.problems import Problem
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import Answer, Receipt, receipt
-from bwp_nb.wire.auth import TokenAuth
+from bwp_nb.wire.auth import Secret, TokenAuth, cleaned, redacted
 from bwp_nb.wire.clock import Clock, SystemClock
+from bwp_nb.wire.locks import fork_safe_lock
 from bwp_nb.wire.retries import Retries, RetryQuota
 from bwp_nb.wire.transport import is_certificate_error
 
@@ -66,7 +66,7 @@ class Client:
         self.last_error: BwpError | None = None
         self._quota = RetryQuota(RETRY_QUOTA)
         self.confirm = confirm
-        self._confirming = threading.Lock()
+        self._confirming = fork_safe_lock()
         self._auth = auth
         self._transport = transport
         self._url = httpx.URL(endpoint)
@@ -243,9 +243,9 @@ class Client:
         try:
             if self._auth is not None:
                 self._auth.sign(request)
-            return Answer.read(self._transport.handle_request(request))
+            return redacted(Answer.read(self._transport.handle_request(request)), self._secrets)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            message = f"Cannot connect to {self.endpoint}: {_said(error)}."
+            message = f"Cannot connect to {self.endpoint}: {self._said(error)}."
             # Without its cause, here and below: its frames hold the token.
             raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
@@ -253,8 +253,15 @@ class Client:
             message = f"Cannot write the request to {self.endpoint}: {type(error).__name__}."
             raise RequestFailed(message) from None
         except httpx.RequestError as error:
-            message = f"The response of {self.endpoint} was lost: {_said(error)}."
+            message = f"The response of {self.endpoint} was lost: {self._said(error)}."
             raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
+
+    def _said(self, error: httpx.RequestError) -> str:
+        return readable(cleaned(f"{type(error).__name__} {error}".strip(), self._secrets), 200)
+
+    @property
+    def _secrets(self) -> Sequence[Secret]:
+        return () if self._auth is None else self._auth.secrets
 
 
 @dataclass
@@ -334,7 +341,3 @@ def _encoded(payload: dict[str, Any]) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         message = f"cannot be encoded as JSON: {readable(str(error), 120)}"
         raise InvalidEvent([Problem("variables", payload.get("variables"), "JSON (RFC 8259)", message)]) from None
-
-
-def _said(error: httpx.RequestError) -> str:
-    return readable(f"{type(error).__name__} {error}".strip(), 200)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bwp_nb import settings
 from bwp_nb.client import Client
+from bwp_nb.errors import InvalidSettings
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
 from bwp_nb.wire.clock import SystemClock
 from bwp_nb.wire.retries import Retries
@@ -26,26 +27,50 @@ def connect(
 ) -> Client:
     """Return a client of the given sandbox, of the live API if `BWP_MODE` is `live`, or else of a new sandbox.
 
-    A live client asks `confirm` (by default the keyboard) once before its first send, unless `BWP_CONFIRM` is `no`.
+    A live client calls `confirm` with its address once before its first send, unless `BWP_CONFIRM` is `no`; by default
+    it asks at the keyboard. `connect` itself calls `confirm` with a sentence if an address that is not documented comes
+    from elsewhere than a secret, so that a `.env` file cannot redirect a secret of the environment unnoticed.
+
     An attempt takes at most `timeout` seconds; `retries` says how often and for how long a send is retried. Raises
-    `InvalidSettings` if settings are missing or malformed, and `ValueError` for a number that is not positive.
+    `InvalidSettings` if settings are missing, malformed or not confirmed, and `ValueError` for a number that is not
+    positive.
     """
     retries = retries or Retries()
     _check_numbers(timeout, retries)
     if sandbox is None and settings.mode() == "live":
-        return live_client(settings.live(), confirm or ask, timeout, retries)
+        return live_client(live_settings(confirm), confirm or ask, timeout, retries)
     from bwp_nb.sandbox.api import Sandbox
 
     return _sandbox_client(sandbox or Sandbox(), timeout, retries)
 
 
+def live_settings(confirm: Callable[[str], bool] | None = None) -> settings.Settings:
+    """Return the settings of the live API, after a question if an address does not come from where a secret does.
+
+    Raises `InvalidSettings` if they are missing or malformed, or if the answer is not yes.
+    """
+    given = settings.live()
+    if given.redirect and not (confirm or _ask_about_redirect)(given.redirect):
+        advice = "Set both in the same place, or confirm the address when asked."
+        raise InvalidSettings([f"{given.redirect} Sending it there was not confirmed. {advice}"])
+    return given
+
+
 def ask(endpoint: str) -> bool:
-    """Ask at the keyboard whether to send real events to an address; without a keyboard the answer is no."""
+    """Ask at the keyboard whether to send real events to an address; without a keyboard, return False."""
     question = f"Send real events to {endpoint}? Type yes: "
+    return _is_yes(question, "Set BWP_CONFIRM=no to send without a question.")
+
+
+def _ask_about_redirect(redirect: str) -> bool:
+    return _is_yes(f"{redirect} Send the secret there? Type yes: ", "Nothing is sent.")
+
+
+def _is_yes(question: str, otherwise: str) -> bool:
     try:
         return input(question).strip().lower() == "yes"
-    except (EOFError, RuntimeError, NotImplementedError):
-        sys.stderr.write(f"{question}\nNo keyboard can answer here. Set BWP_CONFIRM=no to send without a question.\n")
+    except (EOFError, OSError, RuntimeError, NotImplementedError):
+        sys.stderr.write(f"{question}\nNo keyboard can answer here. {otherwise}\n")
         return False
 
 

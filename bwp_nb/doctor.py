@@ -5,24 +5,24 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
 from bwp_nb import settings
 from bwp_nb.client import Client
-from bwp_nb.connection import connect, live_client
+from bwp_nb.connection import connect, live_client, live_settings
 from bwp_nb.contract.classifications import ACCESS_DENIED, classification
 from bwp_nb.errors import BwpError, InvalidSettings, RequestFailed
 from bwp_nb.event import UserEvent
 from bwp_nb.mutation import Mutation
 from bwp_nb.text import html_table, readable
 from bwp_nb.wire.answer import Answer, errors_of
-from bwp_nb.wire.auth import token
+from bwp_nb.wire.auth import Credentials, cleaned, redacted, token
 from bwp_nb.wire.clock import SystemClock
 from bwp_nb.wire.transport import DeadlineTransport, is_certificate_error
 
@@ -72,20 +72,24 @@ class Diagnosis:
         return html_table((asdict(step).values() for step in self.steps), ("step", "outcome", "found", "what to do"))
 
 
-def doctor() -> Diagnosis:
-    """Check environment, settings, network, token, clock, schema and a dry run, for where `connect` points."""
-    return Diagnosis(list(_steps()))
+def doctor(*, confirm: Callable[[str], bool] | None = None) -> Diagnosis:
+    """Check environment, settings, network, token, clock, schema and a dry run, for where `connect` points.
+
+    As in `connect`, `confirm` (by default the keyboard) is asked before a secret goes to an address that is neither
+    documented nor from the same source as the secret.
+    """
+    return Diagnosis(list(_steps(confirm)))
 
 
-def _steps() -> Iterator[Step]:
+def _steps(confirm: Callable[[str], bool] | None) -> Iterator[Step]:
     yield _environment()
     try:
-        given = settings.live() if settings.mode() == "live" else None
+        live = (live_settings(confirm), DeadlineTransport()) if settings.mode() == "live" else None
     except InvalidSettings as error:
-        yield Step("settings", "failed", " ".join(error.problems), "Set them in the environment or in a .env file.")
+        yield Step("settings", "failed", " ".join(error.problems), "Correct them in the environment or in a .env file.")
         yield from _skipped("network", "token", "clock", "schema", because="the settings are not valid")
     else:
-        yield from _live(given) if given else _sandbox()
+        yield from _live(*live) if live else _sandbox()
     yield _dry_run()
 
 
@@ -95,15 +99,16 @@ def _sandbox() -> Iterator[Step]:
     yield _schema(connect())
 
 
-def _live(given: settings.Settings) -> Iterator[Step]:
+def _live(given: settings.Settings, transport: httpx.BaseTransport) -> Iterator[Step]:
     """Yield the steps towards a server; where one fails, those that build on it are skipped."""
     yield Step("settings", "passed", f"BWP_MODE is live, and the client points to {given.endpoint}.")
-    network = _network(given)
-    yield network
-    if network.outcome == "failed":
-        yield from _skipped("token", "clock", "schema", because="the network step failed")
-        return
-    step, answer = _token(given)
+    with transport:
+        step = _network(given, transport)
+        yield step
+        if step.outcome == "failed":
+            yield from _skipped("token", "clock", "schema", because="the network step failed")
+            return
+        step, answer = _token(given, transport)
     yield step
     yield _clock(answer)
     if step.outcome == "failed":
@@ -118,16 +123,18 @@ def _environment() -> Step:
     return Step("environment", "passed", f"Python {sys.version.split()[0]}, {found}.")
 
 
-def _network(given: settings.Settings) -> Step:
+def _network(given: settings.Settings, transport: httpx.BaseTransport) -> Step:
     """Ask each server for headers: name, connection and certificate are right if anything comes back."""
     urls = [httpx.URL(given.token_endpoint), httpx.URL(given.endpoint)]
     servers = {url.netloc.decode("ascii"): url for url in reversed(urls)}
     for server, url in servers.items():
         try:
-            _answer(httpx.Request("HEAD", url, extensions=_extensions()))
+            _answer(transport, "HEAD", url)
         except httpx.RequestError as error:
             found, advice = _network_problem(server, error)
             return Step("network", "failed", f"{found}: {_said(error)}.", advice)
+        except InvalidSettings as error:
+            return Step("network", "failed", " ".join(error.problems), "Correct them in the environment.")
     return Step("network", "passed", f"Connected to {' and '.join(servers)}.")
 
 
@@ -144,15 +151,14 @@ def _network_problem(server: str, error: httpx.RequestError) -> tuple[str, str]:
     return f"No connection to {server}", "Check the firewall and the proxy."
 
 
-def _token(given: settings.Settings) -> tuple[Step, Answer | None]:
+def _token(given: settings.Settings, transport: httpx.BaseTransport) -> tuple[Step, Answer | None]:
     """Get a token once, and return the step and the response, if there was one."""
-    form = given.credentials.form
     answer = None
     try:
-        answer = _answer(httpx.Request("POST", given.token_endpoint, data=form(), extensions=_extensions()))
-        _, lifetime = token(answer)
+        answer = _answer(transport, "POST", httpx.URL(given.token_endpoint), given.credentials)
+        lifetime = token(answer)[1]
     except httpx.RequestError as error:
-        found = f"No response from the token endpoint: {_said(error)}."
+        found = f"No response from the token endpoint: {_said(error, given.credentials)}."
         return Step("token", "failed", found, "Try again later."), None
     except RequestFailed as error:
         return Step("token", "failed", str(error.args[0]), _token_advice(error, answer)), answer
@@ -211,21 +217,19 @@ def _dry_run() -> Step:
     return Step("dry run", "passed", f"A request of {len(str(Mutation(event).payload))} characters was made, not sent.")
 
 
-def _answer(request: httpx.Request) -> Answer:
-    """Send a request once on a connection of its own, and read the response."""
-    transport = DeadlineTransport()
-    try:
-        return Answer.read(transport.handle_request(request))
-    finally:
-        transport.close()
+def _answer(
+    transport: httpx.BaseTransport, method: str, url: httpx.URL, credentials: Credentials | None = None
+) -> Answer:
+    """Send a request once on a connection of its own, with the credentials if there are some, and read the response."""
+    extensions = {"timeout": httpx.Timeout(_SECONDS).as_dict(), "deadline": time.monotonic() + _SECONDS}
+    body = credentials.form if credentials else dict
+    request = httpx.Request(method, url, data=body(), headers={"Connection": "close"}, extensions=extensions)
+    return redacted(Answer.read(transport.handle_request(request)), credentials.secrets if credentials else ())
 
 
-def _extensions() -> dict[str, Any]:
-    return {"timeout": httpx.Timeout(_SECONDS).as_dict(), "deadline": time.monotonic() + _SECONDS}
-
-
-def _said(error: httpx.RequestError) -> str:
-    return readable(f"{type(error).__name__} {error}".strip(), 200)
+def _said(error: httpx.RequestError, credentials: Credentials | None = None) -> str:
+    text = f"{type(error).__name__} {error}".strip()
+    return readable(cleaned(text, credentials.secrets) if credentials else text, 200)
 
 
 def _skipped(*names: str, because: str) -> Iterator[Step]:

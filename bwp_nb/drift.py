@@ -1,5 +1,6 @@
 """How a server differs from this package's picture of the API: its schema, and its answers to documented examples."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,14 @@ from graphql import (
     find_breaking_changes,
     find_dangerous_changes,
     get_introspection_query,
+    parse,
 )
 
 from bwp_nb.client import Client
 from bwp_nb.contract import documented, schema_text
 from bwp_nb.errors import BwpError
 from bwp_nb.history import compare
-from bwp_nb.text import html_table, quoted, readable
+from bwp_nb.text import counted, html_table, quoted, readable
 from bwp_nb.wire.answer import errors_of
 
 if TYPE_CHECKING:
@@ -26,13 +28,26 @@ if TYPE_CHECKING:
 #: What `schema.graphql` defines for itself; a server need not have it.
 _OURS = ("Certainty", "Query", "@provenance", "@length", "@maxItems")
 
+#: How certain a statement is, from the most certain.
+_CERTAINTIES = ("documented", "inferred", "unknown")
+
+#: The most rows that are shown; `changes` and `frame()` have all.
+_MOST_SHOWN = 100
+
 
 @dataclass(frozen=True)
 class Change:
-    """One row: its place (`schema`, or a documented example's name), result, severity, and values before and after."""
+    """One row of a drift.
+
+    `place` is `schema` or the name of a documented example, `result` one of `same`, `changed` and `not answered`. A
+    change `concerns` what is `documented`, what is only `inferred` from the documentation, or what is `unknown`;
+    `severity` says whether it is `breaking` for clients or only `dangerous`. `before` and `after` are the values, and
+    for a schema the description of the change.
+    """
 
     place: str
     result: str
+    concerns: str = ""
     severity: str = ""
     path: str = ""
     before: str = ""
@@ -40,13 +55,13 @@ class Change:
 
     def __str__(self) -> str:
         values = f"{self.before} -> {self.after or 'absent'}" if self.before else self.after
-        severity = f" ({self.severity})" if self.severity else ""
-        return f"{self.result:12}  {': '.join(filter(None, [self.place + severity, self.path, values]))}"
+        kind = f" ({self.concerns}, {self.severity})" if self.concerns else ""
+        return f"{self.result:12}  {': '.join(filter(None, [self.place + kind, self.path, values]))}"
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The differences that were found. The result of a row is `same`, `changed` or `not answered`."""
+    """The differences that were found, first those from what is documented."""
 
     changes: list[Change]
 
@@ -62,10 +77,16 @@ class Drift:
         return pd.DataFrame([asdict(change) for change in self.changes])
 
     def __repr__(self) -> str:
-        return "\n".join(map(str, self.changes))
+        return "\n".join([*map(str, self.changes[:_MOST_SHOWN]), *filter(None, [self._more])])
 
     def _repr_html_(self) -> str:
-        return html_table((asdict(change).values() for change in self.changes), asdict(self.changes[0]))
+        rows = (asdict(change).values() for change in self.changes[:_MOST_SHOWN])
+        return html_table(rows, asdict(self.changes[0]), self._more)
+
+    @property
+    def _more(self) -> str:
+        more = len(self.changes) - _MOST_SHOWN
+        return f"and {counted(more, 'more row')}, all in .changes" if more > 0 else ""
 
 
 def drift(client: Client, *, send_valid: bool = False) -> Drift:
@@ -82,13 +103,16 @@ def drift(client: Client, *, send_valid: bool = False) -> Drift:
 def _schema_changes(client: Client) -> list[Change]:
     try:
         given = client.execute(get_introspection_query(descriptions=False))
-        theirs = build_client_schema(given["data"])
     except BwpError as error:
         return [Change("schema", "not answered", after=str(error))]
-    except (TypeError, KeyError):
+    try:
+        rows = sorted(
+            _schema_rows(build_client_schema(given["data"])), key=lambda row: _CERTAINTIES.index(row.concerns)
+        )
+    except Exception as error:  # graphql-core raises anything for a malformed schema
         said = "; ".join(str(error.get("message", error)) for error in errors_of(given))
-        return [Change("schema", "not answered", after=readable(said) or "The response contains no schema.")]
-    return list(_schema_rows(theirs)) or [Change("schema", "same")]
+        return [Change("schema", "not answered", after=readable(said) or f"Malformed schema: {type(error).__name__}.")]
+    return rows or [Change("schema", "same")]
 
 
 def _schema_rows(theirs: GraphQLSchema) -> Iterator[Change]:
@@ -104,11 +128,39 @@ def _schema_rows(theirs: GraphQLSchema) -> Iterator[Change]:
     removed = [text for kind, text, _ in found if kind == "VALUE_REMOVED_FROM_ENUM"]
     added = [text for kind, text, _ in found if kind == "VALUE_ADDED_TO_ENUM"]
     renamed = len(removed) == len(added) == 1
+    certainties = _certainties()
     for kind, text, severity in found:
         if renamed and kind == "VALUE_ADDED_TO_ENUM":
             continue
         after = f"{readable(text)} {readable(added[0])}" if renamed and kind.startswith("VALUE") else readable(text)
-        yield Change("schema", "changed", severity, kind, "", after)
+        yield Change("schema", "changed", _concerns(kind, text, certainties), severity, kind, "", after)
+
+
+def _concerns(kind: str, text: str, certainties: dict[str, list[str]]) -> str:
+    """Return how certain the statement is that a change contradicts: about an existence, an addition or a type."""
+    for name in re.findall(r"[\w.]+(?:\(\w+:\))?", text):
+        for coordinate in (name, name.partition("(")[0], name.partition(".")[0]):
+            if found := certainties.get(coordinate.rstrip(".")):
+                exists = "REMOVED" in kind or kind == "TYPE_CHANGED_KIND" or "inferred" not in found
+                return found[-1] if "ADDED" in kind else found[0] if exists else "inferred"
+    return "unknown"
+
+
+def _certainties() -> dict[str, list[str]]:
+    """Return the certainties of each definition in `schema.graphql`, by its coordinate: `UserEvent.eventId`."""
+    found: dict[str, list[str]] = {}
+
+    def visit(node: Any, form: str) -> None:
+        name = form.format(node.name.value)
+        values = [directive.arguments[0].value.value.lower() for directive in getattr(node, "directives", None) or ()]
+        found[name] = sorted(set(values) & set(_CERTAINTIES), key=_CERTAINTIES.index)
+        for kind, inner in (("fields", f"{name}.{{}}"), ("values", f"{name}.{{}}"), ("arguments", f"{name}({{}}:)")):
+            for child in getattr(node, kind, None) or ():
+                visit(child, inner)
+
+    for definition in parse(schema_text()).definitions:
+        visit(definition, "{}")
+    return found
 
 
 def _answer_changes(client: Client, example: documented.Example) -> list[Change]:
@@ -118,7 +170,7 @@ def _answer_changes(client: Client, example: documented.Example) -> list[Change]
     except BwpError as error:
         return [Change(example.name, "not answered", after=str(error))]
     found = [
-        Change(example.name, "changed", "dangerous", item.path, _shown(item.before), _shown(item.after))
+        Change(example.name, "changed", "documented", "dangerous", item.path, _shown(item.before), _shown(item.after))
         for item in compare(_without_locations(example.response), _without_locations(answer))
     ]
     return found or [Change(example.name, "same")]

@@ -1,16 +1,16 @@
-"""What a client sent and what came back, as rows; two of them compared."""
+"""The history of a client: its requests and their outcomes as rows, which can be saved, loaded and compared."""
 
 import csv
 import json
 import sys
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-from bwp_nb.text import readable
+from bwp_nb.text import counted, readable
+from bwp_nb.wire.locks import fork_safe_lock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Exchange:
-    """One call of a client: what was asked, how it ended, and the body and the answer themselves.
+    """One call of a client: its request, its outcome, and the last response.
 
-    `time` is when it began (UTC, ISO 8601), `outcome` one of the five states, or `answered` for `execute`; `fields`
-    are the API's names of what a refusal blames; `elapsed` is in seconds and counts all attempts; `sent` is the body,
-    as an object where it was not written; `received` is the content of the last answer, None where none came.
+    `time` is when it began (UTC, ISO 8601). `outcome` is one of the five states, or `answered` for `execute`; of a
+    request with several events it is the gravest of their states. `fields` are the API's names of the fields that an
+    error names. `elapsed` is in seconds and includes all attempts and waits. `sent` is the body, or an object if the
+    body was not encoded; `received` is the body of the last response, or None.
     """
 
     time: str
@@ -42,13 +43,13 @@ class Exchange:
 
     @property
     def request(self) -> dict[str, Any]:
-        """The body that was asked for: a query and, as a rule, variables."""
+        """The JSON of the request: a query and usually variables."""
         request: dict[str, Any] = json.loads(self.sent) if isinstance(self.sent, bytes) else self.sent
         return request
 
     @property
     def answer(self) -> Any:
-        """The JSON of the last answer, None where there was none."""
+        """The JSON of the last response, or None."""
         if not isinstance(self.received, bytes):
             return self.received
         try:
@@ -63,9 +64,10 @@ class Exchange:
 
     def __repr__(self) -> str:
         kind = f", {readable(self.classification, 40)}" if self.classification else ""
-        return f"Exchange({self.time}, {self.operation}, {self.events} events, {self.outcome}{kind})"
+        return f"Exchange({self.time}, {self.operation}, {counted(self.events, 'event')}, {self.outcome}{kind})"
 
 
+_DROPPED = ("dropped", "dropped_events")
 _COLUMNS = [{"sent": "request", "received": "answer"}.get(column.name, column.name) for column in fields(Exchange)]
 
 
@@ -79,19 +81,29 @@ def _exchange(row: dict[str, Any]) -> Exchange:
 
 
 class History:
-    """The latest exchanges, oldest first: at most `limit`, and at most `bytes_limit` bytes of bodies and answers."""
+    """The latest exchanges, oldest first: at most `limit`, with at most `bytes_limit` bytes of requests and responses.
+
+    `dropped` is the number of older exchanges that were dropped, `dropped_events` the number of their events. A slice
+    of a history is a history.
+    """
 
     def __init__(self, exchanges: Iterable[Exchange] = (), *, limit: int = 1000, bytes_limit: int = 16 * 2**20) -> None:
         self.limit = limit
         self.bytes_limit = bytes_limit
-        self._bytes = 0
+        self.dropped = self.dropped_events = self._bytes = 0
         self._kept: deque[Exchange] = deque()
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         for exchange in exchanges:
             self.add(exchange)
 
     def __repr__(self) -> str:
-        return f"History({len(self)} exchanges)"
+        return f"History({self.note or counted(len(self), 'exchange')})"
+
+    @property
+    def note(self) -> str:
+        """What is missing in the history, or an empty text if nothing is."""
+        kept = f"{len(self):,} of {len(self) + self.dropped:,} exchanges kept"
+        return f"{kept}; events dropped: {self.dropped_events:,}" if self.dropped else ""
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -99,19 +111,31 @@ class History:
     def __iter__(self) -> Iterator[Exchange]:
         return iter(list(self._kept))
 
-    def __getitem__(self, index: int) -> Exchange:
+    @overload
+    def __getitem__(self, index: int) -> Exchange: ...
+    @overload
+    def __getitem__(self, index: slice) -> "History": ...
+    def __getitem__(self, index: int | slice) -> "Exchange | History":
+        if isinstance(index, slice):
+            return History(list(self)[index], limit=self.limit, bytes_limit=self.bytes_limit)
         return self._kept[index]
 
     def add(self, exchange: Exchange) -> None:
-        """Keep an exchange, and drop the oldest ones beyond the limits."""
+        """Add an exchange, and drop the oldest ones beyond the limits."""
         with self._lock:
             self._kept.append(exchange)
             self._bytes += _size(exchange)
             while len(self._kept) > self.limit or (self._bytes > self.bytes_limit and len(self._kept) > 1):
-                self._bytes -= _size(self._kept.popleft())
+                oldest = self._kept.popleft()
+                self.dropped += 1
+                self.dropped_events += oldest.events
+                self._bytes -= _size(oldest)
 
     def frame(self) -> "pd.DataFrame":
-        """Return one row for each exchange, without bodies and answers; texts of the server are made readable."""
+        """Return one row for each exchange, without requests and responses.
+
+        If exchanges were dropped, the name of the columns and `attrs["note"]` say so.
+        """
         import pandas as pd
 
         shown = [name for name in _COLUMNS if name not in ("request", "answer")]
@@ -119,24 +143,26 @@ class History:
         frame = pd.DataFrame(rows, columns=shown)
         frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
         frame["status_code"] = frame["status_code"].astype("Int64")
+        if self.note:
+            frame.columns.name = frame.attrs["note"] = self.note
         return frame
 
     def save(self, path: str | Path) -> None:
-        """Write all exchanges to a `.jsonl` or `.csv` file for `load`; as it is for machines, cells are unchanged."""
+        """Write all exchanges to a `.jsonl` or `.csv` file for `load`, not for spreadsheets: cells are unchanged."""
         is_csv = _is_csv(path)
         with Path(path).open("w", encoding="utf-8", newline="") as file:
             if is_csv:
                 rows = csv.writer(file)
-                rows.writerow(_COLUMNS)
-                rows.writerows([json.dumps(value) for value in _row(exchange).values()] for exchange in self)
+                rows.writerow([*_COLUMNS, *_DROPPED])
+                rows.writerows([json.dumps(value) for value in row.values()] for row in self._rows())
             else:
-                file.writelines(json.dumps(_row(exchange)) + "\n" for exchange in self)
+                file.writelines(json.dumps(row) + "\n" for row in self._rows())
 
     @classmethod
     def load(cls, path: str | Path) -> "History":
-        """Return the history that a `.jsonl` or `.csv` file of `save` holds, all of it."""
+        """Return all of the history in a `.jsonl` or `.csv` file that `save` wrote."""
         is_csv = _is_csv(path)
-        usual = csv.field_size_limit(2**31 - 1)
+        previous = csv.field_size_limit(2**31 - 1)
         try:
             with Path(path).open(encoding="utf-8", newline="") as file:
                 if is_csv:
@@ -144,13 +170,19 @@ class History:
                 else:
                     rows = [json.loads(line) for line in file]
         finally:
-            csv.field_size_limit(usual)
-        found = list(map(_exchange, rows))
-        return cls(found, limit=max(1000, len(found)), bytes_limit=sys.maxsize)
+            csv.field_size_limit(previous)
+        dropped = [tuple(row.pop(name, 0) for name in _DROPPED) for row in rows]
+        history = cls(map(_exchange, rows), limit=max(1000, len(rows)), bytes_limit=sys.maxsize)
+        history.dropped, history.dropped_events = dropped[-1] if dropped else (0, 0)
+        return history
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        dropped = {name: getattr(self, name) for name in _DROPPED}
+        return ({**_row(exchange), **dropped} for exchange in self)
 
 
 def _size(exchange: Exchange) -> int:
-    """Return about how much an exchange holds; what was not sent was not counted yet."""
+    """Return the approximate number of bytes in an exchange, also of a request that was not sent."""
     return (exchange.bytes_sent or len(str(exchange.request))) + exchange.bytes_received
 
 
@@ -161,13 +193,13 @@ def _shown(value: Any) -> Any:
 def _is_csv(path: str | Path) -> bool:
     suffix = Path(path).suffix
     if suffix not in (".jsonl", ".csv"):
-        raise ValueError(f"A history is kept in a .jsonl or a .csv file, not in {str(path)!r}")
+        raise ValueError(f"expected the path of a .jsonl or .csv file, got {str(path)!r}")
     return suffix == ".csv"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One place where two JSON values differ: its JSON path, and what stands there in each; `...` for nothing."""
+    """One difference of two JSON values: its JSON path, and the value before and after, `...` if it is missing."""
 
     path: str
     before: Any
@@ -175,9 +207,9 @@ class Difference:
 
 
 def compare(before: Any, after: Any) -> list[Difference]:
-    """Return where two JSON values differ, by JSON path; an empty list if nowhere.
+    """Return the differences of two JSON values, by JSON path.
 
-    Exchanges and histories can be compared as well: by their answers, in their order.
+    Exchanges and histories are compared by their responses, in their order.
     """
     return list(_differences("$", _answers(before), _answers(after)))
 

@@ -1,6 +1,7 @@
-"""Charts of what was sent and what came back: each an SVG that is the same for the same numbers, with those numbers.
+"""Charts of requests, rows and events: each an SVG and the table of its numbers.
 
-Colours are those of Okabe and Ito, which people who confuse colours can tell apart; hatching says the same again.
+The same numbers give the same bytes. The colours, by Okabe and Ito, are distinct for people with colour vision
+deficiencies; hatching repeats the distinction.
 """
 
 import html
@@ -22,7 +23,7 @@ from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.tables.report import Report
 from bwp_nb.text import readable
 
-#: The states in which an event can end, with their colour and hatching.
+#: The states of an event, with their colour and hatching.
 STATES = {
     "sent": ("#009E73", ""),
     "rejected": ("#D55E00", "//"),
@@ -35,8 +36,8 @@ _ATTEMPTS = {"1": ("#56B4E9", ""), "2": ("#E69F00", "//"), "3 or more": ("#D55E0
 _BIN_EDGES = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, float("inf"))
 _BIN_WIDTHS = ("1s", "10s", "1min", "10min", "1h", "6h", "1D", "7D", "28D")
 _STEPS = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
-_MOST_BINS = 24
-_MOST_BARS = 12
+_MAX_BINS = 24
+_MAX_BARS = 12
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "bwp_nb",
     "svg.fonttype": "none",
@@ -49,27 +50,39 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """A chart: its `title`, the `table` of exactly the numbers that are drawn, and the drawing as `svg`."""
+    """A chart: its `title`, the `table` of the numbers that are drawn, and the drawing as `svg`.
+
+    `note` says what is missing in the numbers; it is empty if nothing is.
+    """
 
     title: str
     table: pd.DataFrame
     svg: str
+    note: str = ""
 
     def __repr__(self) -> str:
         return self.text
 
     @property
     def text(self) -> str:
-        """The chart in words: its title and its table."""
-        return f"{self.title}\n\n{self.table.to_string() if len(self.table) else 'nothing yet'}"
+        """The chart as text: its title, its note and its table."""
+        head = f"{self.title}\n{self.note}".rstrip()
+        return f"{head}\n\n{self.table.to_string() if len(self.table) else 'nothing yet'}"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"image/svg+xml": self.svg, "text/plain": self.text}
 
 
-def outcomes(history: History) -> Chart:
-    """Return how many events ended in which state, over time, in bins whose width the title tells."""
-    frame = history.frame()
+def outcomes(source: History | Report) -> Chart:
+    """Return the number of events in each state over time; of a report, the number of rows in each state.
+
+    In a history, an event counts once for each call that sent it; a row of a report counts once.
+    """
+    if isinstance(source, Report):
+        counts = {state: source.counts[state] for state in STATES if source.counts[state]}
+        table = pd.DataFrame({"rows": counts.values()}, index=list(counts), dtype=int)
+        return _bars("Outcomes of the rows by state", table, "state", "rows")
+    frame = source.frame()
     frame = frame[frame["outcome"].isin(list(STATES))]
     width = _bin_width(frame["time"])
     table = (
@@ -82,12 +95,15 @@ def outcomes(history: History) -> Chart:
         table = table.reindex(pd.date_range(table.index[0], table.index[-1], freq=width), fill_value=0)
     table.index = pd.Index([_moment(moment, width) for moment in table.index], name="time (UTC)")
     table.columns.name = "state"
-    title = f"What became of the events, in steps of {width}" if len(table) else "What became of the events"
-    return _chart(title, table, STATES, lambda axes: _label(axes, "time (UTC)", "events"))
+    title = f"Outcomes of the events, in steps of {width}" if len(table) else "Outcomes of the events"
+    note = source.note
+    if (frame["operation"] == "send_table").any():
+        note = "; ".join(filter(None, [note, "rows count once for each request (the report counts each row once)"]))
+    return _chart(title, table, STATES, lambda axes: _label(axes, "time (UTC)", "events"), note)
 
 
 def errors(history: History) -> Chart:
-    """Return how many calls failed, by classification and field."""
+    """Return the number of failed calls by classification and field."""
     frame = history.frame()
     frame = frame[frame["classification"] != ""]
     fields = frame["fields"].map(lambda named: sorted(set(named)) or ["no field named"])
@@ -95,11 +111,11 @@ def errors(history: History) -> Chart:
     counts = rows.groupby(["classification", "field"]).size().sort_values(ascending=False, kind="stable")
     table = pd.DataFrame({"calls": counts.to_numpy()}, index=[f"{kind}: {name}" for kind, name in counts.index])
     table.index.name = "classification: field"
-    return _bars("Calls that failed, by classification and field", table, "classification: field", "calls")
+    return _bars("Failed calls by classification and field", table, "classification: field", "calls", history.note)
 
 
 def latency(history: History) -> Chart:
-    """Return how long calls took, all their attempts and waits together, and how many attempts they needed."""
+    """Return the duration of calls, with all attempts and waits, and their number of attempts."""
     frame = history.frame()
     frame = frame[frame["attempts"] > 0]
     labels = [_span(*edges) for edges in itertools.pairwise(_BIN_EDGES)]
@@ -109,44 +125,46 @@ def latency(history: History) -> Chart:
     table = table.reindex(labels[: _last(spans, labels) + 1], fill_value=0)
     table = pd.DataFrame(table.to_numpy(), index=list(table.index), columns=pd.Index(table.columns, name="attempts"))
     table.index.name = "seconds"
-    title = "How long calls took, by number of attempts"
-    return _chart(title, table, _ATTEMPTS, lambda axes: _label(axes, "seconds, waits included", "calls"))
+    title = "Duration of calls by number of attempts"
+    return _chart(title, table, _ATTEMPTS, lambda axes: _label(axes, "seconds, with waits", "calls"), history.note)
 
 
 def arrivals(sandbox: Sandbox) -> Chart:
-    """Return how many events arrived and were kept, by event type."""
+    """Return the number of events that a sandbox accepted, by event type."""
     types = pd.Series([readable(event["eventType"], 64) for event in sandbox.accepted], dtype=object)
+    kept, accepted = len(types), sandbox.counts["accepted"]
+    note = f"{kept:,} of {accepted:,} events kept" if kept < accepted else ""
     counts = types.value_counts(sort=False).sort_values(ascending=False, kind="stable")
     table = pd.DataFrame({"events": counts.to_numpy()}, index=pd.Index(counts.index, name="event type"))
-    return _bars("What arrived in the sandbox, by event type", table, "event type", "events")
+    return _bars("Events in the sandbox by event type", table, "event type", "events", note)
 
 
 def rows(report: Report) -> Chart:
-    """Return what became of the rows of a table along it, in steps whose width the title tells."""
+    """Return the outcomes of the rows along the table, in steps whose width is in the title."""
     frame = report.frame(ids=False)
-    width = next(width for width in _STEPS if len(frame) <= _MOST_BINS * width)
+    width = next(width for width in _STEPS if len(frame) <= _MAX_BINS * width)
     table = pd.crosstab(frame.index // width * width, frame["state"])
     table = table.reindex(columns=[state for state in STATES if state in set(frame["state"])])
     table = pd.DataFrame(table.to_numpy(), list(map(str, table.index)), pd.Index(table.columns, name="state"))
     table.index.name = "rows from"
-    title = f"What became of the rows, in steps of {width}" if len(table) else "What became of the rows"
+    title = f"Outcomes of the rows, in steps of {width}" if len(table) else "Outcomes of the rows"
     return _chart(title, table, STATES, lambda axes: _label(axes, "rows from", "rows"))
 
 
 def reasons(report: Report) -> Chart:
-    """Return how many rows of a table were not sent, by state and reason; quoted values in reasons stand as '...'."""
+    """Return the number of rows that were not sent, by state and reason; quoted values are replaced by '...'."""
     frame = report.frame(ids=False)
     left = frame[frame["state"] != "sent"]
     kinds = left["state"] + ": " + left["reason"].str.replace("'[^']*'", "'...'", regex=True).map(readable)
     counts = kinds.value_counts(sort=False).sort_values(ascending=False, kind="stable")
     table = pd.DataFrame({"rows": counts.to_numpy()}, index=pd.Index(counts.index, name="state: reason"))
-    return _bars("Rows that were not sent, by state and reason", table, "state: reason", "rows")
+    return _bars("Rows that were not sent by state and reason", table, "state: reason", "rows")
 
 
 def _bin_width(times: "pd.Series[pd.Timestamp]") -> str:
-    """Return the narrowest width with which the times fit into few enough bins."""
+    """Return the narrowest width with which the times fit into the largest number of bins."""
     span = times.max() - times.min() if len(times) else pd.Timedelta(0)
-    return next((width for width in _BIN_WIDTHS if span < _MOST_BINS * pd.Timedelta(width)), _BIN_WIDTHS[-1])
+    return next((width for width in _BIN_WIDTHS if span < _MAX_BINS * pd.Timedelta(width)), _BIN_WIDTHS[-1])
 
 
 def _moment(moment: pd.Timestamp, width: str) -> str:
@@ -163,12 +181,12 @@ def _last(spans: "pd.Series[Any]", labels: list[str]) -> int:
     return max((labels.index(span) for span in spans), default=-1)
 
 
-def _bars(title: str, table: pd.DataFrame, what: str, unit: str) -> Chart:
-    """Return a chart of one number for each of some names, the many smallest ones together."""
-    if len(table) > _MOST_BARS:
-        rest = table.iloc[_MOST_BARS - 1 :]
+def _bars(title: str, table: pd.DataFrame, what: str, unit: str, note: str = "") -> Chart:
+    """Return a chart of one number for each name; if there are many names, the smallest numbers are one bar."""
+    if len(table) > _MAX_BARS:
+        rest = table.iloc[_MAX_BARS - 1 :]
         total = pd.DataFrame({unit: [rest[unit].sum()]}, index=pd.Index([f"{len(rest)} others"], name=what))
-        table = pd.concat([table.iloc[: _MOST_BARS - 1], total])
+        table = pd.concat([table.iloc[: _MAX_BARS - 1], total])
     table.index.name = what
 
     def draw(axes: Axes) -> None:
@@ -177,7 +195,7 @@ def _bars(title: str, table: pd.DataFrame, what: str, unit: str) -> Chart:
         axes.set_ylabel(what)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
-    return _chart(title, table, {unit: _ONE_COLOUR}, draw, lying=True)
+    return _chart(title, table, {unit: _ONE_COLOUR}, draw, note, horizontal=True)
 
 
 def _label(axes: Axes, x: str, y: str) -> None:
@@ -195,30 +213,33 @@ def _chart(
     table: pd.DataFrame,
     looks: dict[str, tuple[str, str]],
     finish: Callable[[Axes], None],
+    note: str = "",
     *,
-    lying: bool = False,
+    horizontal: bool = False,
 ) -> Chart:
-    """Return a chart of stacked bars: one for each row, a part of it for each column."""
+    """Return a chart of stacked bars: one for each row, with a part for each column."""
     with mpl.rc_context(_STYLE):
-        height = 1.2 + 0.35 * max(1, len(table)) if lying else 3.6
+        height = 1.2 + 0.35 * max(1, len(table)) if horizontal else 3.6
         figure = Figure(figsize=(7.2, height), layout="constrained")
         axes = figure.add_subplot()
-        figure.suptitle(title, fontsize="large") if lying else axes.set_title(title)  # long names leave little room
+        # Long names leave little room above the axes.
+        figure.suptitle(title, fontsize="large") if horizontal else axes.set_title(title)
+        figure.supxlabel(note, fontsize="small", color="#555555") if note else None
         names = [_drawable(str(name)) for name in table.index]
         start = pd.Series(0, index=table.index)
         for column in table.columns:
             colour, hatch = looks[str(column)]
-            draw = axes.barh if lying else axes.bar
+            draw = axes.barh if horizontal else axes.bar
             bars: Any = draw(
                 range(len(table)), table[column], 0.8, start, color=colour, hatch=hatch, edgecolor="white", label=column
             )
             start = start + table[column]
-        if lying:
+        if horizontal:
             axes.bar_label(bars, padding=3) if len(table) else None
             axes.set_yticks(range(len(names)), names)
         else:
             axes.set_xticks(range(len(names)), names)
-        axes.margins(y=0.02 if lying else 0.1, x=0.1 if lying else 0.02)
+        axes.margins(y=0.02 if horizontal else 0.1, x=0.1 if horizontal else 0.02)
         if len(table) and len(table.columns) > 1:
             axes.legend(title=table.columns.name, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
@@ -226,24 +247,24 @@ def _chart(
         if not len(table):
             axes.set(xticks=[], yticks=[])
             axes.text(0.5, 0.5, "nothing yet", ha="center", va="center", transform=axes.transAxes)
-        return Chart(title, table, _svg(figure, title, table))
+        return Chart(title, table, _svg(figure, title, note, table), note)
 
 
 def _drawable(text: str) -> str:
-    """Return a text with the characters escaped that the font may lack, short enough to leave room for bars."""
+    """Return a text without characters that the font may lack, short enough to leave room for bars."""
     shown = readable(text, 60).encode("ascii", "backslashreplace").decode()
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
-def _svg(figure: Figure, title: str, table: pd.DataFrame) -> str:
-    """Return the figure as SVG, the same for the same numbers, with a title and a description for screen readers."""
+def _svg(figure: Figure, title: str, note: str, table: pd.DataFrame) -> str:
+    """Return the figure as SVG, reproducible to the byte, with a title and a description for screen readers."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
     svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"-?\d+\.\d+", _rounded, tag[0]), svg)
-    said = f"{html.escape(title)}. {html.escape('; '.join(_row_in_words(table)))}"
+    description = html.escape(". ".join(filter(None, [title, note, "; ".join(_row_in_words(table))])))
     head = f'<svg role="img" aria-label="{html.escape(title)}"'
-    return svg.replace("<svg", head, 1).replace("<defs>", f"<desc>{said}</desc><defs>", 1)
+    return svg.replace("<svg", head, 1).replace("<defs>", f"<desc>{description}</desc><defs>", 1)
 
 
 def _rounded(number: re.Match[str]) -> str:

@@ -2,12 +2,20 @@
 
 The names of the credentials and the addresses are documented in “Call the Buy with Prime API” and “Authenticate to the
 Buy with Prime API”. The layout of the file that the merchant console offers for download is unknown.
+
+Environment variables of other programs count as they do in httpx. They are not read from `.env`:
+
+- `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` choose a proxy; addresses of this machine are reached without one.
+- `SSL_CERT_FILE`, or else `SSL_CERT_DIR`, names the certificates to trust instead of those that come with httpx.
+- `SSLKEYLOGFILE` names a file to which the keys of all TLS connections are written. With this file the recorded
+  traffic, secrets included, can be decrypted.
 """
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import httpx
 from dotenv import dotenv_values
@@ -18,8 +26,10 @@ from bwp_nb.wire.auth import Credentials, Secret
 
 _CONSOLE = "merchant console, as owner or administrator: Settings, API credentials, Generate credentials"
 _CALL = "documented in “Call the Buy with Prime API”"
-_ADDRESS = "an https address, or http on this machine, without a user name or password"
+_ADDRESS = "an https address in ASCII, or http on this machine, without a user name or password"
 _TEXT = "ASCII text without spaces"
+_TARGET_HEADERS = ("x-api-target-id", "X-Omni-TargetId")
+_SENT_TO = {"BWP_TOKEN_ENDPOINT": ("BWP_CLIENT_SECRET",), "BWP_ENDPOINT": ("BWP_CLIENT_SECRET", "BWP_ACCESS_KEY")}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -36,12 +46,14 @@ class Setting:
 
 
 def _is_safe(address: str) -> bool:
+    if not _is_header_text(address) or "@" in address:  # a password would be shown wherever the address is
+        return False
     try:
         url = httpx.URL(address)
-    except httpx.InvalidURL:
+        is_private = url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
+        return is_private and bool(url.host) and 0 < (url.port or 443) < 65_536
+    except (httpx.InvalidURL, ValueError):  # ValueError for a host that only looks like an internationalized one
         return False
-    is_private = url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
-    return bool(url.host) and is_private and "@" not in address  # a password would be shown wherever the address is
 
 
 def _is_header_text(text: str) -> bool:
@@ -53,6 +65,11 @@ SETTINGS = (
     Setting("BWP_CLIENT_ID", None, _TEXT, f"{_CONSOLE}: Client ID", _is_header_text),
     Setting("BWP_CLIENT_SECRET", None, _TEXT, f"{_CONSOLE}: client secret", _is_header_text, True),
     Setting("BWP_TARGET_ID", None, _TEXT, f"{_CONSOLE}: TargetId", _is_header_text),
+    Setting(
+        "BWP_TARGET_HEADER", "x-api-target-id", " or ".join(_TARGET_HEADERS),
+        f"x-api-target-id is {_CALL}; three published clients send X-Omni-TargetId",
+        lambda text: text in _TARGET_HEADERS,
+    ),
     Setting(
         "BWP_API_VERSION", "2024-11-01", "a date such as 2024-11-01", "the version of the page “sendUserEvents”",
         lambda text: re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is not None,
@@ -72,70 +89,115 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a live client, checked."""
+    """The settings of a live client, checked.
+
+    `redirect` says which addresses come from elsewhere than a secret that would be sent to them; it is empty for none.
+    """
 
     credentials: Credentials
     api_version: str
     endpoint: str
     token_endpoint: str
     confirm: bool
+    redirect: str = ""
+
+
+class _Given(NamedTuple):
+    """The value of a setting, which a traceback with variables does not show, and where it comes from."""
+
+    value: Secret
+    source: str
 
 
 def mode(given: Mapping[str, str] | None = None) -> str:
     """Return `sandbox` or `live`; raises `InvalidSettings` for anything else."""
     setting = SETTINGS[0]
-    text = (values() if given is None else given).get(setting.name) or "sandbox"
-    if not setting.fits(text):
-        raise InvalidSettings([_problem(setting, text)])
-    return text
+    found = (_read() if given is None else _sealed(given, "the arguments")).get(setting.name)
+    del given
+    if found is None:
+        return "sandbox"
+    if problem := _problem(setting, found):
+        raise InvalidSettings([problem])
+    return found.value.reveal()
 
 
 def live(given: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of the live API; raises `InvalidSettings` listing all that are missing or malformed."""
-    found = {**_keyring(), **values()} if given is None else given
-    pairs = [(setting, found.get(setting.name) or setting.default) for setting in SETTINGS]
-    if problems := [_problem(setting, text) for setting, text in pairs if not _is_valid(setting, text)]:
+    found = {**_keyring(), **_read()} if given is None else _sealed(given, "the arguments")
+    del given
+    if problems := [text for setting in SETTINGS if (text := _problem(setting, found.get(setting.name)))]:
         raise InvalidSettings(problems)
-    text = {setting.name: value or "" for setting, value in pairs}
-    access_key = Secret(text["BWP_ACCESS_KEY"]) if text["BWP_ACCESS_KEY"] else None
-    secret = Secret(text["BWP_CLIENT_SECRET"])
+    value = {setting.name: Secret(setting.default or "") for setting in SETTINGS}
+    value |= {name: item.value for name, item in found.items()}
     return Settings(
-        credentials=Credentials(text["BWP_CLIENT_ID"], secret, text["BWP_TARGET_ID"], access_key),
-        api_version=text["BWP_API_VERSION"],
-        endpoint=text["BWP_ENDPOINT"],
-        token_endpoint=text["BWP_TOKEN_ENDPOINT"],
-        confirm=text["BWP_CONFIRM"] == "yes",
+        credentials=Credentials(
+            value["BWP_CLIENT_ID"].reveal(),
+            value["BWP_CLIENT_SECRET"],
+            value["BWP_TARGET_ID"].reveal(),
+            value["BWP_ACCESS_KEY"] if "BWP_ACCESS_KEY" in found else None,
+            value["BWP_TARGET_HEADER"].reveal(),
+        ),
+        api_version=value["BWP_API_VERSION"].reveal(),
+        endpoint=value["BWP_ENDPOINT"].reveal(),
+        token_endpoint=value["BWP_TOKEN_ENDPOINT"].reveal(),
+        confirm=value["BWP_CONFIRM"].reveal() == "yes",
+        redirect=" ".join(_redirects(found)),
     )
 
 
-def values() -> dict[str, str]:
+def _read() -> dict[str, _Given]:
     """Return the settings in the environment and the file `.env` of the current folder; the environment wins."""
-    given = {**dotenv_values(".env", interpolate=False), **os.environ}
-    return {setting.name: text for setting in SETTINGS if (text := given.get(setting.name))}
+    try:
+        texts = _sealed(dotenv_values(".env", interpolate=False, encoding="utf-8-sig"), "the file .env")
+    except (OSError, UnicodeError) as error:
+        raise InvalidSettings([f"The file .env cannot be read: {type(error).__name__}."]) from None
+    return {**texts, **_sealed(os.environ, "the environment")}
 
 
-def _keyring() -> dict[str, str]:
+def _keyring() -> dict[str, _Given]:
     """Return the settings in the operating system's keyring under `bwp_nb`, if the extra is installed."""
     try:
         import keyring
     except ImportError:
         return {}
     try:
-        found = {setting.name: keyring.get_password("bwp_nb", setting.name) for setting in SETTINGS}
+        return _sealed({item.name: keyring.get_password("bwp_nb", item.name) for item in SETTINGS}, "the keyring")
     except keyring.errors.NoKeyringError:
         return {}
     except keyring.errors.KeyringError as error:
         raise InvalidSettings([f"The keyring cannot be read: {readable(str(error), 120)}."]) from None
-    return {name: text for name, text in found.items() if text}
 
 
-def _is_valid(setting: Setting, text: str | None) -> bool:
-    return text is not None and (setting.default == text or setting.fits(text))
+def _sealed(texts: Mapping[str, str | None], source: str) -> dict[str, _Given]:
+    """Return the settings among some texts, without those that are empty."""
+    return {item.name: _Given(Secret(text), source) for item in SETTINGS if (text := texts.get(item.name))}
 
 
-def _problem(setting: Setting, text: str | None) -> str:
+def _problem(setting: Setting, given: _Given | None) -> str:
+    """Return what is wrong with a setting and what to do, or nothing."""
     copy = f" Copy it from the {setting.where}." if setting.default is None else ""
-    if text is None:
-        return f"{setting.name} is required.{copy}"
+    if given is None:
+        return "" if setting.default is not None else f"{setting.name} is required.{copy}"
+    text = given.value.reveal()
+    if setting.fits(text):
+        return ""
     shown = "a value that is not shown here" if setting.is_secret or "@" in text else quoted(text)
     return f"{setting.name}: expected {setting.must_be}, got {shown}.{copy}"
+
+
+def _redirects(found: Mapping[str, _Given]) -> Iterator[str]:
+    """Yield a sentence for each address that is not documented and comes from elsewhere than a secret sent to it."""
+    for setting in SETTINGS:
+        address = found.get(setting.name)
+        if setting.name not in _SENT_TO or address is None or _is_documented(address.value.reveal(), setting):
+            continue
+        host = httpx.URL(address.value.reveal()).netloc.decode("ascii")
+        for name in _SENT_TO[setting.name]:
+            secret = found.get(name)
+            if secret is not None and secret.source != address.source:
+                yield f"{setting.name} in {address.source} points to {host}, but {name} comes from {secret.source}."
+
+
+def _is_documented(address: str, setting: Setting) -> bool:
+    url, documented = httpx.URL(address), httpx.URL(setting.default or "")
+    return (url.scheme, url.netloc) == (documented.scheme, documented.netloc)

@@ -1,4 +1,4 @@
-"""The same request as text for other tools. Tokens stand in it only by the names of environment variables."""
+"""A request as text for other tools, in which tokens are only names of environment variables."""
 
 import json
 import pprint
@@ -12,40 +12,40 @@ from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
 from bwp_nb.settings import SETTINGS
 
-#: The live API's documented address. A sandbox has its own.
+#: The documented address of the live API; a sandbox has its own.
 ENDPOINT = str(next(setting.default for setting in SETTINGS if setting.name == "BWP_ENDPOINT"))
 
-# The lifetime is documented (AUTH).
+# The lifetime is documented in “Authenticate to the Buy with Prime API”.
 _NEEDS = "# Needs {}in the environment BWP_ACCESS_TOKEN (a token lasts 15 minutes) and BWP_TARGET_ID.\n"
-_UNREACHABLE = "# {} is a sandbox inside Python: serve it with bwp.serve, and put its endpoint here.\n"
+_UNREACHABLE = "# {} is a sandbox in a Python process: serve it with bwp.serve, and use the endpoint of the server.\n"
 
 
 def graphql(mutation: Mutation) -> str:
-    """Return the request as one GraphQL text, the events written into it."""
+    """Return the request as one GraphQL document that contains the events."""
     return mutation.text
 
 
 def json_body(mutation: Mutation) -> str:
-    """Return the body to post: the GraphQL document and its variables. It is plain ASCII, as JSON allows."""
+    """Return the body to post, the GraphQL document and its variables, in ASCII."""
     return json.dumps(mutation.payload, indent=2) + "\n"
 
 
-def curl(mutation: Mutation, endpoint: str = ENDPOINT) -> str:
-    """Return a cURL command for a POSIX shell."""
+def curl(mutation: Mutation, endpoint: str = ENDPOINT, *, target_header: str = "x-api-target-id") -> str:
+    """Return a cURL command for a POSIX shell; `target_header` is the header with the target id."""
     lines = [
         f"curl {shlex.quote(endpoint)}",
         '--header "Authorization: Bearer $BWP_ACCESS_TOKEN"',
-        '--header "x-api-target-id: $BWP_TARGET_ID"',
+        f'--header "{target_header}: $BWP_TARGET_ID"',
         f"--header 'x-api-version: {API_VERSION}'",
         "--header 'Content-Type: application/json'",
-        # Not --data, which would take a text that begins with @ for a file's name.
+        # Not --data, which reads a file if the text begins with @.
         f"--data-raw {shlex.quote(json_body(mutation).rstrip())}",
     ]
     return _heading(endpoint, "") + " \\\n  ".join(lines) + "\n"
 
 
-def python_httpx(mutation: Mutation, endpoint: str = ENDPOINT) -> str:
-    """Return a Python program that posts the request with httpx."""
+def python_httpx(mutation: Mutation, endpoint: str = ENDPOINT, *, target_header: str = "x-api-target-id") -> str:
+    """Return a Python program that posts the request with httpx; `target_header` is the header with the target id."""
     body = indent(pprint.pformat(mutation.payload, width=100, sort_dicts=False), " " * 4).lstrip()
     return f"""{_heading(endpoint, "httpx, and ")}import os
 
@@ -55,7 +55,7 @@ response = httpx.post(
     {endpoint!r},
     headers={{
         "Authorization": f"Bearer {{os.environ['BWP_ACCESS_TOKEN']}}",
-        "x-api-target-id": os.environ["BWP_TARGET_ID"],
+        {target_header!r}: os.environ["BWP_TARGET_ID"],
         "x-api-version": {API_VERSION!r},
     }},
     json={body},
@@ -67,12 +67,12 @@ print(response.json())
 def python_bwp_nb(mutation: Mutation) -> str:
     """Return a Python program that sends the request with this package.
 
-    Events that our own checks refuse are sent with `check=False`, as they stand.
+    Events that our own checks refuse are sent with `check=False`.
     """
     events = "".join(indent(_constructor(event), " " * 4) + ",\n" for event in mutation.events)
     unchecked = ", check=False" if any(event.problems() for event in mutation.events) else ""
     return (
-        "# Needs bwp_nb. It goes to a sandbox, unless BWP_MODE=live.\n"
+        "# Needs bwp_nb. It sends to a sandbox, unless BWP_MODE=live.\n"
         "import bwp_nb as bwp\n\n"
         "client = bwp.connect()\n"
         f"receipt = client.send([\n{events}]{unchecked})\n"
@@ -80,7 +80,7 @@ def python_bwp_nb(mutation: Mutation) -> str:
     )
 
 
-#: Each form by its name: a function of the request and of the endpoint.
+#: Each form of a request by its name: a function of the request and the endpoint.
 FORMS: dict[str, Callable[[Mutation, str], str]] = {
     "GraphQL": lambda mutation, _: graphql(mutation),
     "JSON body": lambda mutation, _: json_body(mutation),

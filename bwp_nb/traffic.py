@@ -1,4 +1,4 @@
-"""A made-up day of a shop's events, and its replay: something to look at before there is real traffic."""
+"""A made-up day of a shop's events, and its replay: data to work with before there is real traffic."""
 
 import os
 import random
@@ -17,21 +17,29 @@ from bwp_nb.event import EVENT_TYPES, UserEvent
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.tables.bulk import send_table
 
-#: When the day begins: the sandbox's own first instant.
+#: When the day begins: the first instant of the sandbox's clock.
 START = datetime(2024, 11, 22, 9, tzinfo=UTC)
 
-_SHARES = (60, 15, 15, 10)
+_SHARES = (10, 15, 45, 30)
 _FIELDS = ("event_type", "event_id", "event_time", "client_type", "client_version")
-_PAGES = ("product", "cart", "checkout", "thank-you")
+
+# The pages on which “User Event Schema” says that an event of each type happens; the names of the pages are made up,
+# except `checkout`, which “Send User Events” shows.
+_PAGES = {
+    "page-load": ("checkout", "confirmation"),
+    "click": ("product", "cart"),
+    "widget-viewed": ("product", "cart"),
+    "bwp-widget-promise-loaded": ("product",),
+}
 
 
 def shop_day(events: int = 300, *, seed: int = 0, invalid_rate: float = 0.05) -> pd.DataFrame:
-    """Return the events of 24 hours, one a row, in the order of their time; the same for the same seed.
+    """Return the events of 24 hours, one in each row, in the order of their time; the same for the same seed.
 
-    The columns are named as the fields of `UserEvent`, the rest are additional properties. The share `invalid_rate` of
-    the rows has a mistake that shops make: a time without its zone, or an event type cut short. All values are made up.
+    The columns are named like the fields of `UserEvent`; the others are additional properties. A share `invalid_rate`
+    of the rows has a typical mistake: a time without its zone, or an abbreviated event type. All values are made up.
     """
-    chance = random.Random(seed)  # noqa: S311  # makes up data, guards nothing
+    chance = random.Random(seed)  # noqa: S311  # makes up data
     seconds = sorted(chance.triangular(0, 86_400, 36_000) for _ in range(events))
     rows = [_row(chance, START + timedelta(seconds=second)) for second in seconds]
     for row in chance.sample(rows, round(events * invalid_rate)):
@@ -40,9 +48,9 @@ def shop_day(events: int = 300, *, seed: int = 0, invalid_rate: float = 0.05) ->
 
 
 def replay(client: Client, day: pd.DataFrame, *, check: bool = True) -> "pd.Series[str]":
-    """Send each row as an event of its own, at its time on the client's clock, and return the state that each ended in.
+    """Send each row as an event of its own, at its time on the client's clock, and return the state of each.
 
-    Meant for a sandbox, whose clock does not make one wait; a time that cannot be read is sent at once.
+    It is meant for a sandbox, whose clock does not wait. An event with an invalid time is sent at once.
     """
     states = []
     moments = pd.to_datetime(day["event_time"], utc=True, errors="coerce", format="ISO8601")
@@ -56,52 +64,46 @@ def replay(client: Client, day: pd.DataFrame, *, check: bool = True) -> "pd.Seri
     return pd.Series(states, index=day.index, name="state")
 
 
-def killed_run(source: str | Path, ledger: str | Path, *, requests: int = 6) -> int | None:
-    """Begin to send a table to a sandbox, in a process that signal 9 kills during a request; return its exit code.
+def killed_run(source: str | Path, ledger: str | Path) -> int | None:
+    """Send a table to a sandbox in a process that signal 9 kills; return the exit code of the process.
 
-    The sandbox has accepted the events of that request, and the answer never comes.
+    The process ends in its sixth request: the sandbox has accepted its events, and the response never arrives.
     """
-    process = get_context("spawn").Process(target=_send_until_killed, args=(str(source), str(ledger), requests))
+    process = get_context("spawn").Process(target=_send_until_killed, args=(source, ledger))
     process.start()
     process.join()
     return process.exitcode
 
 
-class _Deadly(Sandbox):
-    """A sandbox that kills its own process instead of giving an answer."""
-
-    def __init__(self, requests: int) -> None:
-        super().__init__()
-        self._left = requests
-
-    def _graphql_answer(self, request: Any) -> Any:
-        answer = super()._graphql_answer(request)
-        self._left -= 1
-        if not self._left:
-            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))  # which Windows has under another name
-        return answer
+def _send_until_killed(source: str | Path, ledger: str | Path) -> None:
+    send_table(connect(_KillingSandbox()), source, ledger=ledger, workers=1, progress=False)
 
 
-def _send_until_killed(source: str, ledger: str, requests: int) -> None:
-    send_table(connect(_Deadly(requests)), source, ledger=ledger, workers=1, progress=False)
+class _KillingSandbox(Sandbox):
+    def handle_request(self, request: Any) -> Any:
+        response = super().handle_request(request)
+        if self.counts["requests"] == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return response
 
 
 def user_event(row: dict[str, str]) -> UserEvent:
-    """Return the event that a row of `shop_day` is."""
+    """Return the event in a row of `shop_day`."""
     properties = {name: value for name, value in row.items() if name not in _FIELDS}
     return UserEvent(**{name: row[name] for name in _FIELDS}, additional_properties=properties)
 
 
 def _row(chance: random.Random, moment: datetime) -> dict[str, str]:
-    sku = f"example-sku-{chance.randint(1, 40):02}"
+    event_type = chance.choices(EVENT_TYPES, _SHARES)[0]
+    page, sku = chance.choice(_PAGES[event_type]), f"example-sku-{chance.randint(1, 40):02}"
     return {
-        "event_type": chance.choices(EVENT_TYPES, _SHARES)[0],
+        "event_type": event_type,
         "event_id": f"{chance.getrandbits(32):08x}-{chance.getrandbits(16):04x}-4{chance.getrandbits(12):03x}-"
         f"8{chance.getrandbits(12):03x}-{chance.getrandbits(48):012x}",
         "event_time": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
         "client_type": "WEBSITE_CLIENT",
         "client_version": "1.0",
         "product_sku": sku,
-        "page_type": chance.choice(_PAGES),
-        "current_url": f"https://example.com/products/{sku}",
+        "page_type": page,
+        "current_url": f"https://example.com/{page}/{sku}",
     }

@@ -1,11 +1,11 @@
-"""Texts that a server may send to harm who reads them, and what no page, terminal or chart may be given of them."""
+"""Texts of a malicious server, and what a page, a terminal or a chart must not get of them."""
 
 import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-#: Each text, and how it is to be shown: as it is, or with escapes for what cannot be seen.
+#: Each text, and how it is shown: unchanged, or with escapes for invisible characters.
 HOSTILE: dict[str, tuple[str, str]] = {
     "image": ("<img src=x onerror=alert(1)>", "<img src=x onerror=alert(1)>"),
     "script": ("</script><script>alert(1)</script>", "</script><script>alert(1)</script>"),
@@ -34,7 +34,7 @@ _CHART_TAGS |= {"rect", "pattern", "RDF", "Work", "type", "date", "format", "cre
 
 
 def harm_of_text(text: str, longest: int = 20_000) -> list[str]:
-    """Return what is wrong with a text for people, which may have lines of its own."""
+    """Return the harmful parts of a text for people, which may have several lines."""
     found = [f"{character!r}" for character in sorted(set(text)) if not (character.isprintable() or character == "\n")]
     return [*found, f"{len(text)} characters"] if len(text) > longest else found
 
@@ -47,25 +47,25 @@ class _Page(HTMLParser):
         self.text = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag and its attributes."""
+        """Collect a tag and its attributes."""
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
 
     def handle_data(self, data: str) -> None:
-        """Note a text."""
+        """Collect a text."""
         self.text += data
 
 
 @dataclass
 class Page:
-    """What a page shows, and what is wrong with it."""
+    """The text of a page, and its harmful parts."""
 
     text: str
     harm: list[str]
 
 
 def page(html: str) -> Page:
-    """Read HTML as a browser would."""
+    """Parse HTML like a browser."""
     read = _Page()
     read.feed(html)
     read.close()
@@ -74,7 +74,7 @@ def page(html: str) -> Page:
 
 
 def chart(svg: str) -> Page:
-    """Read SVG as a browser would."""
+    """Parse SVG like a browser."""
     root = ElementTree.fromstring(svg)  # noqa: S314  # made by ourselves
     tags = {re.sub(r"\{.*\}", "", element.tag) for element in root.iter()}
     text = " ".join(root.itertext())

@@ -6,7 +6,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 #: What a script does with a connection whose request has been read: it answers, or not, and may read on.
@@ -23,8 +23,8 @@ class Connection:
         self._sock = sock
         self._buffer = b""
 
-    def request(self) -> bytes:
-        """Read one request, head and body; nothing if the client has gone."""
+    def request(self, after_head: Callable[[], None] = lambda: None) -> bytes:
+        """Read one request, head and body, and do something between the two; nothing if the client has gone."""
         while b"\r\n\r\n" not in self._buffer:
             if not (received := self._sock.recv(65_536)):
                 return b""
@@ -32,15 +32,26 @@ class Connection:
         head, _, rest = self._buffer.partition(b"\r\n\r\n")
         names = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
         length = int(names.get(b"content-length", b"0"))
+        after_head()
         while len(rest) < length:
             rest += self._sock.recv(65_536)
         self._buffer = rest[length:]
         self._server.requests.append((head.decode("latin-1"), rest[:length]))
         return head + b"\r\n\r\n" + rest[:length]
 
+    @property
+    def number(self) -> int:
+        """How many requests the server has read, on all connections."""
+        return len(self._server.requests)
+
     def look(self) -> bytes:
         """Return what one read finds."""
         return self._sock.recv(65_536)
+
+    def drain(self) -> None:
+        """Read until the client closes the connection."""
+        while self.look():
+            pass
 
     def send(self, text: bytes) -> None:
         """Write some bytes."""
@@ -54,6 +65,22 @@ class Connection:
     def succeed(self) -> None:
         """Answer that the events were accepted."""
         self.answer(json.dumps(SUCCESS).encode())
+
+    def pass_on(self, other: socket.socket) -> None:
+        """Pass on what either end sends, until one has closed its connection or the server is stopped."""
+
+        def pass_back() -> None:
+            with suppress(OSError):
+                while data := other.recv(65_536):
+                    self.send(data)
+
+        back = threading.Thread(target=pass_back)
+        back.start()
+        with suppress(OSError):
+            while data := self.look():
+                other.sendall(data)
+        other.shutdown(socket.SHUT_RDWR)
+        back.join()
 
     def trickle(self, text: bytes, seconds: float = 0.4) -> None:
         """Write a byte every so often, until the server is stopped."""

@@ -19,16 +19,16 @@ IMPORTS = {
     unit: set(names.split())
     for unit, names in {
         "__init__": "",
-        "__main__": "connection doctor drift errors sandbox",
+        "__main__": "connection doctor drift errors sandbox text",
         "client": "errors event history mutation problems sandbox text wire",
-        "connection": "client sandbox settings wire",
+        "connection": "client errors sandbox settings wire",
         "contract": "",
         "doctor": "client connection contract errors event mutation settings text wire",
         "drift": "client contract errors history text wire",
         "errors": "contract problems text",
         "event": "errors problems text",
         "forms": "client contract errors event history mutation problems sandbox snippets tables text wire",
-        "history": "text",
+        "history": "text wire",
         "mutation": "errors event pasted problems text",
         "pasted": "errors event problems text",
         "plots": "history sandbox tables text",
@@ -125,10 +125,10 @@ def test_the_sandbox_shares_no_code_with_what_builds_and_sends() -> None:
     assert {"bwp_nb.contract", "bwp_nb.contract.documented", "bwp_nb.text", "bwp_nb.wire.clock"} == outside
 
 
-def test_only_the_transport_opens_connections() -> None:
-    """One module reaches a network, and one room serves on it."""
+def test_only_the_wire_opens_connections() -> None:
+    """One room reaches a network, and one serves on it."""
     roots = {name: {found.split(".")[0] for found in _imported(path)} for name, path in MODULES.items()}
-    assert {"bwp_nb.wire.transport"} == {name for name, found in roots.items() if "httpcore" in found}
+    assert {"wire"} == {_unit(name) for name, found in roots.items() if found & {"h11", "httpcore"}}
     assert {"sandbox"} == {_unit(name) for name, found in roots.items() if "tornado" in found}
     knowing = {_unit(name) for name, found in roots.items() if "httpx" in found}
     assert {"client", "doctor", "sandbox", "settings", "wire"} == knowing

@@ -1,6 +1,7 @@
 """The command line: what each command prints, and the exit status that it ends with."""
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.__main__ import main
+from bwp_nb.__main__ import MOST_LINES, main
 from bwp_nb.sandbox.server import Server
 from bwp_nb.settings import SETTINGS
 from tests.served import ask
@@ -83,7 +84,9 @@ def test_no_drift_is_status_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["drift", "--json"])
     found = _json(capsys)
     assert (True, ["schema", "invalid_event_time"]) == (found["ok"], [item["place"] for item in found["changes"]])
-    assert {("place", "result", "severity", "path", "before", "after")} == {tuple(item) for item in found["changes"]}
+    assert {("place", "result", "concerns", "severity", "path", "before", "after")} == {
+        tuple(item) for item in found["changes"]
+    }
 
 
 @pytest.mark.parametrize(("message", "status"), [("changed", 1), (None, 3)])
@@ -197,3 +200,65 @@ def test_there_is_one_command_line(module: str) -> None:
     command = [sys.executable, "-m", f"bwp_nb.{module}", "--help"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (0, "") == (done.returncode, done.stdout)
+
+
+HOSTILE = "\x1b[31m\x9b\x7f\u202e<b>\r\n\ud800" + "a" * 5000
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "json"])
+@pytest.mark.parametrize("command", ["doctor", "drift"])
+def test_terminal_output_has_no_control_characters_and_is_capped(
+    command: str, options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever a server sends in its messages, names and headers."""
+
+    def answer(connection: Connection) -> None:
+        while request := connection.request():
+            if b" /token " in request:
+                connection.answer(b'{"access_token": "a-token"}', "200 OK", "Date: \x1b[31m")
+            else:
+                classification = {"classification": {"type": HOSTILE}}
+                error = {"message": HOSTILE, "extensions": classification}
+                connection.answer(json.dumps({"errors": [error] * 300, "data": {HOSTILE: HOSTILE}}).encode())
+
+    with serving(answer) as other:
+        _point_at(monkeypatch, other.endpoint)
+        main([command, *options])
+    out, err = capsys.readouterr()
+    assert all(line.isprintable() for line in (out + err).split("\n"))
+    assert out.isascii() or not options
+    assert len(out) < 150_000
+    assert out.count("\n") <= MOST_LINES + 2
+
+
+@pytest.mark.parametrize("command", ["doctor", "drift"])
+def test_settings_with_control_characters_are_shown_escaped(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They may come from a file that somebody else wrote."""
+    monkeypatch.setenv("BWP_MODE", "\x1b[31m\x9b\u202e")
+    assert 4 == main([command])
+    out, err = capsys.readouterr()
+    assert all(line.isprintable() for line in (out + err).split("\n"))
+    assert r"\x1b[31m" in out + err
+
+
+def test_a_terminal_that_lacks_a_character_gets_an_escape() -> None:
+    """Not a traceback."""
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "BWP_MODE": "\u00fcber"}
+    command = [sys.executable, "-m", "bwp_nb", "drift"]
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    assert (4, b"") == (done.returncode, done.stdout)
+    assert b"\\xfcber" in done.stderr
+
+
+def test_a_question_does_not_disturb_the_json(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It goes to standard error."""
+    monkeypatch.setenv("BWP_CONFIRM", "yes")
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
+    assert 0 == main(["drift", "--json"])
+    out, err = capsys.readouterr()
+    assert json.loads(out)["ok"]
+    assert f"Send real events to {server.endpoint}? Type yes: " == err

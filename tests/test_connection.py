@@ -108,6 +108,11 @@ def test_what_is_wrong_and_what_is_missing_is_named_together(monkeypatch: pytest
         "file:///etc/passwd",
         "127.0.0.1:8080/graphql",
         "api.buywithprime.amazon.com/graphql",
+        "https://xn--zz/",
+        "https://shop.invalid:99999/",
+        "https://b\u00fccher.invalid/",
+        "https://shop.invalid/ graphql",
+        "https:///graphql",
     ],
 )
 def test_neither_events_nor_credentials_go_out_in_the_open(
@@ -137,7 +142,7 @@ def test_https_and_this_machine_are_taken(monkeypatch: pytest.MonkeyPatch, addre
 
 
 def test_the_live_address_is_the_documented_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no sandbox behind it."""
+    """It has nothing to do with the sandbox."""
     _live(monkeypatch)
     client = bwp.connect()
     assert "Client(live, https://api.buywithprime.amazon.com/graphql)" == repr(client)

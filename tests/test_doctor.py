@@ -1,5 +1,6 @@
 """The doctor: it names what is wrong and the next step, and sends no event."""
 
+import importlib
 import json
 import socket
 import ssl
@@ -7,14 +8,21 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import trustme
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import bwp_nb as bwp
 from bwp_nb.sandbox.server import Server
 from bwp_nb.settings import SETTINGS
 from tests.servers import Connection, serving
+from tests.strategies import PROPERTY
+
+LIVE = {"BWP_MODE": "live", "BWP_CLIENT_ID": "an-id", "BWP_CLIENT_SECRET": "a-secret", "BWP_TARGET_ID": "bp-1"}
 
 
 @pytest.fixture
@@ -96,6 +104,14 @@ def test_a_name_that_cannot_be_resolved_fails_the_network_step(
     assert 0 == server.sandbox.token_requests
 
 
+def test_a_proxy_that_cannot_be_used_fails_the_network_step(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is named."""
+    monkeypatch.setenv("BWP_ENDPOINT", "https://api.invalid/graphql")
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://somewhere.invalid")
+    assert ["network"] == _failed()
+    assert "HTTPS_PROXY" in _found("network")
+
+
 def test_a_port_that_nobody_listens_on_fails_the_network_step(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The name resolves, so this is another problem than a wrong name."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -171,3 +187,83 @@ def test_a_diagnosis_shows_as_a_table_and_as_text(server: Server) -> None:
     diagnosis = bwp.doctor()
     assert [step.name for step in diagnosis.steps] == list(diagnosis.frame()["name"])
     assert len(diagnosis.steps) + 1 == diagnosis._repr_html_().count("<tr>")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+_DATES = st.sampled_from(
+    [
+        "Sun, 06 Nov 1994 08:49:37 -0000", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 9999 23:59:59 -2359",
+        "Mon, 01 Jan 0001 00:00:00 +2359", "Mon, 01 Jan 0001 00:00:00 +9999", "99999999", "", "-1", "06 Nov 94",
+        "Sun, 06 Nov 99999999999999999999 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 +99999999999999999",
+        "Sun, 31 Feb 2024 25:61:61 GMT", "Wed, 21 Oct 2015 07:28:00 GMT, Wed, 21 Oct 2015 07:28:00 GMT",
+    ]
+)  # fmt: skip
+
+
+def _bytes(value: Any) -> bytes:
+    return json.dumps(value).encode("utf-8", "surrogatepass")
+
+
+@settings(PROPERTY, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    date=_DATES | st.text(max_size=40),
+    token=_JSON | st.fixed_dictionaries({"access_token": st.just("a-token") | _JSON, "expires_in": _JSON}),
+    schema=_JSON | st.fixed_dictionaries({"data": _JSON}) | st.fixed_dictionaries({"errors": _JSON})
+    | st.fixed_dictionaries({"data": st.fixed_dictionaries({"__schema": _JSON})})
+    | st.builds(lambda item: {"data": {"__schema": {"mutationType": {"fields": item}}}}, _JSON | st.lists(_JSON)),
+    status_code=st.sampled_from([200, 200, 200, 204, 302, 400, 401, 429, 503]),
+)  # fmt: skip
+def test_no_response_makes_the_doctor_raise(
+    monkeypatch: pytest.MonkeyPatch, date: str, token: Any, schema: Any, status_code: int
+) -> None:
+    """Odd headers, tokens and schemas are steps that fail or are skipped, with a reason in printable text."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/graphql":
+            return httpx.Response(200, content=_bytes(schema))
+        headers = [(b"date", date.encode("utf-8", "surrogateescape"))]
+        return httpx.Response(status_code, content=_bytes(token), headers=headers)
+
+    for module in ("connection", "doctor"):
+        module_itself = importlib.import_module(f"bwp_nb.{module}")  # bwp_nb.doctor is the function
+        monkeypatch.setattr(module_itself, "DeadlineTransport", lambda: httpx.MockTransport(answer))
+    for name, text in LIVE.items():
+        monkeypatch.setenv(name, text)
+    diagnosis = bwp.doctor()
+    names = ["environment", "settings", "network", "token", "clock", "schema", "dry run"]
+    assert names == [step.name for step in diagnosis.steps]
+    assert all(step.found for step in diagnosis.steps)
+    assert all(line.isprintable() and len(line) < 2000 for line in repr(diagnosis).split("\n"))
+
+
+@pytest.mark.parametrize("date", ["Sun, 06 Nov 2044 08:49:37 -0000", "Sun, 06 Nov 2044 08:49:37"])
+def test_a_date_without_a_zone_is_taken_for_utc(server: Server, monkeypatch: pytest.MonkeyPatch, date: str) -> None:
+    """The clock is compared with it as with any other."""
+
+    def answer(connection: Connection) -> None:
+        while connection.request():
+            connection.answer(b'{"access_token": "a-token"}', "200 OK", f"Date: {date}")
+
+    with serving(answer) as other:
+        monkeypatch.setenv("BWP_TOKEN_ENDPOINT", other.endpoint.replace("/graphql", "/token"))
+        assert "minutes behind the server's." in _found("clock")
+
+
+@pytest.mark.parametrize("name", ["sendUserEventsV2", "sendUserEvent", "SendUserEvents", "resendUserEvents"])
+def test_a_mutation_of_a_similar_name_is_not_the_mutation(
+    server: Server, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The name must be exact."""
+
+    def answer(connection: Connection) -> None:
+        while connection.request():
+            connection.answer(_bytes({"data": {"__schema": {"mutationType": {"fields": [{"name": name}]}}}}))
+
+    with serving(answer) as other:
+        monkeypatch.setenv("BWP_ENDPOINT", other.endpoint)
+        assert ["schema"] == _failed()
+        assert "The schema has no sendUserEvents." in _found("schema")

@@ -7,10 +7,13 @@ from typing import Any
 import httpx
 import pytest
 from graphql import build_schema, introspection_from_schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import bwp_nb as bwp
 from bwp_nb import Client, documented
 from bwp_nb.sandbox.api import SandboxClock
+from tests.strategies import PROPERTY
 
 SCHEMA = files("bwp_nb").joinpath("contract/schema.graphql").read_text("utf-8")
 REFUSAL = documented.INVALID_EVENT_TIME.response
@@ -83,7 +86,7 @@ def test_a_changed_answer_is_named_by_its_json_path() -> None:
 
 @pytest.mark.parametrize("status_code", [200, 500])
 def test_what_was_not_answered_is_neither_same_nor_changed(status_code: int) -> None:
-    """A refused introspection is not drift, nor proof that there is none."""
+    """A refused introspection proves neither drift nor its absence."""
     refusal = {"errors": [{"message": "Introspection is disabled"}]}
     transport = httpx.MockTransport(lambda _: httpx.Response(status_code, json=refusal if status_code == 200 else None))
     drift = bwp.drift(Client(transport, "https://api.invalid/graphql", clock=SandboxClock()))
@@ -118,4 +121,113 @@ def test_a_drift_reads_as_one_line_for_each_row() -> None:
     same, changed = repr(bwp.drift(_client(refusal=refusal))).splitlines()
     assert "same          schema" == same
     path = "$.errors[0].extensions.classification.code"
-    assert f"changed       invalid_event_time (dangerous): {path}: 'UnspecifiedError' -> 'InvalidDateFormat'" == changed
+    assert (
+        f"changed       invalid_event_time (documented, dangerous): {path}: 'UnspecifiedError' -> 'InvalidDateFormat'"
+        == changed
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("  schemaVersion: String @", "  version: String @", ["documented", "documented"]),
+        ("sendUserEvents(", "sendEvents(", ["documented"]),
+        ("  SERVER_CLIENT @", "  SERVER_CLIENT\n  APP_CLIENT @", ["unknown"]),
+        ("AdditionalProperty", "PropertyTuple", ["inferred", "inferred"]),
+        ("  events: [UserEvent!]!", "  minimum: Int!\n  events: [UserEvent!]!", ["documented"]),
+        ("  value: String!", "  value: Int!", ["inferred"]),
+        ("  eventType: String!", "  eventType: ID!", ["documented"]),
+        ("  status: String", "  status: Int", ["inferred"]),
+        ("input UserEvent ", "input ShopperEvent ", ["documented", "inferred"]),
+    ],
+)
+def test_a_change_says_whether_it_concerns_what_is_documented_or_inferred(
+    before: str, after: str, expected: list[str]
+) -> None:
+    """By the provenance in `schema.graphql` of what has changed; documented changes come first."""
+    schema = SCHEMA.replace(before, after)
+    schema = schema.replace("[UserEvent!]", "[ShopperEvent!]") if "Shopper" in after else schema
+    assert schema != SCHEMA
+    rows = [item for item in bwp.drift(_client(schema)).changes if item.result == "changed"]
+    assert expected == [row.concerns for row in rows], rows
+
+
+def test_a_changed_response_concerns_what_is_documented() -> None:
+    """The examples are the documentation's own."""
+    refusal = json.loads(json.dumps(REFUSAL).replace("UnspecifiedError", "InvalidDateFormat"))
+    (row,) = [item for item in bwp.drift(_client(refusal=refusal)).changes if item.result == "changed"]
+    assert "documented" == row.concerns
+
+
+def test_a_long_drift_is_cut_where_it_is_shown() -> None:
+    """All rows are in the frame."""
+    many = " ".join(f"V{number}" for number in range(500))
+    drift = bwp.drift(_client(SCHEMA.replace("  SERVER_CLIENT @", f"  SERVER_CLIENT {many} LAST @")))
+    assert 502 == len(drift.frame())
+    assert 101 == len(repr(drift).splitlines())
+    assert "and 402 more rows, all in .changes" == repr(drift).splitlines()[-1]
+    assert drift._repr_html_().count("<tr>") <= 101
+
+
+_INTROSPECTION = {"data": introspection_from_schema(build_schema(SCHEMA))}
+_PATHS: list[tuple[Any, ...]] = []
+
+
+def _walk(value: Any, path: tuple[Any, ...] = ()) -> None:
+    _PATHS.append(path)
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        _walk(value[key], (*path, key))
+
+
+_walk(_INTROSPECTION)
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(PROPERTY, max_examples=100)
+@given(
+    changes=st.lists(
+        st.tuples(st.sampled_from(_PATHS), _JSON | st.sampled_from(["", "\x1b[31m", "UserEvent"])), max_size=3
+    )
+)
+def test_no_introspection_makes_a_drift_raise(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    """A malformed schema was not answered, or has changed; the other row is there too, and all text is printable."""
+    shown: Any = json.loads(json.dumps(_INTROSPECTION))
+    for path, value in changes:
+        place = shown
+        try:
+            for key in path[:-1]:
+                place = place[key]
+            place[path[-1]] = value
+        except (IndexError, KeyError, TypeError):
+            shown = {"data": value}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        content = json.dumps(shown if "__schema" in json.loads(request.content)["query"] else REFUSAL)
+        return httpx.Response(200, content=content.encode("utf-8", "surrogatepass"))
+
+    drift = bwp.drift(Client(httpx.MockTransport(answer), "https://api.invalid/graphql", clock=SandboxClock()))
+    assert {"schema", "invalid_event_time"} == {item.place for item in drift.changes}
+    assert {item.result for item in drift.changes if item.place == "schema"} <= {"same", "changed", "not answered"}
+    assert all(line.isprintable() for line in repr(drift).split("\n"))
+
+
+@pytest.mark.parametrize("depth", [50, 500, 900, 20_000])
+def test_a_deep_schema_or_response_does_not_make_a_drift_raise(depth: int) -> None:
+    """Python's limit of recursion is reached in different places."""
+    deep: Any = '{"kind": "NON_NULL", "ofType": ' * depth + "null" + "}" * depth
+    fields = f'[{{"name": "x", "args": [], "type": {deep}}}]'
+    types = f'[{{"kind": "OBJECT", "name": "Q", "interfaces": [], "fields": {fields}}}]'
+    schema = f'{{"data": {{"__schema": {{"queryType": {{"name": "Q"}}, "directives": [], "types": {types}}}}}}}'
+    refusal = f'{{"data": {deep}, "errors": []}}'
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_schema = "__schema" in json.loads(request.content)["query"]
+        return httpx.Response(200, content=schema if is_schema else refusal)
+
+    drift = bwp.drift(Client(httpx.MockTransport(answer), "https://api.invalid/graphql", clock=SandboxClock()))
+    assert not drift.ok

@@ -1,4 +1,4 @@
-"""`History` and `compare`: what was sent and what came back, kept, written down, sent again, and told apart."""
+"""`History` and `compare`: exchanges are kept, saved, loaded, sent again and compared."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from tests.strategies import event
 
 @pytest.mark.parametrize("value", [None, 1, "a", [], {}, {"a": [1, {"b": None}]}])
 def test_a_value_does_not_differ_from_itself(value: Any) -> None:
-    """Equal answers give an empty list."""
+    """Equal values give an empty list."""
     assert [] == compare(value, value)
 
 
@@ -39,17 +39,17 @@ def test_a_value_does_not_differ_from_itself(value: Any) -> None:
     ],
 )
 def test_a_difference_is_named_by_its_path(before: Any, after: Any, expected: tuple[str, Any, Any]) -> None:
-    """What is absent shows as `...`, and true is not 1."""
+    """A missing value is `...`, and true is not 1."""
     assert [Difference(*expected)] == compare(before, after)
 
 
 def test_every_difference_is_listed() -> None:
-    """First what was there before, in its order, then what is new."""
+    """First the names that were there before, in their order, then the new ones."""
     assert ["$.b", "$.a", "$.c"] == [found.path for found in compare({"b": 1, "a": 1}, {"c": 1, "a": 2})]
 
 
-def test_the_order_of_keys_is_no_difference() -> None:
-    """JSON objects have none."""
+def test_the_order_of_names_does_not_matter() -> None:
+    """JSON objects are unordered."""
     assert [] == compare({"a": 1, "b": 2}, {"b": 2, "a": 1})
 
 
@@ -70,7 +70,7 @@ COLUMNS = {
 
 
 def _exchange(**changes: Any) -> Exchange:
-    """Return an exchange, but for the changes."""
+    """Return an exchange with some changes."""
     values: dict[str, Any] = {
         "time": "2024-11-22T09:00:00.000+00:00",
         "operation": "send",
@@ -91,7 +91,7 @@ def _exchange(**changes: Any) -> Exchange:
 
 
 def _busy() -> Client:
-    """Return a client that has sent, been refused, executed, failed, been lost and sent again."""
+    """Return a client after calls with different outcomes."""
     client = bwp.connect(Sandbox(latency=0.25))
     assert client.sandbox is not None
     client.send([event(event_id="first"), event(event_id="second")])
@@ -111,7 +111,7 @@ def _busy() -> Client:
 
 
 def test_every_call_is_a_row() -> None:
-    """With what it was, how it ended, and why."""
+    """With its operation, its outcome and the reason."""
     found = [
         (row.operation, row.events, row.attempts, row.outcome, row.classification, row.fields, row.status_code)
         for row in _busy().history
@@ -128,8 +128,8 @@ def test_every_call_is_a_row() -> None:
     ]
 
 
-def test_a_row_holds_time_bytes_message_body_and_answer() -> None:
-    """Whatever is needed to look at it again."""
+def test_an_exchange_has_time_sizes_message_request_and_response() -> None:
+    """Of an accepted and of a rejected request."""
     sandbox = Sandbox(latency=0.25)
     client = bwp.connect(sandbox)
     client.send(event())
@@ -146,33 +146,34 @@ def test_a_row_holds_time_bytes_message_body_and_answer() -> None:
 
 
 def test_elapsed_counts_all_attempts_and_the_waits_between() -> None:
-    """As whoever waited would."""
+    """A slow response, a wait of seven seconds, and another response."""
     sandbox = Sandbox(latency=0.5)
     sandbox.fail_next("http_429_seconds", seconds=7)
     client = bwp.connect(sandbox)
     assert client.send(event()).elapsed == client.history[0].elapsed == 0.5 + 7 + 0.5
 
 
-def test_a_history_shows_how_much_it_holds_and_gives_each() -> None:
-    """By its place, from either end, or one after the other."""
+def test_a_history_has_a_length_and_items() -> None:
+    """Items are found by iteration, by an index or by a slice, which gives a history."""
     history = History([_exchange(events=count) for count in range(5)])
     assert ("History(5 exchanges)", 5) == (repr(history), len(history))
     assert [0, 1, 2, 3, 4] == [exchange.events for exchange in history]
     assert (0, 4) == (history[0].events, history[-1].events)
+    assert ("History(2 exchanges)", [3, 4]) == (repr(history[-2:]), [exchange.events for exchange in history[-2:]])
     expected = "Exchange(2024-11-22T09:00:00.000+00:00, send, 0 events, rejected, ValidationError)"
     assert expected == repr(history[0])
 
 
 def test_a_history_keeps_the_latest_of_a_limit() -> None:
-    """The oldest go first."""
+    """The oldest are dropped first."""
     history = History(limit=3)
     for count in range(10):
         history.add(_exchange(events=count))
     assert [7, 8, 9] == [exchange.events for exchange in history]
 
 
-def test_a_history_keeps_the_latest_of_so_many_bytes() -> None:
-    """Bodies and answers count; the latest is kept however large."""
+def test_a_history_is_limited_by_bytes() -> None:
+    """Requests and responses count; the latest exchange is always kept."""
     history = History(bytes_limit=1000)
     for count in range(5):
         history.add(_exchange(events=count, bytes_sent=200, bytes_received=200))
@@ -183,8 +184,8 @@ def test_a_history_keeps_the_latest_of_so_many_bytes() -> None:
     assert [6] == [exchange.events for exchange in history]
 
 
-def test_what_was_not_sent_counts_too() -> None:
-    """A thousand large events that our own checks refuse are not all kept."""
+def test_requests_that_were_not_sent_count() -> None:
+    """Large invalid events are limited as well."""
     client = bwp.connect()
     client.history.bytes_limit = 2**20
     for _ in range(20):
@@ -194,7 +195,7 @@ def test_what_was_not_sent_counts_too() -> None:
 
 
 def test_the_history_of_a_client_is_bounded() -> None:
-    """By a thousand exchanges, and by 16 MiB of large answers."""
+    """By a thousand exchanges, and by 16 MiB of requests and responses."""
     client = bwp.connect(Sandbox(fault_rates={"huge": 1.0}))
     for _ in range(20):
         with pytest.raises(BwpError):
@@ -204,8 +205,8 @@ def test_the_history_of_a_client_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("rows", [True, False], ids=["some", "none"])
-def test_the_frame_has_the_same_columns_and_types_whatever_is_in_it(rows: bool) -> None:
-    """An empty history gives an empty frame that can be worked with all the same."""
+def test_the_frame_always_has_the_same_columns_and_types(rows: bool) -> None:
+    """An empty history gives an empty frame with the same columns."""
     frame = (_busy().history if rows else History()).frame()
     assert list(COLUMNS) == list(frame.columns)
     assert (8 if rows else 0) == len(frame)
@@ -218,8 +219,8 @@ def test_the_frame_has_the_same_columns_and_types_whatever_is_in_it(rows: bool) 
     assert [] == [name for name in texts if not (pd.api.types.is_string_dtype(frame[name]) or not rows)]
 
 
-def test_the_frame_says_what_the_exchanges_say() -> None:
-    """Row by row; a status code that is missing is missing."""
+def test_the_frame_has_the_values_of_the_exchanges() -> None:
+    """Row by row; a missing status code is missing."""
     history = _busy().history
     frame = history.frame()
     assert [exchange.outcome for exchange in history] == list(frame["outcome"])
@@ -230,7 +231,7 @@ def test_the_frame_says_what_the_exchanges_say() -> None:
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
 def test_a_history_that_is_saved_and_loaded_is_the_same(suffix: str, tmp_path: Path) -> None:
-    """Every field of every exchange, bodies and answers among them."""
+    """With every field of every exchange, requests and responses included."""
     history = _busy().history
     history.save(tmp_path / f"history{suffix}")
     loaded = History.load(tmp_path / f"history{suffix}")
@@ -242,7 +243,7 @@ def test_a_history_that_is_saved_and_loaded_is_the_same(suffix: str, tmp_path: P
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
 @pytest.mark.parametrize("name", [name for name in HOSTILE if "megabyte" not in name])
 def test_hostile_texts_are_saved_and_loaded_unchanged(suffix: str, name: str, tmp_path: Path) -> None:
-    """A file for machines holds what came, and no more lines than exchanges."""
+    """The file has one line for each exchange."""
     text = HOSTILE[name][0]
     history = History([_exchange(message=text, classification=text, fields=(text,), sent={text: text}, received=text)])
     path = tmp_path / f"history{suffix}"
@@ -253,7 +254,7 @@ def test_hostile_texts_are_saved_and_loaded_unchanged(suffix: str, name: str, tm
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
 def test_an_empty_history_is_saved_and_loaded(suffix: str, tmp_path: Path) -> None:
-    """As an empty one."""
+    """It is empty again."""
     History().save(tmp_path / f"history{suffix}")
     assert [] == list(History.load(tmp_path / f"history{suffix}"))
 
@@ -264,13 +265,13 @@ def test_the_csv_has_a_head_and_a_row_for_each(tmp_path: Path) -> None:
     history.save(tmp_path / "history.csv")
     with (tmp_path / "history.csv").open(encoding="utf-8", newline="") as file:
         head, *rows = list(csv.reader(file))
-    assert [*COLUMNS, "request", "answer"] == head
+    assert [*COLUMNS, "request", "answer", "dropped", "dropped_events"] == head
     assert [exchange.message for exchange in history] == [json.loads(row[head.index("message")]) for row in rows]
 
 
 @pytest.mark.parametrize("name", ["history.txt", "history", "history.json", "history.csv.gz", ".jsonl"])
 def test_another_kind_of_file_is_refused(name: str, tmp_path: Path) -> None:
-    """Before anything is written: a notebook of that name is spared."""
+    """Before anything is written, so that an existing file of that name is not changed."""
     (tmp_path / name).write_text("mine")
     with pytest.raises(ValueError, match="jsonl"):
         History().save(tmp_path / name)
@@ -280,16 +281,16 @@ def test_another_kind_of_file_is_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
-def test_whatever_can_be_kept_can_be_saved_and_loaded(suffix: str, tmp_path: Path) -> None:
-    """Bodies longer than csv reads by itself, answers nested deeply, and more exchanges than are kept by default."""
+def test_large_exchanges_are_saved_and_loaded(suffix: str, tmp_path: Path) -> None:
+    """Requests above the limit of the csv module, nested responses, and more exchanges than the default limit."""
     deep = json.loads('{"a":' * 700 + "1" + "}" * 700)
     kept = [_exchange(sent={"query": "x" * 200_000}), _exchange(received=deep), *[_exchange()] * 1500]
     History(kept, limit=5000).save(tmp_path / f"history{suffix}")
     assert kept == list(History.load(tmp_path / f"history{suffix}"))
 
 
-def test_variables_that_are_no_json_do_not_spoil_the_file(tmp_path: Path) -> None:
-    """They were not sent, so there is no body to keep."""
+def test_variables_that_are_not_json_are_not_saved(tmp_path: Path) -> None:
+    """They were not sent, so the history only has the query."""
     client = bwp.connect()
     with pytest.raises(bwp.InvalidEvent):
         client.execute("{nothing}", {"a": object()})
@@ -297,8 +298,8 @@ def test_variables_that_are_no_json_do_not_spoil_the_file(tmp_path: Path) -> Non
     assert {"query": "{nothing}"} == History.load(tmp_path / "history.jsonl")[0].request
 
 
-def test_a_run_does_not_differ_from_itself_but_from_another() -> None:
-    """Two runs are compared by their answers, in their order."""
+def test_histories_are_compared() -> None:
+    """By their responses, in their order."""
     history = _busy().history
     assert [] == compare(history, history)
     assert [] == compare(history, _busy().history)
@@ -306,16 +307,16 @@ def test_a_run_does_not_differ_from_itself_but_from_another() -> None:
     assert ["$[7]"] == [found.path for found in compare(history, other)]
 
 
-def test_two_exchanges_are_compared_by_their_answers() -> None:
-    """What was sent, and when, is no difference between answers."""
+def test_exchanges_are_compared_by_their_responses() -> None:
+    """Their requests and times do not matter."""
     before = _exchange(received={"data": {"a": 1}}, time="2024-11-22T09:00:00+00:00")
     after = _exchange(received={"data": {"a": 2}}, time="2024-11-22T10:00:00+00:00")
     assert [Difference("$.data.a", 1, 2)] == compare(before, after)
     assert [] == compare(before, before.answer)
 
 
-def test_a_kept_request_is_sent_again_with_its_own_ids() -> None:
-    """The same body, and the history says so."""
+def test_an_exchange_is_sent_again_with_the_same_ids() -> None:
+    """The request is the same, and the history has the operation."""
     client = bwp.connect()
     client.send([event(event_id="first"), event(event_id="second")])
     assert 2 == client.resend(client.history[0]).events
@@ -325,8 +326,8 @@ def test_a_kept_request_is_sent_again_with_its_own_ids() -> None:
     assert ["first", "second"] * 2 == [kept["eventId"] for kept in client.sandbox.accepted]
 
 
-def test_a_kept_request_is_sent_again_with_new_ids() -> None:
-    """Only they differ, each from every other, and the history says so."""
+def test_an_exchange_is_sent_again_with_new_ids() -> None:
+    """Only the ids differ, and the history has the operation."""
     client = bwp.connect()
     client.send([event(event_id="first"), event(event_id="second")])
     client.resend(client.history[0], new_ids=True)
@@ -337,8 +338,8 @@ def test_a_kept_request_is_sent_again_with_new_ids() -> None:
     assert 4 == len({kept["eventId"] for kept in client.sandbox.accepted})
 
 
-def test_a_refused_request_is_sent_again_as_it_was() -> None:
-    """To see whether the API still says the same."""
+def test_an_invalid_request_is_sent_again_unchanged() -> None:
+    """It is not checked, so the API rejects it."""
     client = bwp.connect()
     bad = event(event_time="2023")
     with pytest.raises(BwpError):
@@ -350,13 +351,13 @@ def test_a_refused_request_is_sent_again_as_it_was() -> None:
 
 
 def test_an_executed_text_that_is_a_mutation_is_sent_again() -> None:
-    """It is read back first."""
+    """Its events are parsed first."""
     client = bwp.connect()
     client.execute(bwp.documented.PAGE_LOAD.request)
     assert 1 == client.resend(client.history[0]).events
 
 
-def test_an_executed_text_that_is_none_is_not_sent_again() -> None:
+def test_an_executed_query_is_not_sent_again() -> None:
     """The error says why."""
     client = bwp.connect()
     client.execute("{nothing}")
@@ -365,7 +366,7 @@ def test_an_executed_text_that_is_none_is_not_sent_again() -> None:
 
 
 def test_a_loaded_exchange_is_sent_again(tmp_path: Path) -> None:
-    """By another client, on another day."""
+    """By another client."""
     client = bwp.connect()
     client.send(event())
     client.history.save(tmp_path / "history.jsonl")
@@ -376,7 +377,7 @@ def test_a_loaded_exchange_is_sent_again(tmp_path: Path) -> None:
 
 
 def test_threads_share_a_history() -> None:
-    """None of their exchanges is lost, and it can be looked at meanwhile."""
+    """All of their exchanges are kept, and it can be read meanwhile."""
     client = bwp.connect()
     barrier = threading.Barrier(8)
     trouble: list[Exception] = []
@@ -388,7 +389,7 @@ def test_threads_share_a_history() -> None:
                 client.send(event(event_id=f"{name} {count}"))
                 assert list(client.history)
                 assert "History" in repr(client.history)
-        except Exception as error:  # told in the main thread
+        except Exception as error:  # raised in the main thread
             trouble.append(error)
 
     threads = [threading.Thread(target=send, args=(name,)) for name in range(8)]
@@ -401,8 +402,8 @@ def test_threads_share_a_history() -> None:
     assert 80 == len(set(sent))
 
 
-def test_a_limit_holds_for_threads_too() -> None:
-    """However many add at once."""
+def test_a_limit_applies_to_threads() -> None:
+    """Several threads add exchanges at once."""
     history = History(limit=50)
     threads = [threading.Thread(target=lambda: [history.add(_exchange()) for _ in range(200)]) for _ in range(8)]
     for thread in threads:
@@ -410,3 +411,25 @@ def test_a_limit_holds_for_threads_too() -> None:
     for thread in threads:
         thread.join(30)
     assert 50 == len(history)
+
+
+def test_a_history_says_what_was_dropped() -> None:
+    """In its text, and visibly in its frame."""
+    history = History([_exchange(events=count) for count in range(1200)])
+    note = "1,000 of 1,200 exchanges kept; events dropped: 19,900"
+    assert (200, 19_900, note) == (history.dropped, history.dropped_events, history.note)
+    assert f"History({note})" == repr(history)
+    assert note == history.frame().attrs["note"]
+    assert note in history.frame().head(2).to_string()
+    assert "" == History([_exchange()]).note
+    assert {} == History([_exchange()]).frame().attrs
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_a_loaded_history_says_what_was_dropped(suffix: str, tmp_path: Path) -> None:
+    """The file has the numbers, so that its charts say it, too."""
+    history = History([_exchange()] * 5, limit=3)
+    history.save(tmp_path / f"history{suffix}")
+    assert (
+        "3 of 5 exchanges kept; events dropped: 2" == history.note == History.load(tmp_path / f"history{suffix}").note
+    )

@@ -1,4 +1,4 @@
-"""What a server wrote is text: no repr, table, chart, error or history does more with it than show it."""
+"""Text of a server is only shown: by reprs, tables, charts, errors and histories."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tests.strategies import event
 
 EVERY_TEXT = pytest.mark.parametrize(("text", "shown"), HOSTILE.values(), ids=HOSTILE)
 
-#: Surfaces that show an error, and those that show a history: each a text.
+#: Functions that show an error or a history as text.
 TEXTS: dict[str, Callable[[Client, Any], str]] = {
     "str": lambda _, error: str(error),
     "table": lambda _, error: bwp.explain(error).to_string(),
@@ -39,7 +39,7 @@ CHARTS: dict[str, Callable[[bwp.History], plots.Chart]] = {
 
 
 def _html(frame: pd.DataFrame) -> str:
-    """Return what a notebook shows of a frame."""
+    """Return the HTML of a frame in a notebook."""
     shown: str = frame._repr_html_()  # type: ignore[operator]
     return shown
 
@@ -53,15 +53,15 @@ def _json(given: Any, **headers: str) -> httpx.Response:
     return httpx.Response(200, content=content, headers={"Content-Type": "application/json", **headers})
 
 
-#: Where in an answer the text stands.
+#: The places of a text in a response.
 PLACES: dict[str, Callable[[str], httpx.Response]] = {
     "message": lambda text: _json({"errors": [_error({"type": "ValidationError"}, text)]}),
     "no message": lambda text: _json({"errors": [{"text": text}]}),
-    "message that is no text": lambda text: _json({"errors": [_error(None, [text])]}),  # type: ignore[arg-type]
+    "message that is not a string": lambda text: _json({"errors": [_error(None, [text])]}),  # type: ignore[arg-type]
     "classification": lambda text: _json({"errors": [_error({"type": text}, "No.")]}),
     "classification as text": lambda text: _json({"errors": [_error(text, "No.")]}),
     "status beside an error": lambda text: _json({"errors": [{}], "data": {"sendUserEvents": {"status": text}}}),
-    "errors that are no list": lambda text: _json({"errors": text}),
+    "errors that are not a list": lambda text: _json({"errors": text}),
     "page": lambda text: httpx.Response(
         200, content=text.encode("utf-8", "surrogatepass"), headers={"Content-Type": "text/html"}
     ),
@@ -81,16 +81,16 @@ def _failed(answer: Callable[[httpx.Request], httpx.Response]) -> tuple[Client, 
 
 
 @EVERY_TEXT
-def test_a_message_is_shown_as_it_is(text: str, shown: str) -> None:
-    """In the error, in its table and page, and in the history: with escapes for what cannot be seen."""
+def test_a_message_is_shown_with_escapes(text: str, shown: str) -> None:
+    """In the error, in its table and HTML, and in the history; only invisible characters are escaped."""
     sandbox = Sandbox()
     sandbox.fail_next("message", text=text)
     client = bwp.connect(sandbox)
     with pytest.raises(MutationRejected) as caught:
         client.send(event())
     error = caught.value
-    for said in (str(error), bwp.explain(error)["what"][0], client.history.frame()["message"][0]):
-        assert shown in said
+    for text_shown in (str(error), bwp.explain(error)["what"][0], client.history.frame()["message"][0]):
+        assert shown in text_shown
     assert shown in page(error._repr_html_()).text
     assert text == error.errors[0]["message"]
 
@@ -98,7 +98,7 @@ def test_a_message_is_shown_as_it_is(text: str, shown: str) -> None:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_surface_does_more_than_show_a_text(place: str, name: str) -> None:
-    """Wherever in the answer it stands: nothing that a terminal or a browser would act on, and nothing too long."""
+    """Nothing that a terminal or a browser would interpret, and nothing too long, at any place of a response."""
     text, _ = HOSTILE[name]
     client, error = _failed(lambda _: PLACES[place](text))
     harm = {name: harm_of_text(show(client, error)) for name, show in TEXTS.items()}
@@ -110,7 +110,7 @@ def test_no_surface_does_more_than_show_a_text(place: str, name: str) -> None:
     "name", ["image", "style", "entity", "terminal", "TeX", "path", "direction", "lines", "nought", "megabyte"]
 )
 def test_no_chart_does_more_than_show_a_text(name: str) -> None:
-    """It is drawn from numbers and labels, and a label is text."""
+    """Labels are text."""
     text, shown = HOSTILE[name]
     client, _ = _failed(lambda _: PLACES["classification"](text))
     charts = {name: draw(client.history) for name, draw in CHARTS.items()}
@@ -122,7 +122,7 @@ def test_no_chart_does_more_than_show_a_text(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["image", "style", "terminal", "TeX", "direction", "nought", "megabyte"])
 def test_the_type_of_an_event_is_text_in_the_chart_of_arrivals(name: str) -> None:
-    """Whoever replays a log sends what others wrote."""
+    """Event types may come from a log that others wrote."""
     text, shown = HOSTILE[name]
     client = bwp.connect()
     assert client.sandbox is not None
@@ -134,7 +134,7 @@ def test_the_type_of_an_event_is_text_in_the_chart_of_arrivals(name: str) -> Non
 
 @EVERY_TEXT
 def test_a_value_of_our_own_event_is_shown_as_text(text: str, shown: str) -> None:
-    """Our own checks quote it, and a refusal blames it."""
+    """Our own checks and rejections quote it."""
     del shown
     client = bwp.connect()
     assert client.sandbox is not None
@@ -157,14 +157,14 @@ def test_a_receipt_shows_a_text_with_escapes(text: str, shown: str) -> None:
     found = Client(httpx.MockTransport(lambda _: answer), "https://api.invalid/graphql").send(event())
     assert isinstance(found, Receipt)
     assert [] == harm_of_text(repr(found), 5_000)
-    told = page(outcome.html(found, None))
-    assert shown in told.text
-    assert {"h4", "code", "b", "ul", "li"} >= set(told.harm)  # these tags are our own
+    html = page(outcome.html(found, None))
+    assert shown in html.text
+    assert {"h4", "code", "b", "ul", "li"} >= set(html.harm)  # These tags are our own.
 
 
 @EVERY_TEXT
 def test_a_history_keeps_a_text_as_it_came(text: str, shown: str) -> None:
-    """What is kept to be compared and sent again is not made readable."""
+    """Only texts for people are escaped."""
     del shown
     client, _ = _failed(lambda _: PLACES["message"](text))
     answer = client.history[0].answer
@@ -172,20 +172,20 @@ def test_a_history_keeps_a_text_as_it_came(text: str, shown: str) -> None:
     assert [] == bwp.compare(client.history, client.history)
 
 
-def test_the_name_of_a_file_opens_none() -> None:
-    """A path in a message is a path in a message."""
+def test_a_path_in_a_message_is_not_opened() -> None:
+    """It is only shown."""
     client, error = _failed(lambda _: PLACES["message"]("/etc/passwd"))
     assert "root:" not in str(error) + bwp.explain(error).to_string() + client.history.frame().to_string()
 
 
 def test_a_thousand_errors_are_not_a_thousand_rows() -> None:
-    """A server that lists no end of them fills no page."""
+    """The table is cut after a hundred."""
     _, error = _failed(lambda _: _json({"errors": [{}] * 10_000}))
     assert 101 == len(bwp.explain(error))
     assert "and 9900 more" in error.rows()[-1]["what"]
 
 
 def test_what_looks_like_a_formula_is_not_typeset() -> None:
-    """A notebook typesets what stands between dollars, unless it is told not to."""
+    """A notebook typesets text between dollar signs, unless a class prevents it."""
     _, error = _failed(lambda _: PLACES["message"]("It costs $5 or $6."))
     assert error._repr_html_().startswith('<table class="tex2jax_ignore mathjax_ignore">')

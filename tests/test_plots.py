@@ -1,4 +1,4 @@
-"""The charts: what is drawn is what the table says, and the same numbers make the same bytes."""
+"""The charts: the bars have the numbers of the table, and the same numbers give the same bytes."""
 
 import re
 from collections.abc import Callable
@@ -12,20 +12,21 @@ from bwp_nb import plots, traffic
 
 
 def _report(client: bwp.Client) -> bwp.Report:
-    """Return the report of a table that a client sent: as long as its history, and with mistakes and faults in it."""
+    """Return the report of a table that is as long as the client's history, with mistakes and faults."""
     day = traffic.shop_day(max(1, len(client.history)), invalid_rate=0.2)[: len(client.history)]
     return bwp.send_table(client, day, workers=1, progress=False)
 
 
 CHARTS: list[Callable[[bwp.Client], plots.Chart]] = [
     lambda client: plots.outcomes(client.history),
+    lambda client: plots.outcomes(_report(client)),
     lambda client: plots.errors(client.history),
     lambda client: plots.latency(client.history),
     lambda client: plots.arrivals(client.sandbox),
     lambda client: plots.rows(_report(client)),
     lambda client: plots.reasons(_report(client)),
 ]
-NAMES = ["outcomes", "errors", "latency", "arrivals", "rows", "reasons"]
+NAMES = ["outcomes", "outcomes of rows", "errors", "latency", "arrivals", "rows", "reasons"]
 EVERY_CHART = pytest.mark.parametrize("draw", CHARTS, ids=NAMES)
 
 
@@ -36,33 +37,33 @@ def _busy_client() -> bwp.Client:
     return client
 
 
-def _drawn_bars(chart: plots.Chart, *, lying: bool = False) -> list[float]:
-    """Return the lengths of the bars in the SVG, in its own units, in the order in which they are drawn."""
+def _drawn_bars(chart: plots.Chart, *, horizontal: bool = False) -> list[float]:
+    """Return the lengths of the bars in the SVG, in its own units, in drawing order."""
     paths = re.findall(r'd="M ([\d. ML-]+) z\s*"\s+clip-path', chart.svg.replace("\n", " "))
     corners = [[float(number) for number in re.findall(r"-?[\d.]+", path)] for path in paths]
-    return [abs(corner[2] - corner[0]) if lying else abs(corner[5] - corner[1]) for corner in corners]
+    return [abs(corner[2] - corner[0]) if horizontal else abs(corner[5] - corner[1]) for corner in corners]
 
 
 @EVERY_CHART
-def test_the_same_numbers_make_the_same_bytes(draw: Callable[[bwp.Client], plots.Chart]) -> None:
-    """Two runs of one seed draw one picture."""
+def test_the_same_numbers_give_the_same_bytes(draw: Callable[[bwp.Client], plots.Chart]) -> None:
+    """Two runs with the same seed give the same picture."""
     assert draw(_busy_client()).svg == draw(_busy_client()).svg
 
 
 @EVERY_CHART
 def test_the_bars_are_as_long_as_the_table_says(draw: Callable[[bwp.Client], plots.Chart]) -> None:
-    """Every bar, by one scale for all, to the tenth of a point that coordinates are rounded to."""
+    """All bars have one scale, up to the rounding of coordinates to a tenth of a point."""
     chart = draw(_busy_client())
     numbers = [float(number) for column in chart.table for number in chart.table[column]]
-    lengths = _drawn_bars(chart, lying="by" in chart.title and len(chart.table.columns) == 1)
+    lengths = _drawn_bars(chart, horizontal="by" in chart.title and len(chart.table.columns) == 1)
     scale = max(lengths) / max(numbers)
     assert len(numbers) == len(lengths)
     assert [] == [pair for pair in zip(numbers, lengths, strict=True) if abs(pair[0] * scale - pair[1]) > 0.21]
 
 
 @EVERY_CHART
-def test_nothing_is_drawn_honestly(draw: Callable[[bwp.Client], plots.Chart]) -> None:
-    """An empty history gives an empty chart that says so."""
+def test_an_empty_chart_says_so(draw: Callable[[bwp.Client], plots.Chart]) -> None:
+    """In the picture and in the text."""
     chart = draw(bwp.connect())
     assert 0 == len(chart.table)
     assert "nothing yet" in chart.svg
@@ -71,7 +72,7 @@ def test_nothing_is_drawn_honestly(draw: Callable[[bwp.Client], plots.Chart]) ->
 
 @EVERY_CHART
 def test_a_chart_has_a_title_and_labelled_axes_and_a_description(draw: Callable[[bwp.Client], plots.Chart]) -> None:
-    """In the picture as text, for eyes and for screen readers."""
+    """They are text in the picture, and the description is for screen readers."""
     chart = draw(_busy_client())
     root = ElementTree.fromstring(chart.svg)  # noqa: S314  # our own
     texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
@@ -82,8 +83,8 @@ def test_a_chart_has_a_title_and_labelled_axes_and_a_description(draw: Callable[
 
 
 @EVERY_CHART
-def test_a_chart_carries_its_numbers_as_text(draw: Callable[[bwp.Client], plots.Chart]) -> None:
-    """The mime bundle holds both, so that a page without pictures is complete."""
+def test_a_chart_has_its_numbers_as_text(draw: Callable[[bwp.Client], plots.Chart]) -> None:
+    """The mime bundle has both, for a page without pictures."""
     chart = draw(_busy_client())
     bundle = chart._repr_mimebundle_()
     assert {"image/svg+xml", "text/plain"} == set(bundle)
@@ -91,7 +92,7 @@ def test_a_chart_carries_its_numbers_as_text(draw: Callable[[bwp.Client], plots.
 
 
 def test_outcomes_count_the_history() -> None:
-    """The table's columns add up to what the history says."""
+    """The sums of the table are the events in the history."""
     client = _busy_client()
     frame = client.history.frame()
     expected = frame.groupby("outcome")["events"].sum()
@@ -99,7 +100,7 @@ def test_outcomes_count_the_history() -> None:
 
 
 def test_outcomes_leave_no_gap_in_time() -> None:
-    """A quiet hour is a bar of no height, not a missing one."""
+    """An hour without events is an empty bar, not a missing one."""
     client = bwp.connect()
     for seconds in (0, 7200, 3600 * 8):
         client.clock.sleep(seconds)
@@ -110,7 +111,7 @@ def test_outcomes_leave_no_gap_in_time() -> None:
 
 
 def test_errors_are_counted_by_classification_and_field() -> None:
-    """A call that names two fields counts for each."""
+    """A call with two wrong fields counts for each of them."""
     client = bwp.connect()
     for _ in range(2):
         with pytest.raises(bwp.InvalidEvent):
@@ -123,7 +124,7 @@ def test_errors_are_counted_by_classification_and_field() -> None:
 
 
 def test_latency_counts_each_call_once() -> None:
-    """By its whole length and by its attempts; what was never sent is not there."""
+    """By its duration and its attempts; an event that was not sent does not count."""
     client = _busy_client()
     with pytest.raises(bwp.InvalidEvent):
         client.send(bwp.UserEvent("x", "an-id", "2023", "WEBSITE_CLIENT", "1.0"))
@@ -132,7 +133,7 @@ def test_latency_counts_each_call_once() -> None:
     assert (client.history.frame()["attempts"] == 2).sum() == table["2"].sum()
 
 
-def test_arrivals_count_what_was_kept() -> None:
+def test_arrivals_count_the_accepted_events() -> None:
     """By event type, the most frequent first."""
     client = _busy_client()
     expected = pd.Series([event["eventType"] for event in client.sandbox.accepted]).value_counts().to_dict()
@@ -140,7 +141,7 @@ def test_arrivals_count_what_was_kept() -> None:
 
 
 def test_every_row_of_a_report_is_drawn_once() -> None:
-    """In the state that the report gives it, where it stands in the table, in at most 24 steps."""
+    """In its state and at its place in the table, in at most 24 steps."""
     client = bwp.connect()
     client.sandbox.fail_next("html")
     report = bwp.send_table(client, traffic.shop_day(1000, invalid_rate=0.1), workers=1, progress=False)
@@ -150,7 +151,7 @@ def test_every_row_of_a_report_is_drawn_once() -> None:
     assert list(map(str, range(0, 1000, 50))) == list(table.index)
 
 
-def test_reasons_count_what_was_not_sent() -> None:
+def test_reasons_count_the_rows_that_were_not_sent() -> None:
     """Each row once, the most frequent reason first."""
     client = bwp.connect()
     client.sandbox.fail_next("html")
@@ -159,11 +160,11 @@ def test_reasons_count_what_was_not_sent() -> None:
     frame = report.frame()
     assert (frame["state"] != "sent").sum() == table["rows"].sum()
     assert 50 == table["rows"].iloc[0]
-    assert table.index[0].startswith("unknown: HTTP 200 came with no GraphQL answer")
+    assert table.index[0].startswith("unknown: HTTP 200 returned text/html")
 
 
-def test_many_names_are_drawn_as_a_few_and_the_others() -> None:
-    """A chart stays legible, and its total stays true."""
+def test_many_names_are_drawn_as_a_few_and_a_rest() -> None:
+    """The chart stays legible, and the total stays the same."""
     client = bwp.connect()
     client.send([client.new_event(f"type-{number:02}") for number in range(40)])
     table = plots.arrivals(client.sandbox).table
@@ -176,8 +177,8 @@ def test_many_names_are_drawn_as_a_few_and_the_others() -> None:
     "text",
     ["<img src=x onerror=alert(1)>", "</svg><script>", "\x1b[31mred", r"$\frac{$", "$x$", "\u202eevil", "事件 😀"],
 )
-def test_somebody_elses_text_is_only_text_in_a_chart(text: str) -> None:
-    """Markup, mathematics and control characters are shown, not obeyed, and a font that lacks them does not matter."""
+def test_text_of_others_is_escaped_in_a_chart(text: str) -> None:
+    """Markup, formulas, control characters and characters that the font lacks are shown as text."""
     client = bwp.connect()
     client.send(client.new_event(text))
     chart = plots.arrivals(client.sandbox)
@@ -186,11 +187,48 @@ def test_somebody_elses_text_is_only_text_in_a_chart(text: str) -> None:
     assert not re.search("[\x00-\x09\x0b-\x1f\u202e]", chart.svg + chart.text)
 
 
-def test_charts_keep_the_state_of_the_library_as_it_was() -> None:
-    """Whoever draws beside us keeps their own style."""
+def test_charts_do_not_change_the_settings_of_matplotlib() -> None:
+    """A user's own charts keep their style."""
     import matplotlib as mpl
 
-    mpl.get_backend()  # which is chosen when it is first asked for
+    mpl.get_backend()  # The first call chooses the backend.
     before = dict(mpl.rcParams)
     plots.outcomes(_busy_client().history)
     assert before == dict(mpl.rcParams)
+
+
+def test_charts_of_a_history_say_what_was_dropped() -> None:
+    """The note is in the picture, in its description and in the text."""
+    client = bwp.connect()
+    client.history.limit = 2
+    for count in (1, 2, 3, 4):
+        client.send([client.new_event("click") for _ in range(count)])
+    for draw in (plots.outcomes, plots.errors, plots.latency):
+        chart = draw(client.history)
+        root = ElementTree.fromstring(chart.svg)  # noqa: S314  # our own
+        texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+        assert "2 of 4 exchanges kept; events dropped: 3" == chart.note
+        assert chart.note in texts
+        assert chart.note in str(root.findtext("{http://www.w3.org/2000/svg}desc"))
+        assert f"{chart.title}\n{chart.note}\n\n" in repr(chart)
+
+
+def test_outcomes_of_a_report_count_each_row_once() -> None:
+    """A history counts events for each request, and says so; a report counts rows."""
+    client = bwp.connect()
+    client.history.limit = 2
+    client.sandbox.fail_next("html")
+    report = bwp.send_table(client, traffic.shop_day(400, invalid_rate=0.1), workers=1, progress=False)
+    chart = plots.outcomes(report)
+    assert {state: count for state, count in report.counts.items() if count} == chart.table["rows"].to_dict()
+    assert "" == chart.note
+    assert "rows count once for each request" in plots.outcomes(client.history).note
+    assert "exchanges kept" in plots.outcomes(client.history).note
+
+
+def test_arrivals_say_how_many_events_the_sandbox_no_longer_has() -> None:
+    """A sandbox keeps a bounded number of events."""
+    client = bwp.connect(bwp.Sandbox(keep=2))
+    client.send([client.new_event("click") for _ in range(5)])
+    assert client.sandbox is not None
+    assert (2, "2 of 5 events kept") == ((chart := plots.arrivals(client.sandbox)).table["events"].sum(), chart.note)

@@ -1,7 +1,8 @@
 """Where settings come from, which of them wins, and what is asked before the first send."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from keyring.backend import KeyringBackend
 
 import bwp_nb as bwp
+import tests.servers
 from bwp_nb import settings
+from bwp_nb.__main__ import main
 from bwp_nb.sandbox.server import Server
 from bwp_nb.settings import SETTINGS
 from tests.servers import Connection, serving
@@ -144,7 +147,7 @@ def _live_client(server: Server, monkeypatch: pytest.MonkeyPatch, **changed: Any
 
 
 def test_a_live_client_asks_once_before_its_first_send(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a yes there is no further question."""
+    """After a yes it does not ask again."""
     asked: list[str] = []
     with bwp.serve() as server:
         with _live_client(server, monkeypatch, confirm=lambda endpoint: not asked.append(endpoint)) as client:
@@ -183,3 +186,154 @@ def test_messages_are_sentences_with_the_next_step() -> None:
         "BWP_CONFIRM: expected yes or no, got 'maybe'.",
     ]
     assert expected == caught.value.problems
+
+
+OTHER = "https://shop.invalid/"
+
+
+def _spread(monkeypatch: pytest.MonkeyPatch, **sources: dict[str, str]) -> None:
+    """Put settings into the environment, the `.env` file and the keyring."""
+    for name, text in sources.get("environment", {}).items():
+        monkeypatch.setenv(name, text)
+    _write_env_file(sources.get("file", {}))
+    keyring.set_keyring(Kept(sources.get("keyring", {})))
+
+
+def _addresses(server: tests.servers.Server) -> dict[str, str]:
+    return {"BWP_ENDPOINT": server.endpoint, "BWP_TOKEN_ENDPOINT": server.endpoint.replace("/graphql", "/token")}
+
+
+@contextmanager
+def _listening() -> Iterator[tests.servers.Server]:
+    """Run a server that a file points to; it accepts whatever it gets."""
+
+    def answer(connection: Connection) -> None:
+        while request := connection.request():
+            connection.answer(b'{"access_token": "a-token"}') if b" /token " in request else connection.succeed()
+
+    with serving(answer) as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", ["BWP_ENDPOINT", "BWP_TOKEN_ENDPOINT"])
+@pytest.mark.parametrize("source", ["environment", "keyring"])
+@pytest.mark.parametrize(
+    "call", [bwp.connect, bwp.doctor, lambda **_: main(["drift"])], ids=["connect", "doctor", "drift"]
+)
+def test_a_file_cannot_redirect_a_secret_from_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, name: str, source: str, call: Callable[..., Any]
+) -> None:
+    """Without a keyboard nothing reaches the server, not even a connection, even if the file says not to ask."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with _listening() as server:
+        file = {name: _addresses(server)[name], "BWP_CONFIRM": "no", "BWP_MODE": "live"}
+        _spread(monkeypatch, file=file, **{source: LIVE})
+        with suppress(bwp.InvalidSettings):
+            call()
+        assert ([], 0) == (server.requests, server.connections)
+
+
+@pytest.mark.parametrize("call", [bwp.connect, bwp.doctor])
+def test_the_question_names_the_host_and_both_sources(
+    monkeypatch: pytest.MonkeyPatch, call: Callable[..., Any]
+) -> None:
+    """It is asked once for both addresses, before anything is sent; after a yes the client works."""
+    asked: list[str] = []
+
+    def confirm(text: str) -> bool:
+        asked.append(text)
+        assert 0 == server.connections
+        return True
+
+    with _listening() as server:
+        _spread(monkeypatch, file={**_addresses(server), "BWP_CONFIRM": "no"}, environment=LIVE)
+        call(confirm=confirm)
+        host = f"127.0.0.1:{server.port}"
+    reason = f"in the file .env points to {host}, but BWP_CLIENT_SECRET comes from the environment."
+    assert [f"BWP_ENDPOINT {reason} BWP_TOKEN_ENDPOINT {reason}"] == asked
+
+
+def test_a_redirect_that_is_not_confirmed_is_an_error_with_advice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The keyboard is asked in full sentences, and anything but yes is a no."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    _spread(monkeypatch, file={"BWP_TOKEN_ENDPOINT": "https://shop.invalid/token"}, environment=LIVE)
+    with pytest.raises(bwp.InvalidSettings) as caught:
+        bwp.connect()
+    reason = (
+        "BWP_TOKEN_ENDPOINT in the file .env points to shop.invalid, but BWP_CLIENT_SECRET comes from the environment."
+    )
+    advice = "Set both in the same place, or confirm the address when asked."
+    assert [f"{reason} Sending it there was not confirmed. {advice}"] == caught.value.problems
+    assert f"{reason} Send the secret there? Type yes: " == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("sources", "asks"),
+    [
+        ({"environment": LIVE | {"BWP_TOKEN_ENDPOINT": OTHER}}, False),
+        ({"file": LIVE | {"BWP_TOKEN_ENDPOINT": OTHER}}, False),
+        ({"keyring": LIVE | {"BWP_TOKEN_ENDPOINT": OTHER}, "environment": {"BWP_MODE": "live"}}, False),
+        ({"environment": LIVE, "file": {"BWP_TOKEN_ENDPOINT": "https://api.buywithprime.amazon.com/other"}}, False),
+        ({"environment": LIVE, "file": {"BWP_ENDPOINT": "https://API.buywithprime.amazon.com:443/graphql"}}, False),
+        ({"environment": LIVE, "file": {"BWP_ENDPOINT": "https://api.buywithprime.amazon.com:8443/graphql"}}, True),
+        ({"environment": LIVE, "file": {"BWP_ENDPOINT": "https://api.buywithprime.amazon.com.shop.invalid/"}}, True),
+        ({"environment": LIVE, "file": {"BWP_ENDPOINT": "http://localhost:1/graphql"}}, True),
+        ({"environment": LIVE, "file": {"BWP_ENDPOINT": "http://[::1]:1/graphql"}}, True),
+        ({"environment": LIVE | {"BWP_ENDPOINT": OTHER}, "file": {"BWP_ACCESS_KEY": "a-key"}}, True),
+        ({"environment": LIVE | {"BWP_TOKEN_ENDPOINT": OTHER}, "file": {"BWP_ACCESS_KEY": "a-key"}}, False),
+        ({"keyring": LIVE, "environment": {"BWP_MODE": "live", "BWP_ENDPOINT": OTHER}}, True),
+        ({"environment": LIVE | {"BWP_ENDPOINT": OTHER}, "file": {"BWP_ENDPOINT": "https://b.invalid/"}}, False),
+    ],
+)  # fmt: skip
+def test_an_address_is_asked_about_unless_it_is_documented_or_comes_with_the_secret(
+    monkeypatch: pytest.MonkeyPatch, sources: dict[str, dict[str, str]], asks: bool
+) -> None:
+    """Each secret counts for the address that it is sent to; the value that wins is the one that counts."""
+    asked: list[str] = []
+    _spread(monkeypatch, **sources)
+    bwp.connect(confirm=lambda text: not asked.append(text)).close()
+    assert asks == bool(asked)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"BWP_MODE=\xe4"], ids=["UTF-16", "Latin-1"])
+def test_a_file_that_cannot_be_read_is_an_error(content: bytes) -> None:
+    """It is not taken for an empty one."""
+    Path(".env").write_bytes(content)
+    with pytest.raises(bwp.InvalidSettings, match=r"The file \.env cannot be read: UnicodeDecodeError"):
+        bwp.connect()
+
+
+def test_a_byte_order_mark_before_the_first_setting_does_no_harm() -> None:
+    """Some editors write one."""
+    Path(".env").write_text("BWP_MODE=live\n", "utf-8-sig")
+    assert "live" == settings.mode()
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSLKEYLOGFILE"])
+def test_a_missing_file_for_tls_is_an_error_that_names_the_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """With its value; the doctor reports it as well."""
+    _spread(monkeypatch, environment=LIVE | {name: "none/such.pem"})
+    with pytest.raises(bwp.InvalidSettings, match=rf"{name}\b.*none/such\.pem"):
+        bwp.connect()
+    assert ["settings"] == [step.name for step in bwp.doctor().steps if step.outcome == "failed"]
+
+
+@pytest.mark.parametrize("header", ["x-api-target-id", "X-Omni-TargetId"])
+def test_a_setting_chooses_the_header_of_the_target(monkeypatch: pytest.MonkeyPatch, header: str) -> None:
+    """One of the two is sent, not both."""
+    with _listening() as server:
+        given = {**LIVE, **_addresses(server), "BWP_CONFIRM": "no", "BWP_TARGET_HEADER": header}
+        _spread(monkeypatch, environment=given)
+        with bwp.connect() as client:
+            client.send(client.new_event("click"))
+        lines = server.requests[-1][0].lower().split("\r\n")
+    names = [line.partition(":")[0] for line in lines if line.endswith(": a-target")]
+    assert [header.lower()] == names
+
+
+def test_another_header_of_the_target_is_an_error() -> None:
+    """Only the documented one and the one of published clients are known."""
+    with pytest.raises(bwp.InvalidSettings, match="expected x-api-target-id or X-Omni-TargetId, got 'X-Target'"):
+        settings.live({**LIVE, "BWP_TARGET_HEADER": "X-Target"})

@@ -1,9 +1,9 @@
-"""The same request as text for other tools; test_served_snippets.py runs each form by its own tool."""
+"""A request as text for other tools; test_served_snippets.py runs each form with its own tool."""
 
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -45,13 +45,13 @@ MUTATIONS = st.builds(
 
 
 def every(mutation: bwp.Mutation) -> dict[str, str]:
-    """Return a request in every form, by the form's name."""
+    """Return a request in every form, by the name of the form."""
     return {name: form(mutation, snippets.ENDPOINT) for name, form in snippets.FORMS.items()}
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """Serve a sandbox that any program reaches."""
+    """Serve a sandbox that any program can reach."""
     with bwp.serve() as server:
         yield server
 
@@ -59,7 +59,7 @@ def server() -> Iterator[Server]:
 @settings(PROPERTY, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(mutation=MUTATIONS)
 def test_no_text_makes_a_shell_run_or_change_anything(server: Server, mutation: bwp.Mutation) -> None:
-    """Whatever the values, the shell hands the payload to curl as it is."""
+    """The shell passes the payload to curl unchanged, with any values."""
     needs("curl")
     line = snippets.curl(mutation, server.endpoint).replace("curl", "curl --silent --fail", 1)
     given = {"BWP_ACCESS_TOKEN": token(server).json()["access_token"], "BWP_TARGET_ID": server.sandbox.target_id}
@@ -67,15 +67,15 @@ def test_no_text_makes_a_shell_run_or_change_anything(server: Server, mutation: 
     assert mutation.payload == json.loads(server.sandbox.requests[-1]["body"])
 
 
-def test_every_form_says_which_version_of_the_api_it_means() -> None:
-    """The header that picks the API's version stands in each form that has headers."""
+def test_every_form_names_the_version_of_the_api() -> None:
+    """Each form with headers has the header for the version."""
     texts = every(MUTATION)
     assert "--header 'x-api-version: 2024-11-01'" in texts["cURL"]
     assert "\"x-api-version\": '2024-11-01'" in texts["Python with httpx"]
 
 
-def test_what_our_checks_refuse_is_sent_by_the_bwp_nb_program_all_the_same() -> None:
-    """The documentation's refused example is refused by the sandbox, not by the program."""
+def test_invalid_events_are_sent_by_the_bwp_nb_program() -> None:
+    """The documentation's invalid example is rejected by the sandbox, not by the program."""
     mutation = bwp.Mutation.parse(bwp.documented.INVALID_EVENT_TIME.request)
     code = snippets.python_bwp_nb(mutation)
     scope: dict[str, Any] = {}
@@ -87,13 +87,13 @@ def test_what_our_checks_refuse_is_sent_by_the_bwp_nb_program_all_the_same() -> 
 @PROPERTY
 @given(mutation=MUTATIONS)
 def test_every_form_reads_back_as_the_same_request(mutation: bwp.Mutation) -> None:
-    """Pasting any form of a request gives that request, whatever its texts."""
+    """Pasting any form of a request gives that request, with any texts."""
     read = {form: bwp.Mutation.parse(text) for form, text in every(mutation).items()}
     assert dict.fromkeys(read, mutation) == read
 
 
-def test_tokens_stand_in_a_snippet_by_name_only() -> None:
-    """No form holds a value for the token, and those that need one say where it comes from."""
+def test_a_snippet_has_only_the_name_of_the_token() -> None:
+    """The forms that need a token say from which environment variable it comes."""
     texts = every(MUTATION)
     assert {"cURL", "Python with httpx"} == {form for form, text in texts.items() if "BWP_ACCESS_TOKEN" in text}
     assert texts["cURL"].startswith("# Needs in the environment BWP_ACCESS_TOKEN")
@@ -101,7 +101,16 @@ def test_tokens_stand_in_a_snippet_by_name_only() -> None:
     assert "os.environ['BWP_ACCESS_TOKEN']" in texts["Python with httpx"]
 
 
-def test_a_snippet_for_a_sandbox_says_that_nothing_else_reaches_it() -> None:
-    """A sandbox inside Python has no address for curl, and the snippet says so."""
-    assert "sandbox.invalid is a sandbox inside Python" in snippets.curl(MUTATION, bwp.Sandbox.endpoint)
+def test_a_snippet_for_a_sandbox_says_how_to_reach_it() -> None:
+    """Other programs can only reach a sandbox that is served."""
+    assert "sandbox.invalid is a sandbox in a Python process: serve it" in snippets.curl(MUTATION, bwp.Sandbox.endpoint)
     assert "sandbox" not in snippets.curl(MUTATION)
+
+
+@pytest.mark.parametrize("form", [snippets.curl, snippets.python_httpx])
+def test_the_target_header_can_be_chosen(form: Callable[..., str]) -> None:
+    """The documented name is the default; three published clients send another one."""
+    assert ("x-api-target-id" in form(MUTATION), "X-Omni-TargetId" in form(MUTATION)) == (True, False)
+    text = form(MUTATION, target_header="X-Omni-TargetId")
+    assert ("x-api-target-id" in text, "X-Omni-TargetId" in text) == (False, True)
+    assert MUTATION == bwp.Mutation.parse(text)

@@ -149,13 +149,8 @@ class Moment(Control):
 
     def __init__(self, field: Field, text: str | None, now: Callable[[], datetime]) -> None:
         self._now = now
-        self.picker = page.make(
-            widgets.NaiveDatetimePicker,
-            value=_moment(text or ""),
-            description="or pick, in UTC",
-            layout=AUTO,
-            style=_LABEL,
-        )
+        moment = _moment(text or "")
+        self.picker = _labelled(widgets.NaiveDatetimePicker, "or pick, in UTC", (), value=moment, layout=AUTO)
         self.now = page.button("Now", tooltip="Set the current time")
         super().__init__(field, text, [self.now], [self.picker])
 

@@ -1,9 +1,8 @@
 """The fields of a `UserEvent`, read from `schema.graphql`, from which the form is built."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from bwp_nb.contract import schema_text
 from bwp_nb.event import TEXT_FIELDS
@@ -39,25 +38,20 @@ def fields() -> tuple[Field, ...]:
 
 
 def _field(name: str, api_name: str, field: "GraphQLInputField") -> Field:
-    from graphql import GraphQLEnumType, get_named_type, is_non_null_type
+    from graphql import GraphQLEnumType, get_named_type, is_non_null_type, value_from_ast_untyped
 
     kind = get_named_type(field.type)
-    limits = list(_directives(field, "length"))
+    directives = [
+        (node.name.value, {item.name.value: value_from_ast_untyped(item.value) for item in node.arguments or ()})
+        for node in (field.ast_node and field.ast_node.directives) or ()
+    ]
+    found = [given for directive, given in directives if directive == "provenance"]
     return Field(
         name,
         api_name,
         required=is_non_null_type(field.type),
         description=" ".join((field.description or "").split()),
-        sources=tuple(f"{given['certainty'].lower()}: {given['source']}" for given in _directives(field, "provenance")),
+        sources=tuple(f"{given['certainty'].lower()}: {given['source']}" for given in found),
         choices=tuple(kind.values) if isinstance(kind, GraphQLEnumType) else (),
-        length=(limits[0]["min"], limits[0]["max"]) if limits else None,
+        length=next(((given["min"], given["max"]) for directive, given in directives if directive == "length"), None),
     )
-
-
-def _directives(field: "GraphQLInputField", name: str) -> Iterator[dict[str, Any]]:
-    """Yield the arguments of each directive of that name on a field."""
-    from graphql import value_from_ast_untyped
-
-    for directive in (field.ast_node and field.ast_node.directives) or ():
-        if directive.name.value == name:
-            yield {given.name.value: value_from_ast_untyped(given.value) for given in directive.arguments or ()}

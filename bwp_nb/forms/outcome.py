@@ -29,7 +29,7 @@ def _received(receipt: Receipt) -> str:
 
 
 def _listed(title: str, texts: Sequence[str]) -> str:
-    """Return the first few texts as a list, or nothing if there are none."""
+    """Return the first few texts as a list with a title, or nothing for no texts."""
     more = [f"and {len(texts) - _MAX_ROWS} more"] if len(texts) > _MAX_ROWS else []
     items = "".join(f"<li>{escape(readable(text))}</li>" for text in [*texts[:_MAX_ROWS], *more])
     return f"<p><b>{title}:</b></p><ul>{items}</ul>" if items else ""

@@ -65,10 +65,10 @@ class SandboxPanel:
 
     def show(self) -> None:
         """Show the current state of the sandbox."""
-        accepted, rejected, dropped = self.sandbox.accepted, self.sandbox.rejected, len(self.sandbox.duplicates)
-        requests = counted(len(self.sandbox.requests), "request")
-        duplicates = f"{counted(dropped, 'duplicate')} dropped, " if dropped else ""
-        parts = [style.status(f"{len(accepted)} accepted, {len(rejected)} rejected, {duplicates}{requests}.")]
+        accepted, rejected, counts = self.sandbox.accepted, self.sandbox.rejected, self.sandbox.counts
+        duplicates = f"{counted(counts['duplicates'], 'duplicate')} dropped, " if counts["duplicates"] else ""
+        requests = f"{duplicates}{counted(counts['requests'], 'request')}"
+        parts = [style.status(f"{counts['accepted']} accepted, {counts['rejected']} rejected, {requests}.")]
         if accepted:
             parts.append(_table("Accepted", _COLUMNS, map(_cells, accepted[-_SHOWN:])))
         if rejected:

@@ -37,13 +37,9 @@ class RequestColumn:
             widgets.Dropdown, options=formats, description="The request as", layout=AUTO, style=NARROW
         )
         self.request_as.observe(guard(self.show), "value")
+        hint = "GraphQL, JSON, a cURL command, Python code, or rows as JSON or JSONL"
         self.pasted = page.make(
-            widgets.Textarea,
-            description="Paste a request",
-            placeholder="GraphQL, JSON, a cURL command, Python code, or rows as JSON or JSONL",
-            rows=4,
-            layout=AUTO,
-            style=NARROW,
+            widgets.Textarea, description="Paste a request", placeholder=hint, rows=4, layout=AUTO, style=NARROW
         )
         self.fill_in = page.button("Fill the form with it", guard(self._fill_in))
         self.opened = page.make(widgets.FileUpload, description="Open a file", accept=".json,.jsonl,.csv,.graphql,.txt")

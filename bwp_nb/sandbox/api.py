@@ -14,17 +14,10 @@ from urllib.parse import parse_qs
 import httpx
 from graphql import ExecutionResult, GraphQLError, execute_sync
 
-from bwp_nb.sandbox import validation
+from bwp_nb.sandbox import responses, validation
 from bwp_nb.sandbox.clock import SandboxClock
 from bwp_nb.sandbox.faults import FAULTS, LABEL, Play, check_fault
 from bwp_nb.sandbox.log import Log
-from bwp_nb.sandbox.responses import (
-    DENIED,
-    bad_body_response,
-    error_response,
-    graphql_response,
-    json_response,
-)
 from bwp_nb.sandbox.validation import Issue
 from bwp_nb.wire.clock import Clock
 
@@ -201,14 +194,11 @@ class Sandbox(httpx.BaseTransport):
         wait(latency)
         if name is None:
             return self._graphql_answer(request)
-        play = Play(
-            request,
-            lambda: self._graphql_answer(request),
-            lambda text, value: self._respond(request, Rejection(text, value)),
-            self.clock,
-            wait,
-            self.expire_tokens,
-        )
+
+        def reject(text: str, value: str | None) -> httpx.Response:
+            return self._respond(request, Rejection(text, value))
+
+        play = Play(request, lambda: self._graphql_answer(request), reject, self.clock, wait, self.expire_tokens)
         return FAULTS[name].play(play, **options)
 
     def _next_fault(self) -> tuple[str | None, dict[str, Any]]:
@@ -224,20 +214,16 @@ class Sandbox(httpx.BaseTransport):
 
     def _token_answer(self, request: httpx.Request) -> httpx.Response:
         form = {name: values[-1] for name, values in parse_qs(request.content.decode("utf-8", "replace")).items()}
-        expected = {
-            "grant_type": "client_credentials",
-            "client_id": self.client_id,
-            "client_secret": self.client_secret,
-        }
+        own = {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": self.client_secret}
         with self._lock:
             self.token_requests += 1
-            if form != expected:
-                return json_response(401, {"error": "invalid_client", "sandbox": [_NO_TOKEN]})
+            if form != own:
+                return responses.json_response(401, {"error": "invalid_client", "sandbox": [_NO_TOKEN]})
             while len(self._tokens) >= self.keep_tokens:
                 self._tokens.popitem(last=False)
-            token = f"sandbox-token-{self.token_requests}"
+            token = f"sandbox-token-{self.token_requests:08}"
             self._tokens[token] = self.clock.monotonic() + _TOKEN_LIFETIME
-            return json_response(200, {"access_token": token, "expires_in": _TOKEN_LIFETIME})
+            return responses.json_response(200, {"access_token": token, "expires_in": _TOKEN_LIFETIME})
 
     def _graphql_answer(self, request: httpx.Request) -> httpx.Response:
         return self._respond(request, None)
@@ -257,19 +243,19 @@ class Sandbox(httpx.BaseTransport):
 
     def _denial(self) -> httpx.Response:
         if self._denies_by_status:
-            return json_response(401, {"message": "Unauthorized", "sandbox": [_DENIED]})
-        return error_response(DENIED, "AccessDeniedError", 403, _DENIED)
+            return responses.json_response(401, {"message": "Unauthorized", "sandbox": [_DENIED]})
+        return responses.error_response(responses.DENIED, "AccessDeniedError", 403, _DENIED)
 
     def _answer(self, body: bytes, rejection: Rejection | None) -> httpx.Response:
         try:
             given = json.loads(body)
         except (ValueError, RecursionError):
-            return bad_body_response("The body is not JSON.")
+            return responses.bad_body_response("The body is not JSON.")
         if not isinstance(given, dict) or not isinstance(given.get("query"), str):
-            return bad_body_response("The body is not a JSON object with a query.")
+            return responses.bad_body_response("The body is not a JSON object with a query.")
         variables = given.get("variables") or {}
         if not isinstance(variables, dict):
-            return bad_body_response("The variables are not a JSON object.")
+            return responses.bad_body_response("The variables are not a JSON object.")
         notes: list[str] = []
 
         def resolve(_info: object, **arguments: Any) -> dict[str, str]:
@@ -279,14 +265,9 @@ class Sandbox(httpx.BaseTransport):
         if document is None or errors:
             result = ExecutionResult(None, errors)
         else:
-            result = execute_sync(
-                validation.schema(),
-                document,
-                {"sendUserEvents": resolve},
-                variable_values=variables,
-                operation_name=given.get("operationName"),
-            )
-        return graphql_response(result, notes)
+            root, name = {"sendUserEvents": resolve}, given.get("operationName")
+            result = execute_sync(validation.schema(), document, root, variable_values=variables, operation_name=name)
+        return responses.graphql_response(result, notes)
 
     def _send_user_events(
         self, events: list[dict[str, Any]], rejection: Rejection | None, notes: list[str]

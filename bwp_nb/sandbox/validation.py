@@ -29,12 +29,14 @@ _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?Z", re.ASCII
 _EVENT = "literal reading: an event that does not conform is dropped and an exception is returned (User Event Schema)"
 _OTHERS = "unknown: whether the other events of the call are accepted; this sandbox accepts them"
 _CALL = "inferred: no event of a call is accepted if one does not conform; no page shows it"
-_ALL = "inferred, on weak evidence: all issues are reported, in one pair of brackets; startReportTask reports only one"
-_FIRST = "inferred: only the first issue is reported, as startReportTask does"
+_ALL = "inferred, on weak evidence: all issues share one pair of brackets; the page startReportTask shows one of two"
+_FIRST = "inferred: only the first issue is reported, as on the page startReportTask"
 _REFUSED_VALUE = "not the API: this sandbox is configured to refuse this value"
 _SIZE = "inferred: the wording of a length limit, from the validation library that the API appears to use"
 _TOO_MANY = "inferred: a call with too many events is rejected as a whole, in these words"
-_ZONE = "inferred: a date-time must be in UTC and end in Z; the documentation only shows that `2023` is rejected"
+_ZONE = (
+    "inferred: only date-times that end in Z are accepted; the pages ask for UTC, and only show that `2023` is rejected"
+)
 
 
 class Issue(NamedTuple):

@@ -5,11 +5,16 @@ for 15 minutes (“Authenticate to the Buy with Prime API”). The form of the r
 a published client: that part of the documentation could not be read.
 """
 
+import html
 import json
+import math
+import os
 import re
 import threading
-from collections.abc import MutableMapping
-from dataclasses import dataclass
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -18,6 +23,7 @@ from bwp_nb.errors import RequestFailed
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import Answer
 from bwp_nb.wire.clock import Clock
+from bwp_nb.wire.locks import fork_safe_lock
 from bwp_nb.wire.transport import is_certificate_error
 
 #: The lifetime of a token in seconds if the response does not give it: the documented 15 minutes.
@@ -29,16 +35,23 @@ LONGEST = 86_400.0
 #: A token is renewed this many seconds before it expires.
 MARGIN = 60.0
 
+#: Seconds between two looks at whether another thread has got a token.
+_POLL = 0.02
+
+#: The number of characters from which a secret is looked for in responses: shorter ones are in any text by chance.
+SHORTEST = 8
+
 _TOKEN = re.compile("[!-~]+")
 
 
 class Secret:
     """A text that is shown only by `reveal()`, not by its repr, and cannot be pickled."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_pattern", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._pattern: re.Pattern[str] | None = None
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -50,18 +63,32 @@ class Secret:
         """Return the text itself."""
         return self._text
 
+    def removed_from(self, text: str) -> str:
+        """Return a text in which this secret is replaced, however it is escaped: for URLs, JSON, HTML or a repr."""
+        if len(self._text) < SHORTEST:
+            return text
+        self._pattern = self._pattern or re.compile("".join(map(_spellings, self._text)))
+        return self._pattern.sub("[redacted]", text)
+
 
 @dataclass(frozen=True)
 class Credentials:
     """The credentials of a merchant's console: client id, client secret, and the target id of the store.
 
-    Published clients also send an `access_key`, which no page names.
+    Published clients also send an `access_key`, which no page names, and the target id in a `target_header` of another
+    name.
     """
 
     client_id: str
     client_secret: Secret
     target_id: str
     access_key: Secret | None = None
+    target_header: str = "x-api-target-id"
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What must not be shown."""
+        return (self.client_secret,) if self.access_key is None else (self.client_secret, self.access_key)
 
     def form(self) -> dict[str, str]:
         """Return the form for the token endpoint (inferred from a published client)."""
@@ -75,7 +102,7 @@ class Credentials:
 class TokenAuth:
     """Signs requests with a token, which all threads share and which is renewed before it expires.
 
-    Raises `RequestFailed` if there is no token; the events were not sent then.
+    Raises `RequestFailed` if it cannot get a token; the events were not sent then.
     """
 
     def __init__(
@@ -89,9 +116,12 @@ class TokenAuth:
         self._token_endpoint = token_endpoint
         self._transport = transport
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()  # never held during a request
+        self._under_way: tuple[int, int] | None = None
         self._token: Secret | None = None
         self._renew_at = 0.0
+        self._ask_at = -math.inf
+        self._sent: deque[Secret] = deque(maxlen=4)  # the latest tokens: a response may repeat one that has expired
 
     @property
     def target_id(self) -> str:
@@ -101,9 +131,19 @@ class TokenAuth:
     def sign(self, request: httpx.Request) -> None:
         """Add the headers of “Call the Buy with Prime API”, and the access key if there is one."""
         request.headers["Authorization"] = f"Bearer {self._current(request.extensions)}"
-        request.headers["x-api-target-id"] = self._credentials.target_id
+        self._remember(request.headers["Authorization"].removeprefix("Bearer "))
+        request.headers[self._credentials.target_header] = self._credentials.target_id
         if self._credentials.access_key is not None:
             request.headers["x-api-access-key"] = self._credentials.access_key.reveal()
+
+    def _remember(self, token: str) -> None:
+        if not self._sent or self._sent[-1].reveal() != token:
+            self._sent.append(Secret(token))
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What must not be shown, the latest tokens included."""
+        return (*self._credentials.secrets, *self._sent)
 
     def forget(self, request: httpx.Request) -> None:
         """Forget the token of a request that was denied, unless it has been renewed since."""
@@ -111,22 +151,46 @@ class TokenAuth:
             if self._token is not None and request.headers.get("Authorization") == f"Bearer {self._token.reveal()}":
                 self._token = None
 
-    def _current(self, extensions: MutableMapping[str, Any]) -> str:
-        """Return a valid token; one thread requests a new one while the others wait."""
-        with self._lock:
-            if self._token is None or self._clock.monotonic() >= self._renew_at:
-                started = self._clock.monotonic()
-                text, lifetime = self._new_token(extensions)
-                self._token, self._renew_at = Secret(text), started + max(lifetime - MARGIN, lifetime / 2)
-            return self._token.reveal()
+    def _current(self, extensions: Mapping[str, Any]) -> str:
+        """Return a valid token; one thread requests a new one while the others wait, each until its own deadline."""
+        deadline = extensions.get("deadline", math.inf)
+        mine = (os.getpid(), threading.get_ident())
+        try:
+            while True:
+                with self._lock:
+                    if self._token is not None and self._clock.monotonic() < self._renew_at:
+                        return self._token.reveal()
+                    if self._under_way is None or self._under_way[0] != os.getpid():
+                        self._under_way = mine
+                if self._under_way is mine:
+                    return self._renewed(extensions)
+                if time.monotonic() >= deadline:
+                    message = f"Cannot get a token from {self._token_endpoint}: another thread still waits for one."
+                    raise RequestFailed(message, retryable=True)
+                time.sleep(_POLL)
+        finally:
+            if self._under_way is mine:  # without a lock or a call, at which an interrupt could come first
+                self._under_way = None
 
-    def _new_token(self, extensions: MutableMapping[str, Any]) -> tuple[str, float]:
+    def _renewed(self, extensions: Mapping[str, Any]) -> str:
+        started = self._clock.monotonic()
+        if started < self._ask_at:
+            message = f"Cannot get a token from {self._token_endpoint}: it asks to wait before the next request."
+            error = RequestFailed(message, retryable=True)
+            error.retry_after = self._ask_at - started
+            raise error
+        text, lifetime = self._new_token(extensions)
+        with self._lock:
+            self._token, self._renew_at = Secret(text), started + max(lifetime - MARGIN, lifetime / 2)
+        return text
+
+    def _new_token(self, extensions: Mapping[str, Any]) -> tuple[str, float]:
         form = self._credentials.form
         request = httpx.Request("POST", self._token_endpoint, data=form(), extensions=dict(extensions))
         try:
-            answer = Answer.read(self._transport.handle_request(request))
+            answer = redacted(Answer.read(self._transport.handle_request(request)), self.secrets)
         except httpx.RequestError as error:
-            said = readable(f"{type(error).__name__} {error}".strip(), 200)
+            said = readable(cleaned(f"{type(error).__name__} {error}".strip(), self.secrets), 200)
             # Without its cause: its frames hold the body, and so the secret.
             message = f"Cannot get a token from {self._token_endpoint}: {said}."
             raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
@@ -134,24 +198,57 @@ class TokenAuth:
             return token(answer)
         except RequestFailed as error:
             error.retry_after = answer.retry_after(self._clock.now())
+            self._ask_at = self._clock.monotonic() + (error.retry_after or 0.0)
             raise
 
 
 def token(answer: Answer) -> tuple[str, float]:
     """Return the token in a response of the token endpoint, and its lifetime in seconds.
 
-    Raises `RequestFailed` if there is none.
+    Raises `RequestFailed` if the response has no token.
     """
     code = answer.status_code
     if code in (400, 401, 403):
         message = f"The token endpoint refused the credentials (HTTP {code}). Check client id and client secret."
         raise RequestFailed(message, status_code=code)
+    if code == 200 and (issued := _issued(answer)) is not None:
+        return issued
+    message = f"The token endpoint returned HTTP {code} with {answer.media_type} and without an access token."
+    raise RequestFailed(message, status_code=code, retryable=code == 429 or code >= 500)
+
+
+def _issued(answer: Answer) -> tuple[str, float] | None:
+    """Return a token and its lifetime, or None; it never raises, since its variables would show the token."""
     try:
         given = json.loads(answer.content if answer.is_whole else b"null")
         text, lifetime = given["access_token"], float(given.get("expires_in", LIFETIME))
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        text, lifetime = None, 0.0
-    if code != 200 or not isinstance(text, str) or not _TOKEN.fullmatch(text):
-        message = f"The token endpoint returned HTTP {code} with {answer.media_type} and without an access token."
-        raise RequestFailed(message, status_code=code, retryable=code == 429 or code >= 500)
-    return text, lifetime if lifetime < LONGEST else LONGEST  # also if it is NaN
+        return None
+    is_token = isinstance(text, str) and _TOKEN.fullmatch(text) is not None
+    return (text, lifetime if lifetime < LONGEST else LONGEST) if is_token else None  # LONGEST also for NaN
+
+
+def redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
+    """Return a response without the secrets that its body and headers repeat: no message or history may show them."""
+    shown = b"\n".join([answer.content, *(value for _, value in answer.headers.raw)]).decode("latin-1")
+    if cleaned(shown, secrets) == shown:
+        return answer
+    headers = [(name, cleaned(value, secrets)) for name, value in answer.headers.multi_items()]
+    content = cleaned(answer.content.decode("latin-1"), secrets).encode("latin-1")
+    return replace(answer, headers=httpx.Headers(headers), content=content)
+
+
+def cleaned(text: str, secrets: Sequence[Secret]) -> str:
+    """Return a text without the secrets in it."""
+    for secret in secrets:
+        text = secret.removed_from(text)
+    return text
+
+
+def _spellings(character: str) -> str:
+    """Return a pattern for the ways to write a character of a secret."""
+    if character.isalnum():
+        return character
+    code = f"{ord(character):02x}"
+    escapes = f"(?i:%{code}|\\\\u00{code}|&#x0*{code};|&#0*{ord(character)};)"
+    return f"(?:\\\\?{re.escape(character)}|{escapes}|{re.escape(html.escape(character))})"

@@ -1,7 +1,6 @@
 """When a send is retried, how long the client waits before, and when it stops."""
 
 import random
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +9,7 @@ from typing import TypeVar
 from bwp_nb.errors import BwpError
 from bwp_nb.text import counted
 from bwp_nb.wire.clock import Clock
+from bwp_nb.wire.locks import fork_safe_lock
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ class RetryQuota:
     def __init__(self, size: int) -> None:
         self.size = size
         self._left = size
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
 
     def take(self) -> bool:
         """Take one retry, and return whether there was one."""
@@ -88,7 +88,7 @@ class Retries:
         return max(self.uniform(0, longest), asked or 0.0)
 
     def _stop_reason(self, error: BwpError, number: int, seconds: float, left: float, clock: Clock) -> str:
-        """Return why there is no further attempt, as a sentence and a space; empty if there is one."""
+        """Return why this was the last attempt, as a sentence and a space; empty if it was not."""
         if number >= self.attempts:
             return f"Stopped after {counted(self.attempts, 'attempt')}. "
         if seconds < left:

@@ -1,159 +1,117 @@
-"""A connection pool whose every wait ends at the request's deadline.
+"""An HTTP transport in which every request ends by its deadline and reads only its own response.
 
-httpx limits each read by itself, so a server that sends a byte now and then is never given up on. Here a request
-carries `extensions["deadline"]`, a moment of `time.monotonic()`; connecting, writing and reading end there. Only the
-look-up of a host name cannot be cut short.
+httpx limits each read by itself, so it never gives up on a server that sends a byte now and then. Here a request
+carries `extensions["deadline"]`, a moment of `time.monotonic()`: connecting, writing and reading end there. Only the
+lookup of a host name cannot be cut short.
+
+httpcore's connection pool reads surplus data as the response to the next request, may stay locked after an interrupt,
+and shares its connections with forked processes. Hence a pool without locks: a connection is either used by one
+request, or idle with nothing left to read.
 """
 
+import os
 import ssl
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
+import h11
 import httpcore
 import httpx
 
-_PIECE = 65_536
+from bwp_nb.wire import dialer
+from bwp_nb.wire.http11 import Connection, TimeLimit
+
+_Origin = tuple[str, bytes, int | None]
 
 
 class DeadlineTransport(httpx.BaseTransport):
-    """Reaches servers over HTTP/1.1, as `httpx.HTTPTransport` does, with a deadline for the whole of a request."""
+    """Sends requests over HTTP/1.1, each with one deadline; threads may share it, and a fork has its own connections.
 
-    def __init__(self, *, ssl_context: ssl.SSLContext | None = None, max_connections: int = 100) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl_context or httpx.create_ssl_context(),
-            max_connections=max_connections,
-            max_keepalive_connections=max_connections,
-            keepalive_expiry=30.0,
-            network_backend=_Backend(),
-        )
+    As in httpx, `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name the proxies, which are not used for
+    this machine, and without an `ssl_context`, `SSL_CERT_FILE` or `SSL_CERT_DIR` the trusted certificates. Raises
+    `InvalidSettings` if one of them cannot be used.
+    """
+
+    def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
+        self._ssl_context = ssl_context or dialer.ssl_context()
+        self._ssl_context.set_alpn_protocols(["http/1.1"])
+        self._idle: dict[_Origin, deque[Connection]] = {}
+        self._process = os.getpid()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request and return its response, whose body is yet to be read in the same thread."""
-        _now.deadline = request.extensions.get("deadline")
+        """Send a request and return its response, whose body is not yet read."""
+        url, limit = request.url, TimeLimit(request.extensions)
+        origin = (url.scheme, url.raw_host, url.port)
         with _errors_of_httpx(request):
-            response = self._pool.handle_request(
-                httpcore.Request(
-                    method=request.method,
-                    url=httpcore.URL(
-                        scheme=request.url.raw_scheme,
-                        host=request.url.raw_host,
-                        port=request.url.port,
-                        target=request.url.raw_path,
-                    ),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions=request.extensions,
-                )
-            )
-        return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_Body(response, request),
-            extensions=response.extensions,
-        )
+            limit.left("connect")
+            connection = self._idle_connection(origin) or dialer.connect(url, self._ssl_context, limit)
+            try:
+                head = connection.send(request, limit)
+            except BaseException:
+                connection.close()
+                raise
+        body = _Body(request, connection.body(limit), lambda: self._give_back(origin, connection))
+        extensions = {"http_version": b"HTTP/" + head.http_version, "reason_phrase": head.reason}
+        return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=body, extensions=extensions)
 
     def close(self) -> None:
-        """Close the connections."""
-        self._pool.close()
+        """Close the idle connections."""
+        idle, self._idle = self._idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                connection.close()
+
+    def _idle_connection(self, origin: _Origin) -> Connection | None:
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self.close()  # only this process's copies: the parent goes on using its connections
+        connections = self._idle.get(origin, deque())
+        while connections:
+            with suppress(IndexError):  # another thread has taken the last one
+                connection = connections.popleft()
+                if connection.is_usable():
+                    return connection
+                connection.close()
+        return None
+
+    def _give_back(self, origin: _Origin, connection: Connection) -> None:
+        if connection.start_next():
+            self._idle.setdefault(origin, deque()).append(connection)
+        else:
+            connection.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, request: httpx.Request, parts: Iterator[bytes], done: Callable[[], None]) -> None:
+        self._request = request
+        self._parts = parts
+        self._done: Callable[[], None] | None = done
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _errors_of_httpx(self._request):
+            yield from self._parts
+
+    def close(self) -> None:
+        done, self._done = self._done, None
+        if done is not None:
+            done()
 
 
 def is_certificate_error(error: BaseException | None) -> bool:
-    """Tell whether an error, or one behind it, is that a server's certificate is wrong."""
+    """Return whether an error, or one behind it, says that a server's certificate is not trusted."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
-class _Body(httpx.SyncByteStream):
-    def __init__(self, response: httpcore.Response, request: httpx.Request) -> None:
-        self._response = response
-        self._request = request
-
-    def __iter__(self) -> Iterator[bytes]:
-        with _errors_of_httpx(self._request):
-            yield from self._response.iter_stream()
-
-    def close(self) -> None:
-        self._response.close()
-
-
-class _Now(threading.local):
-    """The deadline of the request that this thread is busy with."""
-
-    deadline: float | None = None
-
-    def left(self, timeout: float | None, error: Callable[[str], Exception]) -> float | None:
-        """Return the shorter of a timeout and what is left, or raise the error if nothing is."""
-        if self.deadline is None:
-            return timeout
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise error("The deadline has passed")
-        return left if timeout is None else min(left, timeout)
-
-
-_now = _Now()
-
-
-class _Backend(httpcore.NetworkBackend):
-    def __init__(self) -> None:
-        self._backend = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        left = _now.left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._backend.connect_tcp(host, port, left, local_address, socket_options))
-
-    def sleep(self, seconds: float) -> None:
-        self._backend.sleep(seconds)
-
-
-class _Stream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
-        self._head: bytes | None = None
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self._head = None
-        return self._stream.read(max_bytes, _now.left(timeout, httpcore.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write what httpcore gives; but hold a request's head back until the body, or its end, follows."""
-        if self._head is None:
-            self._head = buffer
-            return
-        buffer, self._head = self._head + buffer, b""
-        for start in range(0, len(buffer), _PIECE):
-            self._stream.write(buffer[start : start + _PIECE], _now.left(timeout, httpcore.WriteTimeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        left = _now.left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
 @contextmanager
 def _errors_of_httpx(request: httpx.Request) -> Iterator[None]:
-    """Raise httpcore's errors as the errors of httpx, which have the same names."""
+    """Raise the errors of httpcore and h11 as those of httpx, which have the same names."""
     try:
         yield
     except (
-        httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpcore.UnsupportedProtocol,
+        httpcore.NetworkError, httpcore.TimeoutException, httpcore.UnsupportedProtocol, h11.ProtocolError,
+        httpcore.ProtocolError,
     ) as error:  # fmt: skip
         raise getattr(httpx, type(error).__name__)(str(error), request=request) from error

@@ -481,16 +481,21 @@ def test_every_callback_shows_its_own_errors(form: EventForm) -> None:
 
 
 def test_an_interrupted_send_ends_in_unknown(form: EventForm) -> None:
-    """After an interrupted kernel the form says that the events may have been accepted."""
+    """The events may have been accepted, and the outcome of an earlier send is gone."""
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
+    form.events[0].event_time.value = "2023"
+    form.send_anyway.value = True
+    form.send.click()
     form.check.click()
+    form.send_anyway.value = True
     form.client.send = interrupted  # type: ignore[assignment, method-assign]
     with pytest.raises(KeyboardInterrupt):
         form._send()
-    assert ("unknown", True) == (form.state, "may have been accepted" in shown_texts(form.view))
+    assert ("unknown", None, True) == (form.state, form.outcome, "may have been accepted" in shown_texts(form.view))
+    assert "The API rejected" not in shown_texts(form.view)
 
 
 def test_while_it_sends_the_form_says_so(form: EventForm) -> None:
@@ -798,3 +803,12 @@ def test_a_panel_lists_the_pending_faults() -> None:
         client.send(client.new_event("click"))
     panel.refresh.click()
     assert "Ordered" not in shown_texts(panel.view)
+
+
+def test_a_panel_counts_events_that_the_sandbox_no_longer_has() -> None:
+    """A sandbox keeps a bounded number of events, and counts all."""
+    sandbox = bwp.Sandbox(keep=2)
+    client = bwp.connect(sandbox)
+    client.send([client.new_event("click") for _ in range(5)])
+    shown = shown_texts(SandboxPanel(sandbox).view)
+    assert ("5 accepted, 0 rejected, 1 request." in shown, 2) == (True, shown.count("<td>click</td>"))

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -243,7 +244,8 @@ def test_malformed_http_ends_only_its_connection(garbage: bytes) -> None:
         with contextlib.suppress(OSError):  # the server has hung up already
             connection.sendall(garbage)
             connection.shutdown(socket.SHUT_WR)
-        assert rest(connection)[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 421")
+        answer = rest(connection).removeprefix(b"HTTP/1.1 100 (Continue)\r\n\r\n")
+        assert answer[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 421")
         assert ACCEPTED == post(server).json()
 
 
@@ -263,7 +265,11 @@ def test_a_body_of_100_mebibytes_gets_http_413(sized: bool) -> None:
     with bwp.serve() as server:
         wanted = {**headers(server), "Content-Type": "application/json"}
         length = {"Content-Length": str(size)} if sized else {}
+        tracemalloc.start()
         response = ask("POST", server.endpoint, headers={**wanted, **length}, content=pieces)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < size / 4
         assert (413, ["errors"]) == (response.status_code, list(response.json()))
         assert ACCEPTED == post(server).json()
 
@@ -476,7 +482,7 @@ def test_the_command_stops_cleanly(signal_name: str) -> None:
         _, errors = started.communicate(timeout=SOON)
         assert 0 == started.returncode
         assert ["GET / -> 404"] == re.findall(r"port \d+: (.*),", errors)
-        assert 1 == len(errors.splitlines())
+        assert 1 == len([line for line in errors.splitlines() if " Executing <" not in line])  # as asyncio logs delays
 
 
 def test_the_command_prints_what_to_paste() -> None:

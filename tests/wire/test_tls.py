@@ -2,11 +2,12 @@
 
 import ssl
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import trustme
 
-from bwp_nb import Client, RequestFailed
+from bwp_nb import Client, InvalidSettings, RequestFailed
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
 from bwp_nb.wire.clock import SystemClock
 from bwp_nb.wire.retries import Retries
@@ -64,7 +65,7 @@ def test_a_wrong_certificate_is_never_tried_again(name: str) -> None:
 
 
 def test_by_default_only_known_authorities_are_trusted() -> None:
-    """Not whoever made a certificate for this machine."""
+    """An authority that somebody made up is not."""
     with (
         serving(succeed_always, _server_context(TRUSTED.issue_cert("127.0.0.1"))) as server,
         Client(DeadlineTransport(), server.endpoint) as client,
@@ -111,3 +112,50 @@ def test_a_wrong_certificate_of_the_token_endpoint_is_never_tried_again_either(n
     error = caught.value
     assert ("failed", False, False, 1) == (error.state, error.retryable, error.may_have_arrived, error.attempts)
     assert (1, []) == (server.connections, server.requests)
+
+
+def test_the_certificates_of_ssl_cert_file_are_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They are trusted instead of the usual ones, as in httpx."""
+    TRUSTED.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    with (
+        serving(succeed_always, _server_context(TRUSTED.issue_cert("127.0.0.1"))) as server,
+        Client(DeadlineTransport(), server.endpoint) as client,
+    ):
+        assert "successful" == client.send(event()).status
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("SSL_CERT_FILE", "missing/file"),
+        ("SSL_CERT_FILE", "empty"),
+        ("SSL_CERT_FILE", "text"),
+        ("SSL_CERT_FILE", "."),
+        ("SSLKEYLOGFILE", "missing/file"),
+    ],
+)
+def test_a_tls_file_that_cannot_be_used_is_a_wrong_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, file: str
+) -> None:
+    """The error names the variable and the path, before anything is sent."""
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text("not a certificate")
+    path = tmp_path / file
+    monkeypatch.setenv(name, str(path))
+    with pytest.raises(InvalidSettings) as caught:
+        DeadlineTransport()
+    assert f"{name}={str(path)!r}" in str(caught.value)
+
+
+def test_the_keys_of_a_connection_are_logged_where_sslkeylogfile_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They make recorded traffic readable, as in httpx."""
+    TRUSTED.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    context = _server_context(TRUSTED.issue_cert("127.0.0.1"))
+    with serving(succeed_always, context) as server, Client(DeadlineTransport(), server.endpoint) as client:
+        client.send(event())
+    assert "CLIENT_HANDSHAKE_TRAFFIC_SECRET" in (tmp_path / "keys").read_text()

@@ -1,16 +1,21 @@
-"""`DeadlineTransport`: real sockets whose other ends misbehave, and calls that end all the same."""
+"""`DeadlineTransport`: real sockets whose other ends misbehave, and calls that end anyway."""
 
 import gzip
 import json
+import socket
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
 from bwp_nb import Client, Receipt, RequestFailed
+from bwp_nb.wire import http11
 from bwp_nb.wire.retries import Retries
 from bwp_nb.wire.transport import DeadlineTransport
 from tests.servers import SUCCESS, Connection, once, serving, succeed_always
@@ -70,9 +75,9 @@ def _bomb(connection: Connection) -> None:
     connection.answer(BOMB, "200 OK", "Content-Encoding: gzip")
 
 
-#: What a server does once it has read the request; the HTTP status that is told; words of the error.
+#: What a server does once it has read the request; the HTTP status of the error; words in it.
 MISBEHAVIOUR: dict[str, tuple[Callable[[Connection], None], int | None, str]] = {
-    "silence": (lambda c: c.wait(), None, "ReadTimeout"),
+    "silence": (lambda c: c.drain(), None, "ReadTimeout"),
     "reset before an answer": (lambda c: c.reset(), None, "ReadError"),
     "reset in mid-body": (_reset_in_body, None, "ReadError"),
     "close without an answer": (lambda c: c.close(), None, "RemoteProtocolError"),
@@ -204,6 +209,28 @@ def test_a_host_that_does_not_exist_is_known_not_to_have_arrived() -> None:
     assert ("failed", True) == (caught.value.state, caught.value.retryable)
 
 
+def test_each_address_of_a_host_gets_its_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not answer leaves time for the next."""
+    addresses = ["192.0.2.1", "192.0.2.2", "127.0.0.1"]
+    look_up, connect, tried = socket.getaddrinfo, httpcore.SyncBackend.connect_tcp, []
+
+    def getaddrinfo(host: bytes | str, *given: Any, **more: Any) -> list[Any]:
+        is_ours = host == b"shop.invalid"
+        return [(0, 0, 0, "", (address, 0)) for address in addresses] if is_ours else look_up(host, *given, **more)
+
+    def connect_tcp(backend: Any, address: str, port: int, seconds: float) -> httpcore.NetworkStream:
+        tried.append((address, seconds <= 10 / (3 - len(tried))))
+        if address != "127.0.0.1":
+            raise httpcore.ConnectTimeout
+        return connect(backend, address, port, seconds)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect_tcp)
+    with serving(succeed_always) as server, _client(f"http://shop.invalid:{server.port}/graphql", timeout=10) as client:
+        assert 1 == client.send(event()).attempts
+    assert [(address, True) for address in addresses] == tried
+
+
 def test_many_sends_take_one_connection() -> None:
     """It is kept open from one to the next."""
     with serving(succeed_always) as server, _client(server.endpoint) as client:
@@ -248,6 +275,18 @@ def test_a_connection_that_was_closed_while_idle_costs_no_attempt() -> None:
         assert 3 == server.connections
 
 
+def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firewall in between may have forgotten it."""
+    with serving(succeed_always) as server, _client(server.endpoint) as client:
+        client.send(event())
+        monkeypatch.setattr(http11, "IDLE_SECONDS", -1)
+        client.send(event())
+        assert 1 == server.connections
+        monkeypatch.undo()
+        client.send(event())
+        assert 2 == server.connections
+
+
 def test_a_connection_that_is_closed_on_the_next_request_is_tried_again() -> None:
     """It was written, so it may have arrived: with the same ids, and counted."""
     first = threading.Event()
@@ -266,21 +305,23 @@ def test_a_connection_that_is_closed_on_the_next_request_is_tried_again() -> Non
         assert server.requests[1][1] == server.requests[2][1]
 
 
-@pytest.mark.parametrize("name", ["an answer of 256 MiB", "a compressed answer", "silence", "reset in mid-body"])
-def test_a_connection_that_went_wrong_is_given_back(name: str) -> None:
-    """A pool of one connection serves on after each."""
-    scripts = iter([MISBEHAVIOUR[name][0]] * 2)
+@pytest.mark.parametrize("name", ["an answer of 256 MiB", "a compressed answer", "silence"])
+def test_a_connection_that_went_wrong_is_closed(name: str) -> None:
+    """The server sees its end while the client is still in use, before a read or write of its own times out."""
+    ended = threading.Semaphore(0)
 
-    def act(connection: Connection) -> None:
-        next(scripts, Connection.succeed)(connection)
+    def script(connection: Connection) -> None:
+        connection.request()
+        with suppress(OSError):
+            MISBEHAVIOUR[name][0](connection)
+            connection.drain()
+        ended.release()
 
-    with serving(once(act)) as server:
-        transport = DeadlineTransport(max_connections=1)
-        with Client(transport, server.endpoint, retries=Retries(attempts=1), timeout=TIMEOUT) as client:
-            for _ in range(2):
-                with pytest.raises(RequestFailed):
-                    client.send(event())
-            assert "successful" == client.send(event()).status
+    with serving(script) as server, _client(server.endpoint, timeout=TIMEOUT) as client:
+        for _ in range(2):
+            with pytest.raises(RequestFailed):
+                client.send(event())
+            assert ended.acquire(timeout=3)
 
 
 @pytest.mark.parametrize(
