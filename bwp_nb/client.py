@@ -186,6 +186,8 @@ class Client:
             yield
         except BwpError as error:
             call.error = self.last_error = error
+            if isinstance(error, InvalidEvent):
+                error.is_unsent = True
             raise
         finally:
             self.history.add(call.exchange())
