@@ -1,4 +1,4 @@
-"""What nbval lets pass: each notebook is run from top to bottom, shows its errors and holds nothing of this run.
+"""What nbval does not check: each notebook ran from top to bottom, shows its errors, and stores nothing of its run.
 
 nbval itself runs each notebook and compares its outputs; see `testpaths` and `addopts` in pyproject.toml.
 """
@@ -25,14 +25,14 @@ def code_cells(path: Path) -> list[nbformat.NotebookNode]:
 
 @EVERY_NOTEBOOK
 def test_every_code_cell_has_run_in_order(path: Path) -> None:
-    """A cell without a count is one that nbval compares with nothing."""
+    """Each code cell has its number, from 1; nbval does not compare a cell that was never run."""
     cells = code_cells(path)
     assert list(range(1, len(cells) + 1)) == [cell.execution_count for cell in cells]
 
 
 @EVERY_NOTEBOOK
 def test_errors_are_shown_where_they_are_announced(path: Path) -> None:
-    """A cell tagged raises-exception stores an error, an error has the tag, and no other tag is in use."""
+    """A cell is tagged raises-exception if and only if it stores an error, and has no other tag."""
     for cell in code_cells(path):
         stored = [output.output_type for output in cell.outputs].count("error") == 1
         assert (["raises-exception"] if stored else []) == cell.metadata.get("tags", [])
@@ -40,7 +40,7 @@ def test_errors_are_shown_where_they_are_announced(path: Path) -> None:
 
 @EVERY_NOTEBOOK
 def test_nothing_of_this_run_or_machine_is_stored(path: Path) -> None:
-    """No widget state, no timing, no path, no address in memory, no secret, no text on stderr."""
+    """A notebook stores no widget state, timing, path, memory address or secret, and nothing from stderr."""
     notebook = nbformat.read(path, as_version=4)
     assert {"kernelspec", "language_info"} == set(notebook.metadata)
     assert set() == {key for cell in notebook.cells for key in cell.metadata} - {"tags"}
@@ -53,7 +53,7 @@ def test_nothing_of_this_run_or_machine_is_stored(path: Path) -> None:
 
 @EVERY_NOTEBOOK
 def test_cells_are_what_a_reader_can_take_in(path: Path) -> None:
-    """No definitions, loops, exception handling, magics, semicolons or nbval comments."""
+    """No cell has a definition, a loop, exception handling, a magic, a final semicolon or a comment for nbval."""
     unwanted = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.Try, ast.AsyncFunctionDef)
     for cell in code_cells(path):
         assert [] == [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, unwanted)]
@@ -62,7 +62,7 @@ def test_cells_are_what_a_reader_can_take_in(path: Path) -> None:
 
 @EVERY_NOTEBOOK
 def test_links_lead_somewhere(path: Path) -> None:
-    """Every relative link of the prose names a file beside the notebook."""
+    """Every relative link in the prose leads to a file that exists."""
     prose = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
     targets = [target for target in re.findall(r"\]\(([^)]+)\)", prose) if "://" not in target]
     assert [] == [target for target in targets if not (path.parent / target).exists()]
@@ -70,7 +70,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 @EVERY_NOTEBOOK
 def test_a_refresh_changes_no_byte(path: Path, tmp_path: Path) -> None:
-    """The committed file is what the refresh command writes."""
+    """The committed file equals what the refresh command writes."""
     copy = tmp_path / path.name
     shutil.copy(path, copy)
     refresh(copy)

@@ -221,7 +221,7 @@ class Sandbox(httpx.BaseTransport):
                 return responses.json_response(401, {"error": "invalid_client", "sandbox": [_NO_TOKEN]})
             while len(self._tokens) >= self.keep_tokens:
                 self._tokens.popitem(last=False)
-            token = f"sandbox-token-{self.token_requests}"
+            token = f"sandbox-token-{self.token_requests:08}"
             self._tokens[token] = self.clock.monotonic() + _TOKEN_LIFETIME
             return responses.json_response(200, {"access_token": token, "expires_in": _TOKEN_LIFETIME})
 
