@@ -85,8 +85,10 @@ class Ledger:
             self._read()
             if not read_only:
                 self._file.truncate(self._size)
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, LedgerError) and not read_only:
+                raise LedgerError(f"{error} Nothing was sent.") from None
             raise
 
     def _opened(self, read_only: bool) -> Any:
@@ -103,12 +105,10 @@ class Ledger:
             return self.path.open("a+b", buffering=0)
         except filelock.Timeout:
             advice = "Wait for it to end, and make the same call again to send what is left."
-            raise LedgerError(
-                f"Another run is writing {self.name}, in this process or another. Nothing was sent. {advice}"
-            ) from None
+            raise LedgerError(f"Another run is writing {self.name}, in this process or another. {advice}") from None
         except (OSError, ValueError) as error:
             said = readable(getattr(error, "strerror", None) or str(error), 160)
-            raise LedgerError(f"{self.name} cannot be opened: {said}. Nothing was sent.") from None
+            raise LedgerError(f"Cannot open {self.name}: {said}.") from None
 
     @property
     def name(self) -> str:
@@ -117,7 +117,10 @@ class Ledger:
 
     def begin(self, run: Run) -> None:
         """Write the first line."""
-        self._append(_encoded(_FORM | asdict(run)) + "\n")
+        try:
+            self._append(_encoded(_FORM | asdict(run)) + "\n")
+        except LedgerError as error:
+            raise LedgerError(f"{error} Nothing was sent.") from error
         self.run, self.states = run, bytearray(run.rows)
 
     def expect(self, name: str, source: str, mapping: str, target: str | None = None) -> Run:
@@ -125,16 +128,18 @@ class Ledger:
 
         `name` is the source's; `source` and `mapping` are digests.
         """
-        advice = "Nothing was sent; use a new ledger path to start over." if target else "Pass those of that run."
+        advice = (
+            "Nothing was sent; use a new ledger path to start over."
+            if target
+            else "Pass the source and columns of that run."
+        )
         if self.run is None or self.run.source != source:
-            raise LedgerError(f"{self.name} belongs to different data than {name}. {advice}")
+            raise LedgerError(f"Cannot use {self.name}: it belongs to different data than {name}. {advice}")
         if self.run.mapping != mapping:
-            raise LedgerError(f"{self.name} belongs to a run with other columns, properties or fields. {advice}")
+            raise LedgerError(f"Cannot use {self.name}: its run has other columns, properties or fields. {advice}")
         if target and self.run.target != target:
             there, here = readable(self.run.target, 200), readable(target, 200)
-            raise LedgerError(
-                f"{self.name} belongs to a run that sent to {there}; this client sends to {here}. {advice}"
-            )
+            raise LedgerError(f"Cannot use {self.name}: its run sent to {there}; this client sends to {here}. {advice}")
         return self.run
 
     def write(self, *found: Line) -> None:
@@ -161,7 +166,7 @@ class Ledger:
             self._file.seek(0)
             content = self._file.read()
         if len(content) < self._size or _run(content, self.name) != self.run:
-            raise LedgerError(f"{self.name} now belongs to another run, so the reasons in it are lost.")
+            raise LedgerError(f"Cannot read {self.name}: it now belongs to another run.")
         return _lines(content, self.name, len(self.states))
 
     def close(self) -> None:
@@ -176,7 +181,7 @@ class Ledger:
         self._file.seek(0)
         content = self._file.read()
         if not content.startswith(_BEGINNING[: len(content)]):
-            raise LedgerError(f"{self.name[11:]} is not a ledger. Nothing was sent; use a new ledger path.")
+            raise LedgerError(f"{self.name[11:]} is not a ledger; use a new ledger path.")
         self._size = content.rfind(b"\n") + 1
         if self._size:
             self.run = _run(content, self.name)
@@ -201,7 +206,7 @@ class Ledger:
                     rest = rest[self._file.write(rest) :]
             except OSError as error:
                 self._file.truncate(self._size)
-                raise LedgerError(f"{self.name} cannot be written: {readable(str(error), 160)}.") from error
+                raise LedgerError(f"Cannot write {self.name}: {readable(str(error), 160)}.") from error
             self._size += len(content)
 
 
@@ -255,4 +260,4 @@ def _lines(content: bytes, name: str, rows: int) -> Iterator[Line]:
             yield line
         except (ValueError, TypeError):
             shown = quoted(readable(text.decode("utf-8", "replace"), 60))
-            raise LedgerError(f"Line {number} of {name} cannot be read: {shown}. Nothing was sent.") from None
+            raise LedgerError(f"Cannot read line {number} of {name}: {shown}.") from None

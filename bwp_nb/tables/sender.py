@@ -290,8 +290,8 @@ class Sender:
         if asked > self._options.max_wait:
             until = (self._client.clock.now() + timedelta(seconds=asked)).isoformat(timespec="seconds")
             limit = f"longer than max_wait={self._options.max_wait:g} seconds"
-            advice = "make the same call again" if self._ledger.path else "send report.events('failed', 'unknown')"
-            self._stop(f"the API asks to wait until {until.replace('+00:00', 'Z')}, {limit}. {advice} after that")
+            advice = "Make the same call again" if self._ledger.path else "Send report.events('failed', 'unknown')"
+            self._stop(f"the API asks to wait until {until.replace('+00:00', 'Z')}, {limit}. {advice} after that.")
         elif asked or _is_throttled(error):
             self._throttle.slow_down(seconds, fewer=_is_throttled(error))
 

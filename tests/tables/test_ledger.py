@@ -97,7 +97,7 @@ def test_an_unreadable_line_is_named_by_its_number(tmp_path: Path) -> None:
     ledger.close()
     with (tmp_path / "a").open("a") as file:
         file.write("\x00\x00\nrubbish\n")
-    with pytest.raises(bwp.LedgerError, match=r"Line 2 of the ledger a cannot be read: '.+x00"):
+    with pytest.raises(bwp.LedgerError, match=r"Cannot read line 2 of the ledger a: '.+x00"):
         Ledger(tmp_path / "a")
 
 
@@ -111,7 +111,7 @@ def test_another_source_is_refused(tmp_path: Path) -> None:
         bwp.LedgerError, match=r"belongs to different data than the DataFrame\. Nothing was sent; use a new"
     ):
         _send(tmp_path / "a", day[:50], client)
-    with pytest.raises(bwp.LedgerError, match="other columns, properties or fields"):
+    with pytest.raises(bwp.LedgerError, match="its run has other columns, properties or fields"):
         _send(tmp_path / "a", day, client, properties=["product_sku"])
     assert (before, []) == ((tmp_path / "a").read_bytes(), client.sandbox.requests)  # type: ignore[union-attr]
 
@@ -186,7 +186,7 @@ def _full_disk(size: int) -> Iterator[None]:
 def test_a_full_disk_stops_the_run_and_loses_nothing(size: int, tmp_path: Path) -> None:
     """Nothing is sent that could not be recorded before; with space again, the same call sends the rest."""
     day, path, client = traffic.shop_day(1_000, invalid_rate=0), tmp_path / "a", bwp.connect()
-    with _full_disk(size), pytest.raises(bwp.LedgerError, match=r"the ledger a cannot be written: .+File too large"):
+    with _full_disk(size), pytest.raises(bwp.LedgerError, match=r"Cannot write the ledger a: .+File too large"):
         _send(path, day, client)
     assert not path.read_bytes() or path.read_bytes().endswith(b"\n")
     report = _send(path, day, client)
@@ -252,7 +252,7 @@ def test_an_invalid_line_is_named_by_its_number(line: str, tmp_path: Path) -> No
     _send(tmp_path / "a", day)
     with (tmp_path / "a").open("a") as file:
         file.write(line + "\n")
-    with pytest.raises(bwp.LedgerError, match=r"Line 4 of the ledger a cannot be read"):
+    with pytest.raises(bwp.LedgerError, match=r"Cannot read line 4 of the ledger a"):
         _send(tmp_path / "a", day)
 
 
@@ -278,7 +278,7 @@ def test_a_path_that_cannot_be_a_ledger_is_refused(path: str, reason: str, tmp_p
     """In a sentence, before anything is sent, and nothing is written."""
     (tmp_path / "a-file").touch()
     client = bwp.connect()
-    with pytest.raises(bwp.LedgerError, match=rf"the ledger .* cannot be opened: .*{reason}\. Nothing was sent"):
+    with pytest.raises(bwp.LedgerError, match=rf"Cannot open the ledger .*: .*{reason}\. Nothing was sent\."):
         _send(tmp_path / path, traffic.shop_day(3, invalid_rate=0), client)
     assert ([], ["a-file"]) == (client.sandbox.requests, [found.name for found in tmp_path.iterdir()])  # type: ignore[union-attr]
 

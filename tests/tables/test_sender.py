@@ -139,7 +139,7 @@ def test_a_run_that_is_asked_to_wait_for_too_long_stops(tmp_path: Path) -> None:
     assert {"sent": 50, "failed": 150} == {state: count for state, count in report.counts.items() if count}
     until = f"{began + timedelta(seconds=3600):%Y-%m-%dT%H:%M:%SZ}"
     assert (
-        f"the API asks to wait until {until}, longer than max_wait=60 seconds. make the same call again after that"
+        f"the API asks to wait until {until}, longer than max_wait=60 seconds. Make the same call again after that."
         == report.stopped
     )
     assert (client.clock.now() - began).total_seconds() < 60

@@ -79,6 +79,15 @@ def test_properties_may_be_in_a_column_of_mappings(name: str, tmp_path: Path) ->
         assert {2: f"{name}: expected a dict of str to str, got ['x']"} == chunk.broken
 
 
+def test_properties_may_have_the_shape_of_the_api() -> None:
+    """As in a request body; a name that occurs twice makes the row broken, so that no value is lost."""
+    cells = [event(additional_properties={"x": "y", "z": "w"}).input["additionalProperties"]]
+    cells += [{"additionalProperties": [{"property": "x", "value": text} for text in "ab"]}]
+    (chunk,) = table(pd.DataFrame({"a": ["1", "2"], "additionalProperties": cells})).chunks()
+    assert {"x": ["y", None], "z": ["w", None]} == chunk.properties
+    assert [1] == list(chunk.broken)
+
+
 def test_a_frame_gives_missing_values_as_none() -> None:
     """Whatever value pandas uses for them."""
     frame = pd.DataFrame({"a": ["x", None], "b": [math.nan, "y"], "c": pd.array([pd.NA, "z"], dtype="string")})
