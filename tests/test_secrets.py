@@ -373,7 +373,11 @@ def test_an_interrupt_while_a_response_is_awaited_shows_no_secret(live: pytest.M
     with serving(answer) as server:
         live.setenv("BWP_ENDPOINT", server.endpoint)
         live.setenv("BWP_TOKEN_ENDPOINT", server.endpoint.replace("/graphql", "/token"))
-        with bwp.connect() as client:
-            error = _raised(lambda: client.send(client.new_event("click")))
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with bwp.connect() as client:
+                error = _raised(lambda: client.send(client.new_event("click")))
+        finally:
+            signal.signal(signal.SIGINT, before)
     assert isinstance(error, KeyboardInterrupt)
     assert [] == planted(_everything(error))
