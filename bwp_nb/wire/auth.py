@@ -188,12 +188,14 @@ class TokenAuth:
         form = self._credentials.form
         request = httpx.Request("POST", self._token_endpoint, data=form(), extensions=dict(extensions))
         try:
-            answer = redacted(Answer.read(self._transport.handle_request(request)), self.secrets)
+            received = Answer.read(self._transport.handle_request(request))
         except httpx.RequestError as error:
             said = readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), self.secrets), 200)
             # Without its cause: its frames hold the body, and so the secret.
             message = f"Cannot get a token from {self._token_endpoint}: {said}."
             raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
+        # The body is not redacted: a new token may contain an older one. No message shows it.
+        answer = replace(redacted(received, self.secrets), content=received.content)
         try:
             return token(answer)
         except RequestFailed as error:

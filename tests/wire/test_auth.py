@@ -530,3 +530,12 @@ def test_a_traceback_with_local_variables_shows_neither_secret_nor_token(path: s
         client.send(event())
     told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert "marker" not in "".join(told.format())
+
+
+def test_a_new_token_that_contains_the_old_one_is_used_unchanged() -> None:
+    """What is taken out of messages is not taken out of the token."""
+    client, seen = _token_client(_given("token-0001"), _given("token-0001-renewed"))
+    client.send(event())
+    client.clock.sleep(1_000)
+    client.send(event())
+    assert ["Bearer token-0001", "Bearer token-0001-renewed"] == seen
