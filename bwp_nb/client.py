@@ -186,6 +186,8 @@ class Client:
             yield
         except BwpError as error:
             call.error = self.last_error = error
+            if isinstance(error, InvalidEvent):
+                error.is_unsent = True
             raise
         finally:
             self.history.add(call.exchange())
@@ -257,7 +259,7 @@ class Client:
             raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
 
     def _said(self, error: httpx.RequestError) -> str:
-        return readable(cleaned(f"{type(error).__name__} {error}".strip(), self._secrets), 200)
+        return readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), self._secrets), 200)
 
     @property
     def _secrets(self) -> Sequence[Secret]:

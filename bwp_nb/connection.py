@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bwp_nb import settings
 from bwp_nb.client import Client
 from bwp_nb.errors import InvalidSettings
+from bwp_nb.text import typed
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
 from bwp_nb.wire.clock import SystemClock
 from bwp_nb.wire.retries import Retries
@@ -35,7 +36,9 @@ def connect(
     `InvalidSettings` if settings are missing, malformed or not confirmed, and `ValueError` for a number that is not
     positive.
     """
-    retries = retries or Retries()
+    retries = Retries() if retries is None else retries
+    if not isinstance(retries, Retries):
+        raise ValueError(f"retries: expected a Retries, got {typed(retries)}")
     _check_numbers(timeout, retries)
     if sandbox is None and settings.mode() == "live":
         return live_client(live_settings(confirm), confirm or ask, timeout, retries)

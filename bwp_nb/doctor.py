@@ -228,7 +228,7 @@ def _answer(
 
 
 def _said(error: httpx.RequestError, credentials: Credentials | None = None) -> str:
-    text = f"{type(error).__name__} {error}".strip()
+    text = f"{type(error).__name__}: {error}".removesuffix(": ")
     return readable(cleaned(text, credentials.secrets) if credentials else text, 200)
 
 

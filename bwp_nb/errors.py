@@ -85,11 +85,12 @@ class BwpError(Exception):
 
 
 class InvalidEvent(BwpError):
-    """An event or a request breaks a rule that is checked before sending. Nothing was sent.
+    """An event or a request breaks a rule that is checked before sending.
 
     `problems` lists all that were found.
     """
 
+    is_unsent = False  # whether something was to be sent
     _is_invalid = True
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -108,7 +109,8 @@ class InvalidEvent(BwpError):
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        return f"Not sent: {counted(len(self.problems), 'problem')}: {_joined(self.problems, '.problems')}."
+        problems = f"{counted(len(self.problems), 'problem')}: {_joined(self.problems, '.problems')}"
+        return f"{'Not sent, ' if self.is_unsent else ''}{problems.rstrip('.')}."
 
 
 class InvalidSettings(BwpError):

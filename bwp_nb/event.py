@@ -13,7 +13,7 @@ from immutabledict import immutabledict
 
 from bwp_nb.errors import InvalidEvent
 from bwp_nb.problems import Problem
-from bwp_nb.text import quoted
+from bwp_nb.text import quoted, typed
 
 #: The client types in “User Event Schema”, and those of the 2024-01-01 guide, “Analytics Event Schema”.
 CLIENT_TYPES = ("WEBSITE_CLIENT", "SERVER_CLIENT")
@@ -190,8 +190,7 @@ def _properties(given: Any) -> dict[str, str]:
 
 
 def _not_text(api_name: str, value: Any) -> Problem:
-    given = "None" if value is None else f"{type(value).__name__} {quoted(value)}"
-    return Problem(api_name, value, _TEXT_RULE, f"must be a str, got {given}")
+    return Problem(api_name, value, _TEXT_RULE, f"must be a str, got {typed(value)}")
 
 
 def _is_surely_right(event: UserEvent) -> bool:

@@ -11,7 +11,7 @@ from bwp_nb import pasted
 from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.problems import Problem
-from bwp_nb.text import quoted
+from bwp_nb.text import typed
 
 #: The largest number of events in one request (documented in “Analytics Interface”).
 MAX_EVENTS = 50
@@ -131,5 +131,5 @@ def _indented(text: str, levels: int) -> str:
 def _unexpected(given: Any, index: int | None = None) -> InvalidEvent:
     expected = "a UserEvent or an iterable of them" if index is None else "a UserEvent"
     advice = "; use send_table for a DataFrame" if hasattr(given, "columns") else ""
-    message = f"expected {expected}, got {type(given).__name__} {quoted(given)}{advice}"
+    message = f"expected {expected}, got {typed(given)}{advice}"
     return InvalidEvent([Problem("events", given, expected, message, index)])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.problems import Problem
-from bwp_nb.text import quoted, readable
+from bwp_nb.text import quoted, readable, typed
 
 if TYPE_CHECKING:
     from graphql import DocumentNode, FieldNode, OperationDefinitionNode
@@ -24,7 +24,7 @@ _OUR_NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()}
 def events(text: str) -> list[UserEvent]:
     """Return the events of the request in a text, or raise `InvalidEvent`."""
     if not isinstance(text, str):
-        raise _unreadable(text, f"expected a str, got {type(text).__name__} {quoted(text)}")
+        raise _unreadable(text, f"expected a str, got {typed(text)}")
     tree = _python(text)
     if calls := _calls(tree):
         return [_built(index, _keywords(call)) for index, call in enumerate(calls)]

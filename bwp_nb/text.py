@@ -10,6 +10,11 @@ def quoted(value: object) -> str:
     return shown if len(shown) <= 80 else f"{shown[:79]}…"
 
 
+def typed(value: object) -> str:
+    """Return the type and the repr of a value, as messages say what they got."""
+    return "None" if value is None else f"{type(value).__name__} {quoted(value)}"
+
+
 def readable(text: str, limit: int = 400) -> str:
     """Return somebody else's text on one line: unprintable characters are escaped, long texts are cut."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])

@@ -21,7 +21,7 @@ IMPORTS = {
         "__init__": "",
         "__main__": "connection doctor drift errors sandbox text",
         "client": "errors event history mutation problems sandbox text wire",
-        "connection": "client errors sandbox settings wire",
+        "connection": "client errors sandbox settings text wire",
         "contract": "",
         "doctor": "client connection contract errors event mutation settings text wire",
         "drift": "client contract errors history text wire",

@@ -109,7 +109,7 @@ def test_the_first_command_opens_the_first_notebook(tmp_path: Path) -> None:
         listing = httpx.get(address.replace("/lab?", "/api/contents?"), timeout=30).json()
         served = [item["name"] for item in listing["content"] if item["name"].endswith(".ipynb")]
         assert sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb")) == sorted(served)
-        (page,) = tmp_path.glob("jpserver-*-open.html")  # what the browser is started with
+        (page,) = tmp_path.glob("jpserver-file-to-run-*-open.html")  # what the browser is started with
         assert "/lab/tree/01_first_event.ipynb" in page.read_text("utf-8")
     finally:
         server.terminate()

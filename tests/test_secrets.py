@@ -3,7 +3,9 @@
 import json
 import logging
 import pickle
+import signal
 import socket
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -354,3 +356,24 @@ def test_a_secret_is_recognised_in_every_common_escape(escaped: str) -> None:
 def test_a_short_secret_is_not_looked_for() -> None:
     """It would be found by chance, even in the proof that an event was accepted."""
     assert "successful" == Secret("success").removed_from("successful")
+
+
+@pytest.mark.parametrize("path", ["/token", "/graphql"])
+def test_an_interrupt_while_a_response_is_awaited_shows_no_secret(live: pytest.MonkeyPatch, path: str) -> None:
+    """Ctrl-C is raised in the middle of the transport, whose variables are shown as well."""
+
+    def answer(connection: Connection) -> None:
+        while request := connection.request():
+            if f" {path} ".encode() in request:
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                connection.wait()
+            else:
+                connection.answer(json.dumps({"access_token": TOKEN}).encode())
+
+    with serving(answer) as server:
+        live.setenv("BWP_ENDPOINT", server.endpoint)
+        live.setenv("BWP_TOKEN_ENDPOINT", server.endpoint.replace("/graphql", "/token"))
+        with bwp.connect() as client:
+            error = _raised(lambda: client.send(client.new_event("click")))
+    assert isinstance(error, KeyboardInterrupt)
+    assert [] == planted(_everything(error))

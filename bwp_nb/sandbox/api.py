@@ -196,7 +196,7 @@ class Sandbox(httpx.BaseTransport):
             return self._graphql_answer(request)
 
         def reject(text: str, value: str | None) -> httpx.Response:
-            return self._respond(request, Rejection(text, value))
+            return self._graphql_answer(request, Rejection(text, value))
 
         play = Play(request, lambda: self._graphql_answer(request), reject, self.clock, wait, self.expire_tokens)
         return FAULTS[name].play(play, **options)
@@ -225,10 +225,7 @@ class Sandbox(httpx.BaseTransport):
             self._tokens[token] = self.clock.monotonic() + _TOKEN_LIFETIME
             return responses.json_response(200, {"access_token": token, "expires_in": _TOKEN_LIFETIME})
 
-    def _graphql_answer(self, request: httpx.Request) -> httpx.Response:
-        return self._respond(request, None)
-
-    def _respond(self, request: httpx.Request, rejection: Rejection | None) -> httpx.Response:
+    def _graphql_answer(self, request: httpx.Request, rejection: Rejection | None = None) -> httpx.Response:
         with self._lock:
             response = self._answer(request.content, rejection) if self._admits(request.headers) else self._denial()
             body = json.dumps(request.content.decode("utf-8", "replace")).encode()

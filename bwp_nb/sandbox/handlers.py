@@ -77,6 +77,9 @@ class _Handler(RequestHandler):
         self.site: Site = self.settings["site"]
         self.sandbox: Sandbox = self.site.sandbox
         self.connection = cast(HTTP1Connection, self.request.connection)
+        self.method = self.request.method or ""
+        if self.method not in self.SUPPORTED_METHODS:
+            self.request.method = "GET"  # Tornado would refuse it, and close the connection, before the body is read
         self.media_type = JSON
         self.body = bytearray()
         self.waits: list[float] = []
@@ -98,7 +101,7 @@ class _Handler(RequestHandler):
     def prepare(self) -> None:
         length = self.header("Content-Length")
         if self.header("Expect") and length.isdecimal() and int(length) > MAX_BODY:
-            raise _too_long()  # the sender waits for this before it sends the body
+            raise _too_long({"Connection": "close"})  # the sender waits for this before it sends the body
 
     def data_received(self, chunk: bytes) -> None:
         self.body += chunk[: MAX_BODY + 1 - len(self.body)]
@@ -138,9 +141,9 @@ class _Handler(RequestHandler):
 
     def dispatch(self) -> httpx.Response:
         allow = {"Allow": ", ".join(["OPTIONS", *self.methods])}
-        if self.request.method == "OPTIONS":
+        if self.method == "OPTIONS":
             return httpx.Response(204, headers=allow)
-        if self.request.method not in self.methods:
+        if self.method not in self.methods:
             raise Refused(405, f"The method must be {' or '.join(self.methods)}", allow)
         return self.respond()
 
@@ -168,7 +171,7 @@ class _Handler(RequestHandler):
         for name, text in response.headers.items():
             self.set_header(name, text)
         try:
-            for piece in response.iter_bytes() if self.request.method != "HEAD" else ():
+            for piece in response.iter_bytes() if self.method != "HEAD" else ():
                 self.write(piece)
                 await asyncio.wait_for(self.flush(), self.site.deadline)
             await asyncio.wait_for(self.finish(), self.site.deadline)
@@ -206,7 +209,7 @@ class _GraphQL(_Handler):
 
     def respond(self) -> httpx.Response:
         self.media_type = over_http.media_type(self.header("Accept"))
-        if self.request.method == "POST":
+        if self.method == "POST":
             body = bytes(self.body)
             over_http.check_post(self.header("Content-Type"), self.header("Content-Encoding"), body)
         else:
@@ -261,7 +264,7 @@ class _Faults(_Control):
     methods = ("GET", "HEAD", "POST")
 
     def respond(self) -> httpx.Response:
-        if self.request.method != "POST":
+        if self.method != "POST":
             return json_response(
                 200, [{"name": fault.name, "summary": fault.summary, "options": fault.options} for fault in faults()]
             )
@@ -278,13 +281,13 @@ class _Faults(_Control):
         return json_response(200, {"name": name, "times": times, "options": options})
 
 
-def _too_long() -> Refused:
-    return Refused(413, f"A body may have at most {MAX_BODY} bytes")
+def _too_long(headers: dict[str, str] | None = None) -> Refused:
+    return Refused(413, f"A body may have at most {MAX_BODY} bytes", headers)
 
 
 def _log_request(handler: RequestHandler) -> None:
     asked = cast(_Handler, handler)
     outcome = "left" if asked.gone.is_set() else "reset" if asked.is_reset else asked.get_status()
-    line = f"{readable(asked.request.method or '', 10)} {readable(asked.request.path, 60)}"
+    line = f"{readable(asked.method, 10)} {readable(asked.request.path, 60)}"
     port = cast(Any, asked.connection.context).address[1]
     _log.info("port %s: %s -> %s, %.0f ms", port, line, outcome, 1000 * asked.request.request_time())

@@ -46,7 +46,9 @@ def count_rows(table: Table, mapping: ColumnMapping, on_duplicates: str) -> int:
 
     rows, problems = (sum(map(len, ids())), []) if on_duplicates == "send" else duplicates(ids)
     if problems:
-        raise InvalidEvent(problems)
+        error = InvalidEvent(problems)
+        error.is_unsent = True
+        raise error
     if table.names is None and rows:
         mapping.refuse_unseen(table.name, seen)
     return rows

@@ -62,7 +62,7 @@ def events_of(source: Any, default: Callable[[], UserEvent]) -> list[UserEvent]:
     try:
         given = _read(source)
     except InvalidTable as error:
-        raise InvalidEvent([Problem("source", None, _SOURCE_RULE, str(error))]) from None
+        raise InvalidEvent([Problem("source", None, _SOURCE_RULE, str(error).rstrip("."))]) from None
     if isinstance(given, Mutation):
         return list(given.events)
     return [event for chunk in given for event in chunk.events or _events(chunk, default)]

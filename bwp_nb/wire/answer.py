@@ -94,21 +94,21 @@ class Answer:
             target = readable(self.headers.get("location", "nowhere"), 200)
             raise self._failed(f"HTTP {self.status_code} redirects to {target}; redirects are not followed.")
         if not self.is_whole:
-            raise self.failure(f"a body that was not read: it is compressed or longer than {MAX_BYTES} bytes")
+            raise self.failure(f"a body that was not read, because it is compressed or longer than {MAX_BYTES} bytes")
         try:
             given = json.loads(self.content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             given = None
         if not isinstance(given, dict) or not ("data" in given or "errors" in given):
             text = readable(self.content.decode("utf-8", "replace").strip(), 120)
-            raise self.failure(f"{self.media_type}: {text}" if text else "no body")
+            raise self.failure(f"{self.media_type} instead of a GraphQL response: {text}" if text else "no body")
         if not isinstance(given.get("errors"), list | None):
             raise self.failure(f"errors that are not a list: {quoted(given['errors'])}")
         return given
 
     def failure(self, what: str) -> RequestFailed:
         """Return the error for a response that is not a GraphQL response."""
-        return self._failed(f"HTTP {self.status_code} returned {what} (not a GraphQL response).")
+        return self._failed(f"HTTP {self.status_code} returned {what.rstrip('.')}.")
 
     def _failed(self, message: str) -> RequestFailed:
         return RequestFailed(

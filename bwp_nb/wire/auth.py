@@ -190,7 +190,7 @@ class TokenAuth:
         try:
             answer = redacted(Answer.read(self._transport.handle_request(request)), self.secrets)
         except httpx.RequestError as error:
-            said = readable(cleaned(f"{type(error).__name__} {error}".strip(), self.secrets), 200)
+            said = readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), self.secrets), 200)
             # Without its cause: its frames hold the body, and so the secret.
             message = f"Cannot get a token from {self._token_endpoint}: {said}."
             raise RequestFailed(message, retryable=not is_certificate_error(error)) from None

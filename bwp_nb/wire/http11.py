@@ -62,13 +62,14 @@ class Connection:
 
     def send(self, request: httpx.Request, limit: TimeLimit) -> h11.Response:
         """Write a request and return the head of its response."""
-        data = self._encoded(request)
+        data = memoryview(self._encoded(request))  # whose repr, after an interrupt, does not show the secrets in it
         self._is_written, early = False, None
         with suppress(httpcore.WriteError):  # a server may respond and close before it has read everything
             for start in range(0, len(data), _PIECE):
                 if start and (early := self._head(limit, waits=False)):
                     break
-                self._stream.write(data[start : start + _PIECE], limit.left("write"))
+                piece = data[start : start + _PIECE]
+                self._stream.write(piece, limit.left("write"))  # type: ignore[arg-type]  # it takes any buffer
             else:
                 self._is_written = True
         head = early or self._head(limit)

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+import time
 from typing import Any
 
 import httpx
@@ -9,7 +11,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb.sandbox.handlers import MAX_BODY, MAX_TIMES
-from tests.served import ACCEPTED, ask, control, headers, post, token
+from tests.served import ACCEPTED, ask, connected, control, headers, post, rest, token
 from tests.strategies import event
 
 
@@ -124,6 +126,18 @@ def test_each_address_names_its_methods_and_refuses_others(path: str, methods: l
         options, refused = (ask(method, server.address + path, headers=bearer) for method in ("OPTIONS", "PATCH"))
         assert (204, 405) == (options.status_code, refused.status_code)
         assert [methods] * 2 == [sorted(answer.headers["Allow"].split(", ")) for answer in (options, refused)]
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/token", "/nothing"])
+def test_an_unknown_method_does_not_close_the_connection(path: str) -> None:
+    """Its body is read, so the next request on the connection gets its response, too."""
+    with bwp.serve() as server, connected(server) as connection:
+        host = f"HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+        connection.sendall(f"X {path} {host}Content-Length: 9\r\n\r\n".encode())
+        time.sleep(0.2)
+        connection.sendall(f"{'x' * 9}GET /token {host}Connection: close\r\n\r\n".encode())
+        found = re.findall(rb"HTTP/1.1 (\d+)", rest(connection))
+        assert [b"404" if path == "/nothing" else b"405", b"405"] == found
 
 
 def test_the_sandboxs_credentials_get_a_valid_token() -> None:

@@ -209,7 +209,9 @@ def test_a_sender_that_expects_100_continue_gets_it_or_413() -> None:
             assert b"400 Bad Request" in connection.recv(1000)
         with connected(server) as connection:
             connection.sendall(long)
-            assert rest(connection).startswith(b"HTTP/1.1 413 ")
+            answer = rest(connection)
+            assert answer.startswith(b"HTTP/1.1 413 ")
+            assert b"\r\nConnection: close\r\n" in answer
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
