@@ -298,7 +298,7 @@ def test_a_report_is_read_from_a_read_only_ledger(tmp_path: Path) -> None:
 
 
 def test_a_report_is_read_while_a_run_is_writing(tmp_path: Path) -> None:
-    """It has what is known by then, without a line that is being written, and does not change later."""
+    """It has what is known at that moment, without a line that is being written, and does not change later."""
     day, path = traffic.shop_day(100, invalid_rate=0), tmp_path / "a"
     reports: list[bwp.Report] = []
     sandbox = bwp.Sandbox()
