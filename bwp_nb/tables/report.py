@@ -222,7 +222,8 @@ class Report:
 
     def _next_steps(self) -> Iterator[str]:
         if self.stopped:
-            yield f"Stopped early: {self.stopped}"
+            is_early = self.counts["failed"] + self.counts["unknown"] > 0
+            yield f"Stopped early: {self.stopped}" if is_early else f"Note: {self.stopped}"
         if self.counts["failed"] + self.counts["unknown"]:
             yield (
                 "To send the failed and unknown rows, make the same call again; the ledger records what is done."

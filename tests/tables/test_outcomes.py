@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import bwp_nb as bwp
+from bwp_nb import traffic
 from tests.strategies import VALID
 
 #: The number of runs for each reading; set it to 200 for a long test.
@@ -94,3 +95,10 @@ def test_a_run_without_faults_leaves_nothing_unknown(refuses: Any, workers: int)
     report = bwp.send_table(bwp.connect(sandbox), pd.DataFrame(rows), workers=workers, progress=False)
     assert {"sent": 1_997, "rejected": 3, "invalid": 0, "failed": 0, "unknown": 0} == report.counts
     assert [] == _wrong(report, sandbox)
+
+
+def test_a_run_without_faults_has_no_unknown_row() -> None:
+    """`unknown` is the exception: of 100,000 rows all are sent, each in one request."""
+    report = bwp.send_table(bwp.connect(), traffic.shop_day(100_000, invalid_rate=0), progress=False)
+    assert {"sent": 100_000, "rejected": 0, "invalid": 0, "failed": 0, "unknown": 0} == report.counts
+    assert {1} == set(report.frame(ids=False)["copies"])

@@ -292,7 +292,7 @@ def test_a_source_that_changes_while_it_is_sent_is_noticed(change: str, tmp_path
     report = bwp.send_table(client, path, workers=1, progress=False)
     assert (700, 700) == (report.rows, sum(report.counts.values()))
     assert len(sandbox.accepted) == report.counts["sent"]
-    assert "Stopped early: day.csv has changed since it was first read." in repr(report)
+    assert "day.csv has changed since it was first read." in repr(report)
     with pytest.raises(
         bwp.BwpError, match=r"day\.csv has changed since it was first read\. report\.frame\(ids=False\)"
     ):
