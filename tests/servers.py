@@ -1,6 +1,7 @@
 """Real servers on this machine that misbehave, for tests of what a client makes of it."""
 
 import json
+import select
 import socket
 import ssl
 import struct
@@ -67,20 +68,18 @@ class Connection:
         self.answer(json.dumps(SUCCESS).encode())
 
     def pass_on(self, other: socket.socket) -> None:
-        """Pass on what either end sends, until one has closed its connection or the server is stopped."""
+        """Pass on what either end sends, until one has closed its connection or the server is stopped.
 
-        def pass_back() -> None:
-            with suppress(OSError):
-                while data := other.recv(65_536):
-                    self.send(data)
-
-        back = threading.Thread(target=pass_back)
-        back.start()
+        In one thread: a TLS connection must not be read and written at the same time.
+        """
         with suppress(OSError):
-            while data := self.look():
-                other.sendall(data)
-        other.shutdown(socket.SHUT_RDWR)
-        back.join()
+            while not self.is_stopped:
+                is_pending = isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+                ready = [self._sock] if is_pending else select.select([self._sock, other], [], [], 0.1)[0]
+                for source in ready:
+                    if not (data := source.recv(65_536)):
+                        return
+                    (other if source is self._sock else self._sock).sendall(data)
 
     def trickle(self, text: bytes, seconds: float = 0.4) -> None:
         """Write a byte every so often, until the server is stopped."""

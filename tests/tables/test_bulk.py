@@ -310,7 +310,7 @@ def test_a_file_that_cannot_be_read_any_further_ends_the_run(tmp_path: Path) -> 
 
     report = bwp.send_table(_server(answer), path, workers=1, progress=False)
     assert report.stopped.startswith("day.csv cannot be read as CSV")
-    assert "Stopped early: day.csv cannot be read as CSV" in repr(report)
+    assert "Note: day.csv cannot be read as CSV" in repr(report)
     assert (50 * len(seen), 5_000) == (report.counts["sent"], sum(report.counts.values()))
 
 
