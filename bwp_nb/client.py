@@ -209,7 +209,7 @@ class Client:
             if call.copies:
                 error.follow_lost_attempt()
             call.copies += is_lost
-            error.copies = call.copies
+            error.copies = call.copies if error.may_have_arrived else 0
             error.attempts = call.attempts
             if call.answer is not None and error.retry_after is None:
                 error.retry_after = call.answer.retry_after(self.clock.now())

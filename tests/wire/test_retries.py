@@ -320,6 +320,7 @@ def test_what_was_once_ambiguous_stays_so_until_an_answer_tells(acts: list[Act],
     assert (state == "unknown") == ("may have been accepted" in str(found))
     assert (state, attempts) == (found.state, found.attempts)
     assert (state, attempts) == (client.history[-1].outcome, client.history[-1].attempts)
+    assert (found.copies > 0) == (state in ("sent", "unknown"))
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit])
