@@ -17,10 +17,11 @@ from bwp_nb import settings
 from bwp_nb.client import Client
 from bwp_nb.connection import connect, live_client, live_settings
 from bwp_nb.contract.classifications import ACCESS_DENIED, classification
+from bwp_nb.displays.html import html_table
 from bwp_nb.errors import BwpError, InvalidSettings, RequestFailed
 from bwp_nb.event import UserEvent
 from bwp_nb.mutation import Mutation
-from bwp_nb.text import html_table, readable
+from bwp_nb.text import readable
 from bwp_nb.wire.answer import Answer, errors_of
 from bwp_nb.wire.auth import Credentials, cleaned, redacted, token
 from bwp_nb.wire.clock import SystemClock

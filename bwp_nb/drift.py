@@ -17,9 +17,10 @@ from graphql import (
 
 from bwp_nb.client import Client
 from bwp_nb.contract import documented, schema_text
+from bwp_nb.displays.html import html_table
 from bwp_nb.errors import BwpError
 from bwp_nb.history import compare
-from bwp_nb.text import counted, html_table, quoted, readable
+from bwp_nb.text import counted, quoted, readable
 from bwp_nb.wire.answer import errors_of
 
 if TYPE_CHECKING:

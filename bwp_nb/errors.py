@@ -9,7 +9,9 @@
     ├── MutationRejected   the API answered with errors
     └── OutcomeUnknown     the API answered, and the answer proves neither success nor failure
 
-A message is one paragraph, the same for the same error. Text of a server or a user is escaped and cut in it.
+A message is one paragraph, the same for the same error. Text of a server or a user is escaped and cut in it. IPython
+shows an error in at most eight lines: the line of your cell, what is wrong, each event and field, and what to do. For
+the whole traceback use `%xmode Verbose`, or set `BWP_TRACEBACK=full` in the environment (`%env BWP_TRACEBACK=full`).
 """
 
 from collections.abc import Sequence
@@ -25,8 +27,10 @@ from bwp_nb.contract.classifications import (
     classification,
 )
 from bwp_nb.contract.sources import pages
+from bwp_nb.displays.html import Listing, card, html_table
+from bwp_nb.displays.short_errors import InvalidArgument, ShortError
 from bwp_nb.problems import Problem, RejectedValue
-from bwp_nb.text import counted, html_table, quoted, readable
+from bwp_nb.text import counted, quoted, readable, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,9 +38,10 @@ if TYPE_CHECKING:
 _MOST_ROWS = 100
 _MOST_SHOWN = 5
 _RESEND = "resend them with the same ids"
+_FIX = "Fix the value and send again, or pass check=False to see the API's answer."
 
 
-class BwpError(Exception):
+class BwpError(ShortError):
     """The base class of this package's errors.
 
     `state` is the state of the events: `invalid`, `rejected`, `failed` or `unknown`. `attempts` is the number of times
@@ -68,10 +73,9 @@ class BwpError(Exception):
         return [_row(what=str(self), advice="")]
 
     def _repr_html_(self) -> str:
-        """Return the rows as an HTML table."""
-        rows = self.rows()
-        caption = f"{type(self).__name__}: the events are {self.state}"
-        return html_table((row.values() for row in rows), rows[0], caption)
+        """Return the rows as an HTML table; the rules link to their pages."""
+        rows = [{name: cell for name, cell in row.items() if name != "source"} for row in self.rows()]
+        return card(f"{type(self).__name__}: the events are {self.state}", html_table(map(dict.values, rows), rows[0]))
 
     def follow_lost_attempt(self) -> None:
         """Take into account that an earlier attempt with the same events may have been accepted."""
@@ -94,15 +98,14 @@ class InvalidEvent(BwpError):
     _is_invalid = True
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = list(problems)
+        self.problems = Listing(problems, "problem")
         super().__init__(self.problems)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each problem."""
-        advice = "Fix the value and send again, or pass check=False to see the API's answer."
         return [
             _row(
-                what=problem.message, advice=advice, rule=problem.rule,
+                what=problem.message, advice=_FIX, rule=problem.rule,
                 event=problem.index, field=problem.field, value=quoted(problem.value),
             )
             for problem in self.problems
@@ -111,6 +114,13 @@ class InvalidEvent(BwpError):
     def __str__(self) -> str:
         problems = f"{counted(len(self.problems), 'problem')}: {_joined(self.problems, '.problems')}"
         return f"{'Not sent, ' if self.is_unsent else ''}{problems.rstrip('.')}."
+
+    def _said(self) -> tuple[str, list[tuple[str, str]], str]:
+        if len(self.problems) == 1 and not self.is_unsent:
+            return str(self.problems[0]), [], ""
+        what = f"{'not sent, ' if self.is_unsent else ''}{counted(len(self.problems), 'problem')}"
+        details = [(str(problem), f"Rule: {problem.rule}." if pages(problem.rule) else "") for problem in self.problems]
+        return what, details, _FIX if self.is_unsent else ""
 
 
 class InvalidSettings(BwpError):
@@ -124,6 +134,10 @@ class InvalidSettings(BwpError):
 
     def __str__(self) -> str:
         return f"Not sent: settings are missing or malformed. {' '.join(self.problems)}"
+
+    def _said(self) -> tuple[str, list[tuple[str, str]], str]:
+        details = [(what, more) for what, _, more in (problem.partition(". ") for problem in self.problems)]
+        return "not sent, settings are missing or malformed", details, ""
 
 
 class InvalidTable(BwpError):
@@ -163,7 +177,10 @@ class RequestFailed(BwpError):
         return [_row(what=f"{self.args[0]} {self.stop_reason}".strip(), advice=advice)]
 
     def __str__(self) -> str:
-        return f"{self.args[0]} {self._ending()}"
+        return " ".join([self.args[0], self._ending()])
+
+    def _said(self) -> tuple[str, list[tuple[str, str]], str]:
+        return self.args[0], [], self._ending()
 
 
 class OutcomeUnknown(RequestFailed):
@@ -196,7 +213,7 @@ class MutationRejected(BwpError):
         events: int = 1,
     ) -> None:
         self.errors = list(errors)
-        self.rejected_values = list(rejected_values)
+        self.rejected_values = Listing(rejected_values, "rejected value")
         self.status_code = status_code
         self.events = events
         self._is_after_lost = False
@@ -264,17 +281,29 @@ class MutationRejected(BwpError):
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        kind = self.classifications[0]
-        messages = "; ".join(map(_message, self.errors[:3])).rstrip(". ")
         named = "The error does not identify an event."
         if self.rejected_values:
             named = f"It names {_joined(self.rejected_values, '.rejected_values')}."
-        refused = f"The API rejected the request ({readable(kind.name, 40)}): {messages}. {named} {kind.advice}"
+        advice = f"{self.classifications[0].advice} {self._ending()}"
+        return f"The API rejected the request {self._reason(1_300)}. {named} {advice}"
+
+    def _said(self) -> tuple[str, list[tuple[str, str]], str]:
+        details = [(value.place, f"Required: {value.rule}." if value.rule else "") for value in self.rejected_values]
+        details = details or [("The error does not identify an event", "")]
+        advice = f"{self.classifications[0].advice} {self._ending()}"
+        return f"the API rejected the request {self._reason(250)}", details, advice
+
+    def _reason(self, limit: int) -> str:
+        """Return the classification and the API's words."""
+        messages = "; ".join(map(_message, self.errors[:3])).rstrip(". ")
+        return f"({readable(self.classifications[0].name, 40)}): {readable(messages, limit)}"
+
+    def _ending(self) -> str:
         unknown = self.states.count("unknown")
-        if 0 < unknown < self.events:
-            others = f"the other {counted(unknown, 'event')}"
-            return f"{refused} {self.stop_reason}{others.capitalize()} may have been accepted; {_RESEND}."
-        return f"{refused} {self._ending()}"
+        if not 0 < unknown < self.events:
+            return super()._ending()
+        others, them = ("event", "it") if unknown == 1 else (f"{unknown} events", "them")
+        return f"{self.stop_reason}The other {others} may have been accepted; resend {them} with the same ids."
 
     @property
     def _names(self) -> set[str]:
@@ -297,6 +326,9 @@ def explain(error: BwpError) -> "pd.DataFrame":
     """Return what went wrong as a table: event, field, value, what was said, the rule, its pages, the advice."""
     import pandas as pd
 
+    if not isinstance(error, BwpError):
+        advice = "; last_error is None until a call fails" if error is None else ""
+        raise InvalidArgument(f"explain: expected an error of bwp_nb, got {typed(error)}{advice}")
     return pd.DataFrame(error.rows())
 
 

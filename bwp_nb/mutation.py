@@ -130,6 +130,6 @@ def _indented(text: str, levels: int) -> str:
 
 def _unexpected(given: Any, index: int | None = None) -> InvalidEvent:
     expected = "a UserEvent or an iterable of them" if index is None else "a UserEvent"
-    advice = "; use send_table for a DataFrame" if hasattr(given, "columns") else ""
-    message = f"expected {expected}, got {typed(given)}{advice}"
+    got = f"{type(given).__name__}; use send_table for a table" if hasattr(given, "columns") else typed(given)
+    message = f"expected {expected}, got {got}"
     return InvalidEvent([Problem("events", given, expected, message, index)])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bwp_nb.displays.html import html_table
 from bwp_nb.errors import LedgerError
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.problems import Problem
@@ -16,7 +17,7 @@ from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, MappedRows, flat
 from bwp_nb.tables.source import table
-from bwp_nb.text import counted, html_table, readable
+from bwp_nb.text import counted, readable
 
 if TYPE_CHECKING:
     import pandas as pd
