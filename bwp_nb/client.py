@@ -3,15 +3,17 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from bwp_nb.displays.html import Html, card, chip, html_table
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, RequestFailed
-from bwp_nb.event import UNICODE_RULE, UserEvent
+from bwp_nb.event import UNICODE_RULE, UserEvent, check_keywords
 from bwp_nb.history import Exchange, History
 from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_event
 from bwp_nb.problems import Problem
@@ -83,6 +85,11 @@ class Client:
     def __repr__(self) -> str:
         return "Client(sandbox)" if self.sandbox is not None else f"Client(live, {self.endpoint})"
 
+    def _repr_html_(self) -> str:
+        """Return where the client points, and its latest calls."""
+        state = chip("sandbox" if self.sandbox is not None else "live")
+        return card(html_table([[state, self.target]]), Html(self.history._repr_html_()))
+
     @property
     def target(self) -> str:
         """Where the events go: the sandbox, or an address and the target id of a store."""
@@ -104,22 +111,29 @@ class Client:
         self,
         event_type: str,
         *,
+        event_id: str | None = None,
+        event_time: str | datetime | None = None,
         client_type: str = "WEBSITE_CLIENT",
         client_version: str = "1.0",
         schema_name: str | None = None,
         schema_version: str | None = None,
-        **additional_properties: str,
+        additional_properties: Mapping[str, str] | None = None,
+        **properties: str,
     ) -> UserEvent:
-        """Return an event with a new id and the current time; other keywords are its additional properties."""
+        """Return an event, by default with a new id and the current time; other keywords become additional properties.
+
+        A keyword that is nearly a field raises `InvalidEvent`; in `additional_properties` any name can be given.
+        """
+        check_keywords(properties)
         return UserEvent(
             event_type=event_type,
-            event_id=self.new_id(),
-            event_time=self.clock.now(),
+            event_id=self.new_id() if event_id is None else event_id,
+            event_time=self.clock.now() if event_time is None else event_time,
             client_type=client_type,
             client_version=client_version,
             schema_name=schema_name,
             schema_version=schema_version,
-            additional_properties=additional_properties,
+            additional_properties={**(additional_properties or {}), **properties},
         )
 
     def send(self, events: UserEvent | Iterable[UserEvent] | Mutation, *, check: bool = True) -> Receipt:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from immutabledict import immutabledict
@@ -26,6 +28,7 @@ _OLDER_CLIENT_TYPES = ("WEB_CLIENT", "ANDROID", "IOS")  # of the 2024-01-01 guid
 #: The shortest and the longest text in “UserEvent”, version 2024-01-01; that the unit is UTF-16 code units is inferred.
 LENGTHS = {"eventType": (3, 64), "schemaName": (3, 256)}
 
+_AROUND = "To send it as a property, pass additional_properties={{{!r}: …}}"
 _TEXT_RULE = "a str (documented in “UserEvent”, version 2024-01-01)"
 _LENGTH_RULE = (
     "{} to {} characters (documented in “UserEvent”, version 2024-01-01; counted in UTF-16 code units: inferred)"
@@ -112,11 +115,11 @@ class UserEvent:
             given["additionalProperties"] = {"additionalProperties": pairs}
         return given
 
-    def problems(self) -> list[Problem]:
+    def problems(self) -> Listing[Problem]:
         """Return the rules that this event breaks; an empty list if it breaks none."""
         return Listing([] if _is_surely_right(self) else _problems(self), "problem")
 
-    def hints(self, now: datetime | None = None) -> list[Hint]:
+    def hints(self, now: datetime | None = None) -> Listing[Hint]:
         """Return what is probably a mistake in this event but not refused, each with its certainty and source.
 
         Hints are never a reason not to send. Event times are compared with `now`, by default the computer's clock.
@@ -148,6 +151,27 @@ TEXT_FIELDS = {
     "schema_name": "schemaName",
     "schema_version": "schemaVersion",
 }
+
+
+_KEYWORDS = {name.replace("_", ""): name for name in (*TEXT_FIELDS, "additional_properties")}
+
+
+@lru_cache(maxsize=1_000)
+def _meant(keyword: str) -> str:
+    """Return the field that a keyword is nearly, or an empty text."""
+    near = get_close_matches(keyword.lower().replace("_", ""), _KEYWORDS, 1, 0.9)
+    return _KEYWORDS[near[0]] if near else ""
+
+
+def check_keywords(properties: Mapping[str, str]) -> None:
+    """Raise `InvalidEvent` for keywords that become properties, and were probably meant as fields."""
+    found = [
+        Problem(name, value, "a field", f"not a field; did you mean {_meant(name)}? {_AROUND.format(name)}")
+        for name, value in properties.items()
+        if _meant(name)
+    ]
+    if found:
+        raise InvalidEvent(found)
 
 
 def _problem_shown(problem: Problem) -> Html:
