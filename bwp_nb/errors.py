@@ -25,6 +25,8 @@ from bwp_nb.contract.classifications import (
     VALIDATION,
     Classification,
     classification,
+    is_internal,
+    message_of,
 )
 from bwp_nb.contract.sources import pages
 from bwp_nb.displays.html import Listing, card, html_table
@@ -268,12 +270,12 @@ class MutationRejected(BwpError):
         """Return a row for each rejected value; one for each error if none is named."""
         if not self.rejected_values:
             found = zip(self.errors[:_MOST_ROWS], self.classifications, strict=False)
-            rows = [_row(what=_message(error), advice=kind.advice, rule=kind.certainty) for error, kind in found]
+            rows = [_row(what=message_of(error), advice=kind.advice, rule=kind.certainty) for error, kind in found]
             more = len(self.errors) - _MOST_ROWS
             return rows + [_row(what=f"and {more} more, all in .errors", advice="")] * (more > 0)
         return [
             _row(
-                what=readable(value.message) or _message(self.errors[0]), advice=self.classifications[0].advice,
+                what=readable(value.message) or message_of(self.errors[0]), advice=self.classifications[0].advice,
                 rule=value.rule, event=value.index, event_id=readable(value.event_id, 80), field=value.field,
                 value=quoted(value.value),
             )
@@ -295,7 +297,7 @@ class MutationRejected(BwpError):
 
     def _reason(self, limit: int) -> str:
         """Return the classification and the API's words."""
-        messages = "; ".join(map(_message, self.errors[:3])).rstrip(". ")
+        messages = "; ".join(map(message_of, self.errors[:3])).rstrip(". ")
         return f"({readable(self.classifications[0].name, 40)}): {readable(messages, limit)}"
 
     def _ending(self) -> str:
@@ -319,7 +321,7 @@ class MutationRejected(BwpError):
     @property
     def _is_certain(self) -> bool:
         """Whether neither the HTTP status nor an error speaks of a failure inside the API."""
-        return (self.status_code or 0) < 500 and not any(map(_is_internal, self.errors))
+        return (self.status_code or 0) < 500 and not any(map(is_internal, self.errors))
 
 
 def explain(error: BwpError) -> "pd.DataFrame":
@@ -336,17 +338,6 @@ def _joined(found: Sequence[object], where: str) -> str:
     """Return the first few of some things, and how many more there are."""
     more = f"; and {len(found) - _MOST_SHOWN} more, all in {where}" if len(found) > _MOST_SHOWN else ""
     return "; ".join(map(str, found[:_MOST_SHOWN])) + more
-
-
-def _is_internal(error: dict[str, Any]) -> bool:
-    """Whether the classification of an error has the code 500."""
-    extensions = error.get("extensions")
-    found = extensions.get("classification") if isinstance(extensions, dict) else None
-    return isinstance(found, dict) and found.get("errorCode") == 500
-
-
-def _message(error: dict[str, Any]) -> str:
-    return readable(str(error.get("message", error)))
 
 
 def _row(what: str, advice: str, rule: str = "", event: int | None = None, **place: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from bwp_nb import pasted
+from bwp_nb.displays.html import Html, Listing, card, code, folded
 from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.problems import Problem
@@ -67,13 +68,21 @@ class Mutation:
             "}\n"
         )
 
-    def problems(self) -> list[Problem]:
+    def _repr_html_(self) -> str:
+        """Return the request as highlighted GraphQL, with its problems, and the JSON body to unfold."""
+        problems = self.problems()
+        found = Html(problems._repr_html_() if problems else "")
+        body = code(json.dumps(self.payload, indent=2, ensure_ascii=False), "json")
+        return card(code(self.text, "graphql"), found, folded("The body to post, as JSON", body))
+
+    def problems(self) -> Listing[Problem]:
         """Return the rules that the request breaks; `index` is the position of the event in the request."""
         count = len(self.events)
         if not 1 <= count <= MAX_EVENTS:
-            return [Problem("events", count, COUNT_RULE, f"expected 1 to {MAX_EVENTS} events, got {count}")]
+            message = f"expected 1 to {MAX_EVENTS} events, got {count}"
+            return Listing([Problem("events", count, COUNT_RULE, message)], "problem")
         found = enumerate(event.problems() for event in self.events)
-        return [replace(problem, index=index) for index, problems in found for problem in problems]
+        return Listing([replace(one, index=index) for index, problems in found for one in problems], "problem")
 
     @classmethod
     def parse(cls, text: str) -> "Mutation":

@@ -1,6 +1,5 @@
 """What is known of the API, and what this package makes of it, as tables in which each row has its source."""
 
-import html
 import re
 import textwrap
 import tomllib
@@ -12,10 +11,9 @@ from graphql import DirectiveNode, NonNullTypeNode, parse, print_ast, value_from
 
 from bwp_nb.contract import facts_text, schema_text
 from bwp_nb.contract.classifications import CLASSIFICATIONS
-from bwp_nb.contract.sources import CITED, PAGES
+from bwp_nb.displays.html import card, html_table
 from bwp_nb.sandbox.faults import faults
 from bwp_nb.settings import SETTINGS
-from bwp_nb.text import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,8 +60,7 @@ class Reference:
         )
 
     def _repr_html_(self) -> str:
-        table = re.sub("`([^`<]+)`", r"<code>\1</code>", html_table(self.rows, self.head))
-        return CITED.sub(lambda title: f'“<a href="{html.escape(PAGES[title[1]])}">{title[1]}</a>”', table)
+        return re.sub("`([^`<]+)`", r"<code>\1</code>", card(html_table(self.rows, self.head)))
 
 
 def reference(topic: str = "topics") -> Reference:

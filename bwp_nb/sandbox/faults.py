@@ -8,10 +8,13 @@ import email.utils
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any
 
 import httpx
 
+from bwp_nb.displays.html import Listing, Shown
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.sandbox.responses import DENIED, error_response, html_response, json_response
 from bwp_nb.wire.clock import Clock
 
@@ -40,7 +43,7 @@ class Play:
 
 
 @dataclass(frozen=True)
-class Fault:
+class Fault(Shown):
     """A fault that `Sandbox.fail_next` can simulate; `options` are the keyword arguments that it takes."""
 
     name: str
@@ -55,18 +58,20 @@ class Fault:
 FAULTS: dict[str, Fault] = {}
 
 
-def faults() -> list[Fault]:
+def faults() -> Listing[Fault]:
     """Return the faults that a sandbox can simulate."""
-    return list(FAULTS.values())
+    return Listing(FAULTS.values(), "fault")
 
 
 def check_fault(name: str, options: Mapping[str, Any]) -> None:
-    """Raise `ValueError`, listing what exists, for a fault or an option that does not exist."""
+    """Raise `InvalidArgument`, a `ValueError`, for a fault or an option that does not exist."""
     if name not in FAULTS:
-        raise ValueError(f"Unknown fault {name!r}; expected one of {', '.join(FAULTS)}")
+        near = get_close_matches(str(name), FAULTS, 1)
+        meant = f"did you mean {near[0]!r}?" if near else "see bwp.faults()"
+        raise InvalidArgument(f"Unknown fault {name!r}; {meant}")
     if unknown := options.keys() - set(FAULTS[name].options):
         expected = ", ".join(FAULTS[name].options) or "no options"
-        raise ValueError(f"The fault {name!r} takes {expected}, got {', '.join(sorted(unknown))}")
+        raise InvalidArgument(f"The fault {name!r} takes {expected}, got {', '.join(sorted(unknown))}")
 
 
 def _fault(play: Callable[..., httpx.Response]) -> Callable[..., httpx.Response]:

@@ -1,14 +1,13 @@
 """Reports the outcome of each row: counted, one row a line, and the rows to fix as a table again."""
 
 import csv
-import html
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.displays.html import html_table
+from bwp_nb.displays.html import card, chip, html_table
 from bwp_nb.errors import LedgerError
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.problems import Problem
@@ -75,11 +74,10 @@ class Report:
 
     def _repr_html_(self) -> str:
         """Return the counts and the first reasons as tables."""
-        counts = html_table((state, count) for state, count in self.counts.items() if count)
+        counts = html_table((chip(state), str(count)) for state, count in self.counts.items() if count)
         reasons, notes = self._summary()
-        shown = html_table(reasons, ("rows", "state", "reason")) if reasons else ""
-        head, *steps = (f"<p>{html.escape(text)}</p>" for text in (self._head(), *notes))
-        return f'<div class="tex2jax_ignore mathjax_ignore">{head}{counts}{shown}{"".join(steps)}</div>'
+        rows = ([where, chip(state), reason] for where, state, reason in reasons)
+        return card(self._head(), counts, html_table(rows, ("rows", "state", "reason")) if reasons else "", *notes)
 
     def frame(self, *, ids: bool = True) -> "pd.DataFrame":
         """Return a row for each row of the source: `event_id`, `state`, `reason`, `batch`, `attempts` and `copies`.
@@ -255,6 +253,15 @@ class DryRun:
         left = len(self.problems) - len(shown)
         lines += [f"  and {counted(left, 'more row')}, all in frame()"] if left else []
         return "\n".join([f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}", *lines])
+
+    def _repr_html_(self) -> str:
+        """Return the numbers, and the first problems as a table."""
+        sizes = f"{counted(self.requests, 'request')}, {counted(self.bytes, 'byte')}"
+        found = [(str(row), one.field, one.message) for row, problems in self.problems.items() for one in problems]
+        shown = html_table(found[:_MAX_SHOWN], ("row", "field", "what")) if found else ""
+        more = len(found) - _MAX_SHOWN
+        left = f"and {counted(more, 'more problem')}, all in frame()" if more > 0 else ""
+        return card(f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}", shown, left)
 
     def frame(self) -> "pd.DataFrame":
         """Return a row for each problem: the row it is in, the field, the value, what is wrong, the rule."""
