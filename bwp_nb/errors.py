@@ -28,9 +28,9 @@ from bwp_nb.contract.classifications import (
     is_internal,
     message_of,
 )
-from bwp_nb.contract.sources import pages
 from bwp_nb.displays.html import Listing, card, html_table
 from bwp_nb.displays.short_errors import InvalidArgument, ShortError
+from bwp_nb.displays.sources import pages
 from bwp_nb.problems import Problem, RejectedValue
 from bwp_nb.text import counted, quoted, readable, typed
 

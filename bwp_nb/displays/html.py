@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from bwp_nb.contract.sources import CITED, PAGES
+from bwp_nb.displays.sources import CITED, PAGES
 from bwp_nb.text import counted, quoted, readable
 
 _MAX_ROWS = 100

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from bwp_nb.contract.sources import PAGES
 from bwp_nb.displays.html import beside, card, code
+from bwp_nb.displays.sources import PAGES
 
 
 @dataclass(frozen=True)
