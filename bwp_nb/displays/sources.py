@@ -22,6 +22,7 @@ PAGES = {
     "Troubleshoot Sandbox Errors": f"{_ROOT}/docs/troubleshoot-sandbox-errors",
     "Troubleshoot Order Errors": f"{_ROOT}/docs/troubleshoot-order-errors",
     "startReportTask": f"{_ROOT}/docs/analytics-mutations-startreporttask",
+    "reportTask": f"{_ROOT}/docs/analytics-queries-reporttask",
     "startPersonalDataDeletionTask": f"{_ROOT}/docs/privacy-mutations-startpersonaldatadeletiontask",
 }
 
