@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _STATES = ("sent", "unknown", "rejected", "invalid", "failed")
 _NEXT = (
-    "An event that was sent is processed and stored within 15 minutes (documented in “Analytics Interface”). To find it,"
-    " start a report of the type USER_EVENTS (“startReportTask”) and poll it (“reportTask”); no page that could be read"
+    "A sent event is processed and stored within 15 minutes (documented in “Analytics Interface”). To find it, start"
+    " a report of the type USER_EVENTS (“startReportTask”) and poll it (“reportTask”); no page that could be read"
     " says how the report is downloaded, or which columns it has."
 )
 
@@ -83,9 +83,7 @@ class Checklist:
         """Return one row for each event type."""
         import pandas as pd
 
-        return pd.DataFrame(
-            [{"event_type": item.event_type, "state": item.state, **item.counts} for item in self.items]
-        )
+        return pd.DataFrame([{"state": item.state, **vars(item)} for item in self.items]).drop(columns="when")
 
     def save(self, path: str | Path) -> None:
         """Write the checklist to an `.html` file that needs nothing else, for example for the merchant."""

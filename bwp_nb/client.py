@@ -15,8 +15,7 @@ from bwp_nb.displays.html import Html, card, chip, html_table
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, RequestFailed
 from bwp_nb.event import UNICODE_RULE, UserEvent, check_keywords
 from bwp_nb.history import Exchange, History
-from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_event
-from bwp_nb.problems import Problem
+from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_event, encode_payload
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import Answer, Receipt, receipt
 from bwp_nb.wire.auth import Secret, TokenAuth, cleaned, redacted
@@ -87,8 +86,8 @@ class Client:
 
     def _repr_html_(self) -> str:
         """Return where the client points, and its latest calls."""
-        state = chip("sandbox" if self.sandbox is not None else "live")
-        return card(html_table([[state, self.target]]), Html(self.history._repr_html_()))
+        target = ("live", self.target) if self.sandbox is None else ("sandbox", "the API, simulated in this process")
+        return card(html_table([[chip(target[0]), target[1]]]), Html(self.history._repr_html_()))
 
     @property
     def target(self) -> str:
@@ -164,7 +163,7 @@ class Client:
         payload: dict[str, Any] = {"query": query} | ({} if variables is None else {"variables": variables})
         call = _Call("execute", self.clock, unwritten=lambda: {"query": query})  # variables may be anything
         with self._kept(call):
-            call.body = _encoded(payload)
+            call.body = encode_payload(payload)
             given = self._attempt(call, self.timeout).json()
             call.outcome = "answered"
         return given
@@ -345,15 +344,3 @@ def _refuse(mutation: Mutation, check: bool) -> None:
     refused = problems if check else [problem for problem in problems if problem.rule in (COUNT_RULE, UNICODE_RULE)]
     if refused:
         raise InvalidEvent(refused)
-
-
-def _encoded(payload: dict[str, Any]) -> bytes:
-    """Return a body as JSON in UTF-8, or raise `InvalidEvent`: the arguments of `execute` may be anything."""
-    try:
-        return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    except UnicodeEncodeError:
-        message = "contains a lone surrogate and cannot be encoded as UTF-8"
-        raise InvalidEvent([Problem("text", payload["query"], UNICODE_RULE, message)]) from None
-    except (TypeError, ValueError, RecursionError) as error:
-        message = f"cannot be encoded as JSON: {readable(str(error), 120)}"
-        raise InvalidEvent([Problem("variables", payload.get("variables"), "JSON (RFC 8259)", message)]) from None

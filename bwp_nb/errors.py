@@ -114,15 +114,17 @@ class InvalidEvent(BwpError):
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        problems = f"{counted(len(self.problems), 'problem')}: {_joined(self.problems, '.problems')}"
-        return f"{'Not sent, ' if self.is_unsent else ''}{problems.rstrip('.')}."
+        return f"{self._head}: {_joined(self.problems, '.problems').rstrip('.')}."
+
+    @property
+    def _head(self) -> str:
+        return f"{'Not sent, ' if self.is_unsent else ''}{counted(len(self.problems), 'problem')}"
 
     def _said(self) -> tuple[str, list[tuple[str, str]], str]:
         if len(self.problems) == 1 and not self.is_unsent:
             return str(self.problems[0]), [], ""
-        what = f"{'not sent, ' if self.is_unsent else ''}{counted(len(self.problems), 'problem')}"
         details = [(str(problem), f"Rule: {problem.rule}." if pages(problem.rule) else "") for problem in self.problems]
-        return what, details, _FIX if self.is_unsent else ""
+        return self._head, details, _FIX if self.is_unsent else ""
 
 
 class InvalidSettings(BwpError):
@@ -139,7 +141,7 @@ class InvalidSettings(BwpError):
 
     def _said(self) -> tuple[str, list[tuple[str, str]], str]:
         details = [(what, more) for what, _, more in (problem.partition(". ") for problem in self.problems)]
-        return "not sent, settings are missing or malformed", details, ""
+        return "Not sent: settings are missing or malformed", details, ""
 
 
 class InvalidTable(BwpError):
@@ -283,22 +285,17 @@ class MutationRejected(BwpError):
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        named = "The error does not identify an event."
-        if self.rejected_values:
-            named = f"It names {_joined(self.rejected_values, '.rejected_values')}."
-        advice = f"{self.classifications[0].advice} {self._ending()}"
-        return f"The API rejected the request {self._reason(1_300)}. {named} {advice}"
+        what, details, advice = self._said()
+        named = _joined(self.rejected_values, ".rejected_values")
+        return f"{what}. {f'It names {named}' if named else details[0][0]}. {advice}"
 
     def _said(self) -> tuple[str, list[tuple[str, str]], str]:
+        kind = self.classifications[0]
+        messages = "; ".join(map(message_of, self.errors[:3])).rstrip(". ")
         details = [(value.place, f"Required: {value.rule}." if value.rule else "") for value in self.rejected_values]
         details = details or [("The error does not identify an event", "")]
-        advice = f"{self.classifications[0].advice} {self._ending()}"
-        return f"the API rejected the request {self._reason(250)}", details, advice
-
-    def _reason(self, limit: int) -> str:
-        """Return the classification and the API's words."""
-        messages = "; ".join(map(message_of, self.errors[:3])).rstrip(". ")
-        return f"({readable(self.classifications[0].name, 40)}): {readable(messages, limit)}"
+        what = f"The API rejected the request ({readable(kind.name, 40)}): {messages}"
+        return what, details, f"{kind.advice} {self._ending()}"
 
     def _ending(self) -> str:
         unknown = self.states.count("unknown")

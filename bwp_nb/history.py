@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from bwp_nb.displays.html import Listing, Shown, beside, card, chip, code, html_table
+from bwp_nb.displays.html import Html, Listing, Shown, beside, card, chip, code, html_table
 from bwp_nb.text import counted, readable
 from bwp_nb.wire.locks import fork_safe_lock
 
@@ -71,7 +71,9 @@ class Exchange:
         """Return the call as a row, its message, and the request beside the response."""
         answer = self.received.decode("utf-8", "replace") if isinstance(self.received, bytes) else ""
         answer = _pretty(self.answer) if self.answer is not None else answer or "no response"
-        shown = beside(request=code(_pretty(self.request), "json"), response=code(answer, "json"))
+        query, variables = self.request.get("query"), self.request.get("variables")
+        request = code(str(query), "graphql") + (code(_pretty(variables), "json") if variables else "")
+        shown = beside(request=Html(request), response=code(answer, "text" if self.answer is None else "json"))
         return card(html_table([_cells(self).values()], _cells(self)), self.message, shown)
 
 

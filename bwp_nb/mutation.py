@@ -10,9 +10,9 @@ from typing import Any
 from bwp_nb import pasted
 from bwp_nb.displays.html import Html, Listing, card, code, folded
 from bwp_nb.errors import InvalidEvent
-from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.event import TEXT_FIELDS, UNICODE_RULE, UserEvent
 from bwp_nb.problems import Problem
-from bwp_nb.text import typed
+from bwp_nb.text import readable, typed
 
 #: The largest number of events in one request (documented in “Analytics Interface”).
 MAX_EVENTS = 50
@@ -113,6 +113,18 @@ def encode_event(event: UserEvent) -> str:
         )
         fields.append(f'"additionalProperties":{{"additionalProperties":[{pairs}]}}')
     return f"{{{','.join(fields)}}}"
+
+
+def encode_payload(payload: dict[str, Any]) -> bytes:
+    """Return a body as JSON in UTF-8, or raise `InvalidEvent`: the arguments of `execute` may be anything."""
+    try:
+        return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except UnicodeEncodeError:
+        message = "contains a lone surrogate and cannot be encoded as UTF-8"
+        raise InvalidEvent([Problem("text", payload["query"], UNICODE_RULE, message)]) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"cannot be encoded as JSON: {readable(str(error), 120)}"
+        raise InvalidEvent([Problem("variables", payload.get("variables"), "JSON (RFC 8259)", message)]) from None
 
 
 def _event_text(event: UserEvent) -> str:

@@ -1,8 +1,9 @@
 """What is known of the API, as data.
 
 Its interface: `schema_text` and `facts_text`, the texts of `schema.graphql` and `facts.toml`; `documented`, the
-documentation's own requests and responses; `Classification`, `classification`, `CLASSIFICATIONS`, `ACCESS_DENIED`,
-`RETRYABLE`, `THROTTLING` and `VALIDATION` of `classifications`; `CITED`, `PAGES` and `pages` of `sources`.
+documentation's own requests and responses; `Classification`, `classification`, `is_internal`, `message_of`,
+`CLASSIFICATIONS`, `ACCESS_DENIED`, `RETRYABLE`, `THROTTLING` and `VALIDATION` of `classifications`; `Hint`, `hints` and
+`property_place` of `hints`; `vocabulary`.
 """
 
 from importlib.resources import files

@@ -16,6 +16,7 @@ from bwp_nb.text import counted, quoted, readable
 _MAX_ROWS = 100
 _MAX_CELL = 1_000
 _MAX_CODE = 20_000
+_MAX_UNBROKEN = 36  # a UUID
 _CHIPS = {
     "#00452f; background-color: #cdeee2": ("sent", "passed", "same", "accepted", "successful"),
     "#6b2a00; background-color: #f9d9c6": ("rejected", "problem"),
@@ -44,7 +45,11 @@ def text(value: object) -> Html:
     """Return a value as HTML: escaped and cut, with links to the pages that it cites; HTML as it is."""
     if isinstance(value, Html):
         return value
-    shown = "" if value is None else value if isinstance(value, str) else quoted(value)
+    if isinstance(value, tuple | list) and all(isinstance(item, str) for item in value):
+        value = ", ".join(value)
+    if value is None or value is ...:
+        value = "" if value is None else "absent"
+    shown = value if isinstance(value, str) else quoted(value)
     return Html(CITED.sub(_page_link, html.escape(readable(shown, _MAX_CELL))))
 
 
@@ -69,7 +74,7 @@ def html_table(rows: Iterable[Iterable[object]], head: Iterable[str] = (), capti
 
 def chip(state: str) -> Html:
     """Return a state or another single word, on its colour."""
-    style = f"color: {_COLOURS.get(state, _OTHER_COLOURS)}; border-radius: 8px; padding: 1px 7px;"
+    style = f"color: {_COLOURS.get(state, _OTHER_COLOURS)}; border-radius: 8px; padding: 1px 7px; white-space: nowrap;"
     return Html(f'<span style="{style}">{text(state)}</span>') if state else Html()
 
 
@@ -81,12 +86,17 @@ def code(source: str, language: str) -> Html:
 
 
 def _highlighted(source: str, language: str) -> str:
+    """Return code as HTML; what is not of its language is not highlighted."""
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import get_lexer_by_name
 
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    return str(highlight(source, lexer, HtmlFormatter(nowrap=True, noclasses=True, style="vs")))
+    lexer.add_filter("raiseonerror", excclass=ValueError)
+    try:
+        return str(highlight(source, lexer, HtmlFormatter(nowrap=True, noclasses=True, style="vs")))
+    except ValueError:
+        return html.escape(source)
 
 
 def folded(summary: str, *parts: Html) -> Html:
@@ -128,18 +138,19 @@ class Listing(list[T]):
 
     def _repr_html_(self) -> str:
         rows = [columns(item) for item in self]
-        return card(html_table((row.values() for row in rows), rows[0] if rows else (), counted(len(self), self.what)))
+        return card(counted(len(self), self.what), html_table((row.values() for row in rows), rows[0]) if rows else "")
 
 
 class Catalogue(dict[str, T]):
     """Dataclasses of one kind by name, which a notebook shows as a table."""
 
     def _repr_html_(self) -> str:
-        return Listing(self.values(), "entry")._repr_html_()
+        return Listing(self.values(), "row")._repr_html_()
 
 
 def _row(tag: str, cells: Iterable[str]) -> str:
-    inner = "".join(f'<{tag} style="{_CELL}">{cell}</{tag}>' for cell in cells)
+    styles = ((cell, " white-space: nowrap;" if len(cell) <= _MAX_UNBROKEN else "") for cell in cells)
+    inner = "".join(f'<{tag} style="{_CELL}{style}">{cell}</{tag}>' for cell, style in styles)
     return f"<tr>{inner}</tr>"
 
 

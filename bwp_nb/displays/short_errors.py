@@ -52,12 +52,12 @@ def _place(error: Exception, shell: Any) -> str:
 
 
 def _fitted(name: str, what: str, details: list[tuple[str, str]], advice: str, most: int) -> list[str]:
-    """Return the parts on at most so many lines: with all details, without what can be left out, or with fewer."""
+    """Return the parts on at most `most` lines: with all details, without what can be left out, or with fewer."""
     full = [f"  {detail}. {more}".removesuffix(". ") for detail, more in details]
     short = [f"  {detail}" for detail, _ in details]
     fewer = ([*short[:count], f"  and {len(short) - count} more"] for count in range(len(short) - 1, -1, -1))
     for shown in (full, short, *fewer):
-        parts = [f"{name}: {what}", *shown, *filter(None, [advice])]
+        parts = [f"{name}: {what[:330]}{'…' * (len(what) > 330)}", *shown, *filter(None, [advice])]
         lines = [line for part in parts for line in textwrap.wrap(part, _WIDTH, subsequent_indent="    ")]
         if len(lines) <= most:
             break
