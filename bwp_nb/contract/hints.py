@@ -60,17 +60,15 @@ class Hint(Shown):
 
 
 def hints(fields: Mapping[str, str | None], properties: Mapping[str, str], now: datetime | None = None) -> list[Hint]:
-    """Return the hints on an event, given its fields by the API's names and its properties.
+    """Return the hints on an event, or on what is given of it: its fields by the API's names, and its properties.
 
     `now` is the time against which event times are compared, by default that of this computer.
     """
-    found = [
-        *_type(fields.get("eventType") or ""),
-        *_id(fields.get("eventId") or ""),
-        *_private("eventId", fields.get("eventId") or ""),
-        *_client_type(fields.get("clientType") or ""),
-        *_time(fields.get("eventTime") or "", now or datetime.now(UTC)),
-    ]
+    found: list[Hint] = []
+    for name, check in _CHECKS.items():
+        if (value := fields.get(name)) is not None:
+            found += check(value)
+    found += _time(fields.get("eventTime") or "", now)
     for name in properties:
         found += _name(name, properties)
     if _SIGNS.search("\n".join(properties.values())):
@@ -95,6 +93,7 @@ def _id(value: str) -> Iterator[Hint]:
     if not _UUID4.fullmatch(value):
         message = f"{quoted(value)} is not a UUID version 4"
         yield Hint("eventId", value, message, "documented", f"{_SCHEMA}; “Send User Events” prints one that is not")
+        yield from _private("eventId", value)
 
 
 def _client_type(value: str) -> Iterator[Hint]:
@@ -104,12 +103,12 @@ def _client_type(value: str) -> Iterator[Hint]:
         yield Hint("clientType", value, message, "inferred", source)
 
 
-def _time(value: str, now: datetime) -> Iterator[Hint]:
+def _time(value: str, now: datetime | None) -> Iterator[Hint]:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
         return
-    if moment.tzinfo and moment > now + _SKEW:
+    if moment.tzinfo and moment > (now or datetime.now(UTC)) + _SKEW:
         message, source = f"{quoted(value)} is in the future", "no page says what happens to such events"
         yield Hint("eventTime", value, message, "unknown", source)
     if value < FIRST_VERSION:
@@ -133,3 +132,6 @@ def _private(place: str, value: str) -> Iterator[Hint]:
         yield Hint(place, value, "the value seems to contain an e-mail address", "unknown", _PRIVACY)
     if _TOKEN.search(value):
         yield Hint(place, value, "the value seems to contain a token or a password", "unknown", _PRIVACY)
+
+
+_CHECKS = {"eventType": _type, "eventId": _id, "clientType": _client_type}

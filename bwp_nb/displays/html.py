@@ -94,7 +94,7 @@ def _highlighted(source: str, language: str) -> str:
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     lexer.add_filter("raiseonerror", excclass=ValueError)
     try:
-        return str(highlight(source, lexer, HtmlFormatter(nowrap=True, noclasses=True, style="vs")))
+        return str(highlight(source, lexer, HtmlFormatter(nowrap=True, noclasses=True, style="xcode")))
     except ValueError:
         return html.escape(source)
 

@@ -25,6 +25,10 @@ _ENDS = ("sent", "rejected", "invalid", "failed", "unknown")
 _NOT_TRIED = "not sent: the run ended before its turn"
 _NO_RESPONSE = "sent, but the run ended before the response was recorded"
 _MAX_SHOWN = 10
+
+#: The rows of a dry run that are looked at for hints: it takes as long as all the rest.
+MAX_HINTED = 10_000
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -237,7 +241,8 @@ class Report:
 class DryRun:
     """What sending a table would take: how many of its `rows` are `valid`, and how many requests and bytes that is.
 
-    `problems` has all problems of the other rows, by row.
+    `problems` has all problems of the other rows, by row. `hints` counts likely mistakes in the first 10,000 rows, by
+    field or property; they keep no row from being sent.
     """
 
     rows: int
@@ -245,6 +250,7 @@ class DryRun:
     requests: int
     bytes: int
     problems: dict[int, list[Problem]] = field(default_factory=dict, repr=False)
+    hints: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         sizes = f"{counted(self.requests, 'request')}, {counted(self.bytes, 'byte')}"
@@ -261,7 +267,9 @@ class DryRun:
         shown = html_table(found[:_MAX_SHOWN], ("row", "field", "what")) if found else ""
         more = len(found) - _MAX_SHOWN
         left = f"and {counted(more, 'more problem')}, all in frame()" if more > 0 else ""
-        return card(f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}", shown, left)
+        hints = html_table(((name, str(count)) for name, count in self.hints.items()), ("where", "hints"))
+        head = f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}"
+        return card(head, shown, left, hints if self.hints else "")
 
     def frame(self) -> "pd.DataFrame":
         """Return a row for each problem: the row it is in, the field, the value, what is wrong, the rule."""

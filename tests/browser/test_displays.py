@@ -69,7 +69,10 @@ CONTRAST = """() => {
 
 
 def test_displays_of_hostile_text_do_no_harm_and_are_legible(page: Page, shown: dict[str, Any]) -> None:
-    """No script runs, no element of theirs appears, nothing is typeset; every text has a contrast of 4.5 or more."""
+    """No script runs, no element of theirs appears, nothing is typeset; every text has a contrast of 4.5 or more.
+
+    Charts are drawn, and their numbers unfold.
+    """
     outputs = page.locator(".jp-OutputArea-output")
     assert len(shown) == outputs.count()
     assert 0 == page.evaluate("window.alerts")
@@ -78,11 +81,6 @@ def test_displays_of_hostile_text_do_no_harm_and_are_legible(page: Page, shown: 
     assert "bold" not in bold
     assert HOSTILE in " ".join(outputs.all_inner_texts())
     assert [] == page.evaluate(CONTRAST)
-
-
-def test_pictures_and_folded_parts_survive(page: Page) -> None:
-    """A chart is drawn, and its numbers unfold."""
-    outputs = page.locator(".jp-OutputArea-output")
     sizes = outputs.locator("img").evaluate_all("all => all.map(one => one.naturalWidth)")
     assert 2 == len(sizes)
     assert min(sizes) > 300

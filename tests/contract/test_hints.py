@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import bwp_nb as bwp
@@ -123,3 +124,12 @@ def test_the_documentation_s_own_examples_are_hinted_at() -> None:
     """An id that is not a UUID, and the older spelling."""
     made = bwp.Mutation.parse(documented.PRE_ORDER_PAGE_LOAD.request).events[0]
     assert ["eventId", "clientType", "additionalProperties['currentUrl']"] == [hint.field for hint in made.hints()]
+
+
+def test_a_dry_run_counts_hints_by_field() -> None:
+    """Of what is given: a missing id is made later. A hint is not a problem."""
+    rows = [{"event_type": "click", "client_type": "WEBSITE_CLIENT", "client_version": "1", "productSku": "a"}] * 3
+    dry = bwp.dry_run(pd.DataFrame(rows).assign(event_type=["click", "purchase", "click"]))
+    assert {"eventType": 1, "clientType": 3, "additionalProperties['productSku']": 3} == dry.hints
+    assert 3 == dry.valid
+    assert "additionalProperties[&#x27;productSku&#x27;]" in dry._repr_html_()

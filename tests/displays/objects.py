@@ -20,7 +20,7 @@ def objects(text: str) -> dict[str, Any]:
     event = bwp.UserEvent(text[:60], text, text, text, text, text, text, properties)
     receipt = replace(client.send(client.new_event(text.replace("\ud800", "?")[:60])), notes=(text,))
     error = _rejected(client, text)
-    day = traffic.shop_day(20, invalid_rate=0.3).assign(product_sku=text)
+    day = traffic.shop_day(20, invalid_rate=0.3).assign(product_sku=text.replace("\ud800", "?"))
     report = bwp.send_table(client, day, workers=1, progress=False)
     lost = bwp.RequestFailed(text, may_have_arrived=True)
     exchange = client.history[-1]
