@@ -8,7 +8,8 @@ import random
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 import httpx
@@ -16,7 +17,7 @@ from graphql import ExecutionResult, GraphQLError, execute_sync
 
 from bwp_nb.sandbox import responses, validation
 from bwp_nb.sandbox.clock import SandboxClock
-from bwp_nb.sandbox.faults import FAULTS, LABEL, Play, check_fault
+from bwp_nb.sandbox.faults import LABEL, FaultyRequest, Rejection, check_fault
 from bwp_nb.sandbox.log import Log
 from bwp_nb.sandbox.validation import Issue
 from bwp_nb.wire.clock import Clock
@@ -26,13 +27,6 @@ _TOKEN_LIFETIME = 900
 _DENIED = "inferred: the response to a missing or expired token, or to another target id"
 _NO_TOKEN = "unknown: how the token endpoint rejects credentials"  # noqa: S105
 _DUPLICATE = "unknown: whether the API keeps an event whose eventId it has seen; this sandbox {} {} of them"
-
-
-class Rejection(NamedTuple):
-    """The simulated rejection of the events that contain a value, or of all events."""
-
-    text: str
-    value: str | None
 
 
 class Sandbox(httpx.BaseTransport):
@@ -192,14 +186,12 @@ class Sandbox(httpx.BaseTransport):
             latency = self._random.uniform(*self.latency)
             name, options = self._next_fault()
         wait(latency)
+        answer = partial(self._graphql_answer, request)
         if name is None:
-            return self._graphql_answer(request)
-
-        def reject(text: str, value: str | None) -> httpx.Response:
-            return self._graphql_answer(request, Rejection(text, value))
-
-        play = Play(request, lambda: self._graphql_answer(request), reject, self.clock, wait, self.expire_tokens)
-        return FAULTS[name].play(play, **options)
+            return answer()
+        faulty = FaultyRequest(request, answer, wait, self.clock, self.expire_tokens)
+        response: httpx.Response = getattr(faulty, name)(**options)
+        return response
 
     def _next_fault(self) -> tuple[str | None, dict[str, Any]]:
         if self._pending:

@@ -169,7 +169,8 @@ class _Handler(RequestHandler):
         """Send a response; the client has its deadline for each piece."""
         self.set_status(response.status_code)
         for name, text in response.headers.items():
-            self.set_header(name, text)
+            if name != "transfer-encoding":  # Tornado's own business
+                self.set_header(name, text)
         try:
             for piece in response.iter_bytes() if self.method != "HEAD" else ():
                 self.write(piece)
