@@ -18,11 +18,19 @@ from graphql import ExecutionResult, GraphQLError, execute_sync
 from bwp_nb.sandbox import responses, validation
 from bwp_nb.sandbox.clock import SandboxClock
 from bwp_nb.sandbox.faults import LABEL, FaultyRequest, Rejection, check_fault
-from bwp_nb.sandbox.log import Log
+from bwp_nb.sandbox.log import KINDS, Log
 from bwp_nb.sandbox.validation import Issue
 from bwp_nb.wire.clock import Clock
 
 _TOKEN_LIFETIME = 900
+
+#: What the body of a request contains: the type of each parameter, and what to call it.
+_PARAMETERS = {
+    "query": (str, "a string"),
+    "operationName": (str | None, "a string"),
+    "variables": (dict | None, "an object"),
+    "extensions": (dict | None, "an object"),
+}
 
 _DENIED = "inferred: the response to a missing or expired token, or to another target id"
 _NO_TOKEN = "unknown: how the token endpoint rejects credentials"  # noqa: S105
@@ -107,7 +115,7 @@ class Sandbox(httpx.BaseTransport):
                 self.clock.reset()
             self._ids = 0
             self._seen: OrderedDict[str, None] = OrderedDict()
-            self._logs = {name: Log(self.keep) for name in ("accepted", "duplicates", "rejected", "requests")}
+            self._logs = {name: Log(self.keep) for name in KINDS}
 
     @property
     def accepted(self) -> list[dict[str, Any]]:
@@ -240,11 +248,11 @@ class Sandbox(httpx.BaseTransport):
             given = json.loads(body)
         except (ValueError, RecursionError):
             return responses.bad_body_response("The body is not JSON.")
-        if not isinstance(given, dict) or not isinstance(given.get("query"), str):
-            return responses.bad_body_response("The body is not a JSON object with a query.")
-        variables = given.get("variables") or {}
-        if not isinstance(variables, dict):
-            return responses.bad_body_response("The variables are not a JSON object.")
+        if not isinstance(given, dict):
+            return responses.bad_body_response("The body is not a JSON object.")
+        for name, (kind, expected) in _PARAMETERS.items():
+            if not isinstance(given.get(name), kind):
+                return responses.bad_body_response(f"{name} must be {expected}.")
         notes: list[str] = []
 
         def resolve(_info: object, **arguments: Any) -> dict[str, str]:
@@ -254,8 +262,13 @@ class Sandbox(httpx.BaseTransport):
         if document is None or errors:
             result = ExecutionResult(None, errors)
         else:
-            root, name = {"sendUserEvents": resolve}, given.get("operationName")
-            result = execute_sync(validation.schema(), document, root, variable_values=variables, operation_name=name)
+            result = execute_sync(
+                validation.schema(),
+                document,
+                {"sendUserEvents": resolve},
+                variable_values=given.get("variables"),
+                operation_name=given.get("operationName"),
+            )
         return responses.graphql_response(result, notes)
 
     def _send_user_events(

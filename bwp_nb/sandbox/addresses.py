@@ -1,0 +1,178 @@
+"""The addresses of a served sandbox: `/graphql` and `/token` as live, and `/control` for its owner.
+
+Web pages and other programs on this machine can reach them. So each request must be for the right host and not from
+another site, only the sandbox's own credentials are accepted, and `/control` requires a token.
+"""
+
+import hmac
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from urllib.parse import parse_qs
+
+import httpx
+
+from bwp_nb.sandbox import graphql_over_http as over_http
+from bwp_nb.sandbox.api import Sandbox
+from bwp_nb.sandbox.faults import faults
+from bwp_nb.sandbox.graphql_over_http import Refused
+from bwp_nb.sandbox.log import KINDS
+from bwp_nb.sandbox.responses import JSON, json_response
+
+#: The most bytes of a body, and the most requests that one order of a fault may affect.
+MAX_BODY = 1_048_576
+MAX_TIMES = 1_000
+
+_FORM = "application/x-www-form-urlencoded"
+_ALTAIR = "electron://altair"  # sent by Altair's desktop program; no web page can have this origin
+
+_log = logging.getLogger("bwp_nb.sandbox.server")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the addresses of one server share; `deadline` is the seconds that a client may take."""
+
+    sandbox: Sandbox
+    scheme: str
+    hosts: list[str]
+    control_token: str
+    deadline: float
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request to a site; `wait` notes the seconds after which its response is due."""
+
+    site: Site
+    method: str
+    path: str
+    query: str
+    headers: httpx.Headers
+    body: bytes
+    wait: Callable[[float], None]
+
+    def header(self, name: str) -> str:
+        """Return a header, or an empty text."""
+        text: str = self.headers.get(name, "")
+        return text
+
+
+def respond(request: Request) -> httpx.Response:
+    """Return the response to a request, also if it is refused."""
+    try:
+        _check_sender(request)
+        if request.path not in _ADDRESSES:
+            raise Refused(404, f"Expected {' or '.join(_ADDRESSES)}")
+        methods, answer = _ADDRESSES[request.path]
+        allow = {"Allow": ", ".join(["OPTIONS", *methods])}
+        if request.method == "OPTIONS":
+            return httpx.Response(204, headers=allow)
+        if request.method not in methods:
+            raise Refused(405, f"The method must be {' or '.join(methods)}", allow)
+        return answer(request)
+    except Refused as refused:
+        return refused.response
+
+
+def too_long() -> Refused:
+    """Return the refusal of a body that is too long."""
+    return Refused(413, f"A body may have at most {MAX_BODY} bytes")
+
+
+def _check_sender(request: Request) -> None:
+    """Raise `Refused` for a request from a web page, one that is too long, and one for `/control` without its token."""
+    site, origin = request.site, request.header("Origin").lower()
+    if request.header("Host").lower() not in site.hosts:
+        raise Refused(421, f"The host must be {' or '.join(site.hosts)}")
+    is_foreign = bool(origin) or request.header("Sec-Fetch-Site").lower() not in ("", "none", "same-origin")
+    if is_foreign and origin not in {_ALTAIR, *(f"{site.scheme}://{host}" for host in site.hosts)}:
+        raise Refused(403, "Requests from web pages are refused; use a program")
+    if len(request.body) > MAX_BODY:
+        raise too_long()
+    expected, given = f"Bearer {site.control_token}", request.header("Authorization")
+    is_control = request.path == "/control" or request.path.startswith("/control/")
+    if is_control and not hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode()):
+        raise Refused(401, "The control token is missing or wrong", {"WWW-Authenticate": "Bearer"})
+
+
+def _graphql(request: Request) -> httpx.Response:
+    kind = over_http.media_type(request.header("Accept"))
+    body = request.body
+    try:
+        if request.method == "POST":
+            over_http.check_post(request.header("Content-Type"), request.header("Content-Encoding"))
+        else:
+            body = over_http.body_of_get(request.query)
+        response = _ask_sandbox(request, request.site.sandbox.endpoint, body)
+    except Refused as refused:
+        response = refused.response
+    return over_http.in_form(kind, response)
+
+
+def _token(request: Request) -> httpx.Response:
+    sandbox = request.site.sandbox
+    if not over_http.is_utf_8(request.header("Content-Type"), _FORM):
+        raise Refused(415, f"Expected credentials as {_FORM} in the body")
+    form = parse_qs(request.body.decode("utf-8", "replace"))
+    if form.get("client_id") != [sandbox.client_id]:
+        description = (
+            f"This is a sandbox, and its only client id is {sandbox.client_id}. Live credentials do not belong here; "
+            "nothing of these was kept."
+        )
+        return json_response(401, {"error": "invalid_client", "error_description": description})
+    return _ask_sandbox(request, sandbox.token_endpoint, request.body)
+
+
+def _ask_sandbox(request: Request, endpoint: str, body: bytes) -> httpx.Response:
+    sandbox, before = request.site.sandbox, request.site.sandbox.dropped
+    extensions = {"timeout": {"read": request.site.deadline}, "wait": request.wait}
+    try:
+        return sandbox.handle_request(
+            httpx.Request("POST", endpoint, content=body, headers=request.headers, extensions=extensions)
+        )
+    finally:
+        if not before and sandbox.dropped:
+            _log.warning("The sandbox keeps the last %d of each kind; from now on it drops older ones", sandbox.keep)
+
+
+def _counts(request: Request) -> httpx.Response:
+    sandbox = request.site.sandbox
+    return json_response(200, {**sandbox.counts, "keep": sandbox.keep, "keep_tokens": sandbox.keep_tokens})
+
+
+def _arrived(request: Request) -> httpx.Response:
+    return json_response(200, getattr(request.site.sandbox, request.path.rpartition("/")[2]))
+
+
+def _reset(request: Request) -> httpx.Response:
+    request.site.sandbox.reset()
+    return json_response(200, {})
+
+
+def _faults(request: Request) -> httpx.Response:
+    if request.method != "POST":
+        return json_response(200, [asdict(fault) for fault in faults()])
+    if not over_http.is_utf_8(request.header("Content-Type"), JSON):
+        raise Refused(415, f"Expected {JSON}")
+    try:
+        order = json.loads(request.body)
+        name, times, options = order["name"], order.get("times", 1), order.get("options", {})
+        if type(times) is not int or not 1 <= times <= MAX_TIMES:
+            raise ValueError(f"times must be from 1 to {MAX_TIMES}, got {times!r}")
+        request.site.sandbox.fail_next(name, times, **options)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise Refused(400, f"Expected {{name, times, options}}: {error}") from None
+    return json_response(200, {"name": name, "times": times, "options": options})
+
+
+#: For each address its methods, and what responds.
+_ADDRESSES: dict[str, tuple[tuple[str, ...], Callable[[Request], httpx.Response]]] = {
+    "/graphql": (("GET", "HEAD", "POST"), _graphql),
+    "/token": (("POST",), _token),
+    "/control": (("GET", "HEAD"), _counts),
+    **{f"/control/{name}": (("GET", "HEAD"), _arrived) for name in KINDS},
+    "/control/faults": (("GET", "HEAD", "POST"), _faults),
+    "/control/reset": (("POST",), _reset),
+}
