@@ -9,7 +9,6 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from urllib.parse import parse_qs
 
 import httpx
 
@@ -23,6 +22,9 @@ from bwp_nb.sandbox.responses import JSON, json_response
 #: The most bytes of a body, and the most requests that one order of a fault may affect.
 MAX_BODY = 1_048_576
 MAX_TIMES = 1_000
+
+#: The refusal of a body that is longer.
+TOO_LONG = (413, f"A body may have at most {MAX_BODY} bytes")
 
 _FORM = "application/x-www-form-urlencoded"
 _ALTAIR = "electron://altair"  # sent by Altair's desktop program; no web page can have this origin
@@ -53,11 +55,6 @@ class Request:
     body: bytes
     wait: Callable[[float], None]
 
-    def header(self, name: str) -> str:
-        """Return a header, or an empty text."""
-        text: str = self.headers.get(name, "")
-        return text
-
 
 def respond(request: Request) -> httpx.Response:
     """Return the response to a request, also if it is refused."""
@@ -76,33 +73,28 @@ def respond(request: Request) -> httpx.Response:
         return refused.response
 
 
-def too_long() -> Refused:
-    """Return the refusal of a body that is too long."""
-    return Refused(413, f"A body may have at most {MAX_BODY} bytes")
-
-
 def _check_sender(request: Request) -> None:
     """Raise `Refused` for a request from a web page, one that is too long, and one for `/control` without its token."""
-    site, origin = request.site, request.header("Origin").lower()
-    if request.header("Host").lower() not in site.hosts:
+    site, origin = request.site, request.headers.get("Origin", "").lower()
+    if request.headers.get("Host", "").lower() not in site.hosts:
         raise Refused(421, f"The host must be {' or '.join(site.hosts)}")
-    is_foreign = bool(origin) or request.header("Sec-Fetch-Site").lower() not in ("", "none", "same-origin")
+    is_foreign = bool(origin) or request.headers.get("Sec-Fetch-Site", "").lower() not in ("", "none", "same-origin")
     if is_foreign and origin not in {_ALTAIR, *(f"{site.scheme}://{host}" for host in site.hosts)}:
         raise Refused(403, "Requests from web pages are refused; use a program")
     if len(request.body) > MAX_BODY:
-        raise too_long()
-    expected, given = f"Bearer {site.control_token}", request.header("Authorization")
+        raise Refused(*TOO_LONG)
+    expected, given = f"Bearer {site.control_token}", request.headers.get("Authorization", "")
     is_control = request.path == "/control" or request.path.startswith("/control/")
     if is_control and not hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode()):
         raise Refused(401, "The control token is missing or wrong", {"WWW-Authenticate": "Bearer"})
 
 
 def _graphql(request: Request) -> httpx.Response:
-    kind = over_http.media_type(request.header("Accept"))
+    kind = over_http.media_type(request.headers.get("Accept", ""))
     body = request.body
     try:
         if request.method == "POST":
-            over_http.check_post(request.header("Content-Type"), request.header("Content-Encoding"))
+            over_http.check_post(request.headers.get("Content-Type", ""), request.headers.get("Content-Encoding", ""))
         else:
             body = over_http.body_of_get(request.query)
         response = _ask_sandbox(request, request.site.sandbox.endpoint, body)
@@ -112,17 +104,9 @@ def _graphql(request: Request) -> httpx.Response:
 
 
 def _token(request: Request) -> httpx.Response:
-    sandbox = request.site.sandbox
-    if not over_http.is_utf_8(request.header("Content-Type"), _FORM):
+    if not over_http.is_utf_8(request.headers.get("Content-Type", ""), _FORM):
         raise Refused(415, f"Expected credentials as {_FORM} in the body")
-    form = parse_qs(request.body.decode("utf-8", "replace"))
-    if form.get("client_id") != [sandbox.client_id]:
-        description = (
-            f"This is a sandbox, and its only client id is {sandbox.client_id}. Live credentials do not belong here; "
-            "nothing of these was kept."
-        )
-        return json_response(401, {"error": "invalid_client", "error_description": description})
-    return _ask_sandbox(request, sandbox.token_endpoint, request.body)
+    return _ask_sandbox(request, request.site.sandbox.token_endpoint, request.body)
 
 
 def _ask_sandbox(request: Request, endpoint: str, body: bytes) -> httpx.Response:
@@ -154,7 +138,7 @@ def _reset(request: Request) -> httpx.Response:
 def _faults(request: Request) -> httpx.Response:
     if request.method != "POST":
         return json_response(200, [asdict(fault) for fault in faults()])
-    if not over_http.is_utf_8(request.header("Content-Type"), JSON):
+    if not over_http.is_utf_8(request.headers.get("Content-Type", ""), JSON):
         raise Refused(415, f"Expected {JSON}")
     try:
         order = json.loads(request.body)

@@ -13,7 +13,8 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import RequestHandler, stream_request_body
 
-from bwp_nb.sandbox.addresses import MAX_BODY, Request, Site, respond, too_long
+from bwp_nb.sandbox.addresses import MAX_BODY, TOO_LONG, Request, Site, respond
+from bwp_nb.sandbox.graphql_over_http import Refused
 from bwp_nb.text import readable
 
 #: The most connections at a time.
@@ -73,7 +74,7 @@ class Handler(RequestHandler):
         length = self.request.headers.get("Content-Length", "")
         if "Expect" in self.request.headers and length.isdecimal() and int(length) > MAX_BODY:
             self.set_header("Connection", "close")
-            await self.send(too_long().response)
+            await self.send(Refused(*TOO_LONG).response)
 
     def data_received(self, chunk: bytes) -> None:
         """Keep the body, but not more than a byte over the limit."""
