@@ -76,6 +76,42 @@ def test_a_new_optional_field_is_dangerous_not_breaking() -> None:
     assert [("schema", "dangerous", "OPTIONAL_INPUT_FIELD_ADDED")] == _changed(bwp.drift(_client(schema)))
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("  status: String", "  accepted: Int\n  status: String", ("FIELD_ADDED", "documented")),
+        ("  schemaVersion: String @", "  schemaVersion: String @deprecated @", ("DEPRECATED", "documented")),
+        ("  SERVER_CLIENT @", '  SERVER_CLIENT @deprecated(reason: "Gone") @', ("DEPRECATED", "documented")),
+        ("): SendUserEventOutput\n", "): SendUserEventOutput @deprecated\n", ("DEPRECATED", "documented")),
+    ],
+)
+def test_an_addition_or_a_deprecation_is_a_safe_change(before: str, after: str, expected: tuple[str, str]) -> None:
+    """A new field of the output and what is deprecated break nobody, but somebody should look at them."""
+    schema = SCHEMA.replace(before, after)
+    assert schema != SCHEMA
+    (row,) = [item for item in bwp.drift(_client(schema)).changes if item.result == "changed"]
+    assert (*expected, "safe") == (row.path, row.concerns, row.severity)
+
+
+def test_what_this_package_does_not_use_is_not_reported() -> None:
+    """The API has other mutations, types and directives."""
+    schema = f"{SCHEMA} extend type Mutation {{ createOrder: Order }} type Order {{ id: ID }} directive @cost on FIELD"
+    assert bwp.drift(_client(schema)).ok
+
+
+@pytest.mark.parametrize("name", ["BWP_CLIENT_SECRET", "BWP_TARGET_ID"])
+def test_wrong_credentials_are_misconfigured_not_changed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The server says nothing about its schema or events; the reason is in the row."""
+    with bwp.serve() as server:
+        for setting, text in {**server.environment, name: "somebody-else"}.items():
+            monkeypatch.setenv(setting, text)
+        with bwp.connect() as client:
+            drift = bwp.drift(client)
+    assert ["misconfigured", "misconfigured"] == [item.result for item in drift.changes]
+    assert not drift.ok
+    assert "BWP_TARGET_ID" in drift.changes[0].after or "client secret" in drift.changes[0].after
+
+
 def test_a_changed_answer_is_named_by_its_json_path() -> None:
     """The row has both values."""
     refusal = json.loads(json.dumps(REFUSAL).replace("UnspecifiedError", "InvalidDateFormat"))
