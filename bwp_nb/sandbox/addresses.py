@@ -26,7 +26,6 @@ MAX_TIMES = 1_000
 #: The refusal of a body that is longer.
 TOO_LONG = (413, f"A body may have at most {MAX_BODY} bytes")
 
-_FORM = "application/x-www-form-urlencoded"
 _ALTAIR = "electron://altair"  # sent by Altair's desktop program; no web page can have this origin
 
 _log = logging.getLogger("bwp_nb.sandbox.server")
@@ -94,7 +93,7 @@ def _graphql(request: Request) -> httpx.Response:
     body = request.body
     try:
         if request.method == "POST":
-            over_http.check_post(request.headers.get("Content-Type", ""), request.headers.get("Content-Encoding", ""))
+            over_http.check_body(request.headers, JSON)
         else:
             body = over_http.body_of_get(request.query)
         response = _ask_sandbox(request, request.site.sandbox.endpoint, body)
@@ -104,8 +103,7 @@ def _graphql(request: Request) -> httpx.Response:
 
 
 def _token(request: Request) -> httpx.Response:
-    if not over_http.is_utf_8(request.headers.get("Content-Type", ""), _FORM):
-        raise Refused(415, f"Expected credentials as {_FORM} in the body")
+    over_http.check_body(request.headers, "application/x-www-form-urlencoded")
     return _ask_sandbox(request, request.site.sandbox.token_endpoint, request.body)
 
 
@@ -138,8 +136,7 @@ def _reset(request: Request) -> httpx.Response:
 def _faults(request: Request) -> httpx.Response:
     if request.method != "POST":
         return json_response(200, [asdict(fault) for fault in faults()])
-    if not over_http.is_utf_8(request.headers.get("Content-Type", ""), JSON):
-        raise Refused(415, f"Expected {JSON}")
+    over_http.check_body(request.headers, JSON)
     try:
         order = json.loads(request.body)
         name, times, options = order["name"], order.get("times", 1), order.get("options", {})

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qs
 
 import httpx
-from graphql import ExecutionResult, GraphQLError, execute_sync
+from graphql import ExecutionResult, execute_sync
 
 from bwp_nb.sandbox import responses, validation
 from bwp_nb.sandbox.clock import SandboxClock
@@ -275,15 +275,13 @@ class Sandbox(httpx.BaseTransport):
             ]
             for index, event in enumerate(events)
         ]
-        verdict = validation.verdict(events, issues, self.refuses, self.reports)
-        self._keep(verdict.accepted, notes)
-        for event in verdict.rejected:
-            self._logs["rejected"].add(json.dumps({"event": event, "reason": verdict.message}).encode())
-        if not verdict.rejected:
+        accepted, rejected, error = validation.verdict(events, issues, self.refuses, self.reports)
+        self._keep(accepted, notes)
+        if error is None:
             return {"status": "successful"}
-        marked = {"sandbox": sorted(verdict.labels)} if verdict.labels else {}
-        extensions = {"classification": validation.VALIDATION_ERROR, **marked}
-        raise GraphQLError(verdict.message, extensions=extensions)
+        for event in rejected:
+            self._logs["rejected"].add(json.dumps({"event": event, "reason": error.message}).encode())
+        raise error
 
     def _hit(self, rejection: Rejection | None, event: dict[str, Any]) -> Iterator[Issue]:
         """Yield what a fault says of an event; of one that was accepted before nothing, as its content was valid."""

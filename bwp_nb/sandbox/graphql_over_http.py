@@ -8,6 +8,7 @@ API's behaviour.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -69,10 +70,13 @@ def in_form(kind: str, response: httpx.Response) -> httpx.Response:
     return response
 
 
-def check_post(content_type: str, content_encoding: str) -> None:
-    """Raise `Refused` for a POST of anything but JSON; no form of a web page can send that."""
-    if not is_utf_8(content_type, JSON) or content_encoding not in ("", "identity"):
-        raise Refused(415, f"Expected {JSON} in UTF-8, not compressed")
+def check_body(headers: Mapping[str, str], kind: str) -> None:
+    """Raise `Refused` for a body that is not of a media type, or compressed, or in another encoding than UTF-8."""
+    given, *parameters = (part.strip().lower() for part in headers.get("Content-Type", "").split(";"))
+    charsets = {part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")}
+    is_plain = charsets <= {"utf-8", "utf8"} and headers.get("Content-Encoding", "identity") == "identity"
+    if given != kind or not is_plain:
+        raise Refused(415, f"Expected {kind} in UTF-8, not compressed")
 
 
 def body_of_get(query_string: str) -> bytes:
@@ -90,10 +94,3 @@ def body_of_get(query_string: str) -> bytes:
     if operation is not None and operation.operation is not OperationType.QUERY:
         raise Refused(405, "Send a mutation by POST", {"Allow": "POST"})
     return json.dumps(given).encode()
-
-
-def is_utf_8(content_type: str, kind: str) -> bool:
-    """Return whether a `Content-Type` header names a media type, and no character set but UTF-8."""
-    given, *parameters = (part.strip().lower() for part in content_type.split(";"))
-    charsets = {part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")}
-    return given == kind and charsets <= {"utf-8", "utf8"}

@@ -4,6 +4,7 @@ It listens on loopback only, and limits what a connection may send and how long 
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
@@ -70,7 +71,7 @@ def _described(server: "Server") -> str:
     return json.dumps({**addresses, "credentials": credentials}) + "\n"
 
 
-class Server:
+class Server(contextlib.AbstractContextManager["Server"]):
     """A sandbox that is being served; close it, or use it in a `with` statement.
 
     `endpoint` and `token_endpoint` work like the live API's. `control` is the address that shows what arrived, to
@@ -98,9 +99,6 @@ class Server:
 
     def __repr__(self) -> str:
         return f"Server({self.address})"
-
-    def __enter__(self) -> "Server":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
