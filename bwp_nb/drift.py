@@ -100,7 +100,7 @@ def drift(client: Client, *, send_valid: bool = False) -> Drift:
 
 
 def _ask(client: Client, place: str, query: str) -> dict[str, Any] | Change:
-    """Return the response to a query, or the row that says why there is none."""
+    """Return the response to a query, or a row that says why it is missing."""
     try:
         given = client.execute(query)
     except BwpError as error:
