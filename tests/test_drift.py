@@ -224,7 +224,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(PROPERTY, max_examples=100)
+@settings(PROPERTY, max_examples=50)
 @given(
     changes=st.lists(
         st.tuples(st.sampled_from(_PATHS), _JSON | st.sampled_from(["", "\x1b[31m", "UserEvent"])), max_size=3

@@ -13,15 +13,10 @@ from typing import Any, NamedTuple, cast
 import graphql
 
 from bwp_nb.contract import schema_text
+from bwp_nb.sandbox.responses import classification
 
 # The documented classification of an input that is not valid.
-_VALIDATION_ERROR = {
-    "type": "ValidationError",
-    "code": "UnspecifiedError",
-    "details": {},
-    "errorType": "ValidationException",
-    "errorCode": 400,
-}
+_VALIDATION_ERROR = classification("ValidationError", 400, code="UnspecifiedError", details={})
 
 #: The longest query that is accepted, counted in tokens: the limit is ours.
 MAX_TOKENS = 50_000
