@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from graphql import build_schema, introspection_from_schema
+from graphql import build_schema, graphql_sync, introspection_from_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,11 +20,12 @@ REFUSAL = documented.INVALID_EVENT_TIME.response
 
 
 def _client(schema: str = SCHEMA, refusal: Any = REFUSAL) -> Client:
-    """Return a client of a server that shows this schema and refuses like this."""
-    shown = {"data": introspection_from_schema(build_schema(schema))}
+    """Return a client of a server that shows this schema, as far as it is asked, and refuses like this."""
+    built = build_schema(schema)
 
     def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json=shown if "__schema" in json.loads(request.content)["query"] else refusal)
+        query = json.loads(request.content)["query"]
+        return httpx.Response(200, json=graphql_sync(built, query).formatted if "__schema" in query else refusal)
 
     return Client(httpx.MockTransport(answer), "https://api.invalid/graphql", clock=SandboxClock())
 

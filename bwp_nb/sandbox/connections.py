@@ -108,7 +108,7 @@ class Handler(RequestHandler):
         """Send a response; the client has its deadline for each piece."""
         self.set_status(response.status_code)
         for name, text in response.headers.items():
-            if name != "transfer-encoding":  # Tornado's own business
+            if name != "transfer-encoding":  # Tornado adds it for clients that know it
                 self.set_header(name, text)
         try:
             for piece in response.iter_bytes() if self.method != "HEAD" else ():
