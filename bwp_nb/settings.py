@@ -117,9 +117,10 @@ def mode() -> str:
     return found.value.reveal() if found else "sandbox"
 
 
-def live() -> Settings:
+def live(given: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of the live API; raises `InvalidSettings` listing all that are missing or malformed."""
-    found = {**_keyring(), **_read()}
+    found = {**_keyring(), **_read()} if given is None else _sealed(given, "the arguments")
+    del given
     if problems := [text for setting in SETTINGS if (text := _problem(setting, found.get(setting.name)))]:
         raise InvalidSettings(problems)
     value = {setting.name: Secret(setting.default or "") for setting in SETTINGS}

@@ -314,8 +314,10 @@ def test_no_error_of_the_settings_shows_a_secret(
     assert [] == planted(_everything(errors[0]))
 
 
-def test_an_unreadable_file_shows_no_secret(live: pytest.MonkeyPatch) -> None:
-    """Its bytes are not kept in a frame."""
+def test_settings_as_arguments_and_unreadable_files_show_no_secret(live: pytest.MonkeyPatch) -> None:
+    """A dict of settings is not kept in a frame, and neither are the bytes of a file."""
+    error = _raised(lambda: settings.live({**PLANTED, "BWP_TARGET_ID": "bp 1"}))
+    assert [] == planted(_everything(error))
     Path(".env").write_bytes(f"BWP_CLIENT_SECRET={PLANTED['BWP_CLIENT_SECRET']}\n\xff".encode("latin-1"))
     assert [] == planted(_everything(_raised(bwp.connect)))
 
