@@ -1,17 +1,16 @@
 """The onboarding checklist: which documented events a client has sent, with which properties, and what was refused."""
 
 import json
-import tomllib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bwp_nb.client import Client
-from bwp_nb.contract import facts_text
 from bwp_nb.contract.classifications import message_of
 from bwp_nb.displays.html import Shown, card, chip, document, html_table
 from bwp_nb.displays.short_errors import InvalidArgument
+from bwp_nb.displays.sources import facts
 from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import PROPERTY_NAMES, UserEvent
 from bwp_nb.history import Exchange
@@ -146,7 +145,7 @@ def checklist(client: Client) -> Checklist:
     """
     if not isinstance(client, Client):
         raise InvalidArgument(f"checklist: expected a Client, got {typed(client)}")
-    items = {fact["name"]: Item(fact["name"], fact["when"]) for fact in tomllib.loads(facts_text())["event_types"]}
+    items = {fact["name"]: Item(fact["name"], fact["when"]) for fact in facts()["event_types"]}
     for exchange in client.history:
         for event in _events(exchange):
             items.setdefault(event.event_type, Item(event.event_type)).add(event, exchange)

@@ -2,16 +2,16 @@
 
 import re
 import textwrap
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphql import DirectiveNode, NonNullTypeNode, parse, print_ast, value_from_ast_untyped
 
-from bwp_nb.contract import facts_text, schema_text
+from bwp_nb.contract import schema_text
 from bwp_nb.contract.classifications import CLASSIFICATIONS
 from bwp_nb.displays.html import card, html_table
+from bwp_nb.displays.sources import facts
 from bwp_nb.sandbox.faults import faults
 from bwp_nb.settings import SETTINGS
 
@@ -129,7 +129,7 @@ def _arguments(directive: DirectiveNode) -> dict[str, Any]:
 
 def _facts(topic: str) -> Callable[[], list[dict[str, str]]]:
     """Return a function that returns the rows of one topic of `facts.toml`."""
-    return lambda: tomllib.loads(facts_text())[topic]
+    return lambda: facts()[topic]
 
 
 def _classifications() -> list[dict[str, str]]:

@@ -2,5 +2,5 @@
 
 Its interface: `Catalogue`, `Html`, `Listing`, `Shown`, `beside`, `card`, `chip`, `code`, `document`, `folded`,
 `html_table` and `text` of `html`; `InvalidArgument` and `ShortError` of `short_errors`; `Chart`, `lying`, `one_bar` and
-`stacked` of `chart`; `CITED`, `PAGES` and `pages` of `sources`.
+`stacked` of `chart`; `CITED`, `PAGES`, `facts` and `pages` of `sources`.
 """

@@ -6,7 +6,7 @@ import ipywidgets as widgets
 
 from bwp_nb import settings
 from bwp_nb.client import Client
-from bwp_nb.connection import ask, connect, live_client
+from bwp_nb.connection import connect, live_client
 
 _LABELS = {"BWP_CLIENT_ID": "Client ID", "BWP_CLIENT_SECRET": "Client secret", "BWP_TARGET_ID": "Target ID"}
 
@@ -37,7 +37,7 @@ class CredentialsForm:
         if not any(box.value for box in self._boxes.values()):
             return connect()
         try:
-            return live_client(settings.live({name: box.value for name, box in self._boxes.items()}), ask)
+            return live_client(settings.live({name: box.value for name, box in self._boxes.items()}))
         finally:
             for box in self._boxes.values():
                 box.value = ""
