@@ -11,6 +11,7 @@ from graphql import DirectiveNode, NonNullTypeNode, parse, print_ast, value_from
 from bwp_nb.contract import schema_text
 from bwp_nb.contract.classifications import CLASSIFICATIONS
 from bwp_nb.displays.html import card, html_table
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.displays.sources import facts
 from bwp_nb.sandbox.faults import faults
 from bwp_nb.settings import SETTINGS
@@ -91,7 +92,7 @@ def reference(topic: str = "topics") -> Reference:
     if topic == "topics":
         return Reference(topic, ("topic", "content"), tuple((name, content) for name, (content, _) in _TOPICS.items()))
     if topic not in _TOPICS:
-        raise ValueError(f"unknown topic {topic!r}; expected one of {', '.join(_TOPICS)}")
+        raise InvalidArgument(f"unknown topic {topic!r}; expected one of {', '.join(_TOPICS)}")
     rows = list(_TOPICS[topic][1]())
     return Reference(topic, tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
 

@@ -103,6 +103,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "a misspelt keyword": ("client.new_event('click', client_vesion='2')", "did you mean client_version?"),
     "an API name": ("client.new_event('click', eventTime='2024-11-22T09:00:00Z')", "did you mean event_time?"),
     "a misspelt fault": ("client.sandbox.fail_next('throtled')", "did you mean 'throttled'?"),
+    "one property": (
+        "bwp.send_table(client, [event()], properties='product_sku')",
+        "expected a list of column names, got str 'product_sku'; use ['product_sku'].",
+    ),
     "no error": ("bwp.explain(None)", "got None; last_error is None until a call fails"),
     "another chart": ("bwp.plots.rows(client.history)", "plots.rows: expected a Report, got History"),
     "a picture": ("bwp.plots.latency(client).save('a.gif')", "expected the path of an .svg or .png file, got 'a.gif'"),
