@@ -12,7 +12,8 @@ The public names; `help()` of each says more:
     connect             a client of a new sandbox, of the one you give it, or of the live API
     Client              sends events and any GraphQL text, makes a `new_event`; has a `history` and the `last_error`
     Retries             how often and how long a client retries
-    UserEvent           one event, an immutable value; `problems()` lists the rules that it breaks
+    UserEvent           one event, an immutable value; `problems()` are broken rules, `hints()` likely mistakes
+    Hint                what is probably a mistake in an event but not refused, with its certainty and source
     EVENT_TYPES         the documented event types
     Mutation            one request as a value: `payload`, `text`, `problems()`, and `parse` for pasted text
     Receipt             the proof that events were accepted: status, number of events, attempts, seconds
@@ -33,6 +34,8 @@ The public names; `help()` of each says more:
     Fault               one of them: its name, its options, what happens
     doctor              checks everything that must be right before the first send; sends no event
     Diagnosis           the result of `doctor`: a step for each check
+    checklist           which documented events a client has sent, and what was refused; returns a `Checklist`
+    Checklist           the result of `checklist`; `save()` writes a page for the merchant
     drift               how a server differs from what is known of the API
     Drift               the result of `drift`: each difference, and what it concerns
     BwpError            the base class of the errors
@@ -45,9 +48,9 @@ The public names; `help()` of each says more:
     OutcomeUnknown      the response proves neither success nor failure
     explain             an error as a table: event, field, value, rule with its source, what to do
     CLASSIFICATIONS     the meaning of the API's error classifications, what to do, and how certain that is
-    forms               `EventForm(client)` makes and sends events; `SandboxPanel(sandbox)` shows what arrived
+    forms               `EventForm(client)` makes and sends events; also `SandboxPanel` and `CredentialsForm`
     snippets            a request as GraphQL, JSON, cURL, Python with httpx, Python with bwp_nb
-    plots               charts with their tables: of a history, a report, a sandbox
+    plots               charts of a history, a report, a sandbox; `save()`, `table`, `figure`
     traffic             a made-up day of shop events, and its replay
     Problem             a rule that an event breaks: field, value, rule, message
     RejectedValue       a value that the API's error names: event, field, value, rule
@@ -72,18 +75,20 @@ else differs.
       snippets.py         a request as text for other tools
       pasted.py           pasted text as events: GraphQL, JSON, cURL, Python
       plots.py            charts
+      checklist.py        which documented events were sent
       reference.py        what is known, as tables
       doctor.py           checks everything before the first send
       drift.py            compares the API with what is known of it
       traffic.py          a made-up day of a shop's events, and its replay
                           rooms, each with its interface in its __init__.py
-      contract/           what is known of the API: schema.graphql, facts.toml, documented examples, classifications
+      contract/           what is known of the API: schema.graphql, facts.toml, documented examples, hints
+      displays/           what a person sees: HTML, short errors, the drawing of charts
       wire/               how a request travels: response, token, retries, transport, clock
       sandbox/            the API in this process, faults to order, and a server for other programs
       tables/             many events: source, mapping, encoding, sender, ledger, report
       forms/              events made by hand
 
-    text ← problems ← errors ← event ← mutation ← client → wire       sandbox shares the contract with them, and no code
+    text ← displays ← problems ← errors ← event ← mutation ← client → wire       sandbox shares contract, displays
 """
 
 import lazy_loader

@@ -2,10 +2,13 @@ from . import forms as forms
 from . import plots as plots
 from . import snippets as snippets
 from . import traffic as traffic
+from .checklist import Checklist as Checklist
+from .checklist import checklist as checklist
 from .client import Client as Client
 from .connection import connect as connect
 from .contract import documented as documented
 from .contract.classifications import CLASSIFICATIONS as CLASSIFICATIONS
+from .contract.hints import Hint as Hint
 from .doctor import Diagnosis as Diagnosis
 from .doctor import doctor as doctor
 from .drift import Drift as Drift

@@ -3,18 +3,19 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from bwp_nb.displays.html import Html, card, chip, html_table
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, RequestFailed
-from bwp_nb.event import UNICODE_RULE, UserEvent
+from bwp_nb.event import UNICODE_RULE, UserEvent, check_keywords
 from bwp_nb.history import Exchange, History
-from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_event
-from bwp_nb.problems import Problem
+from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_event, encode_payload
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import Answer, Receipt, receipt
 from bwp_nb.wire.auth import Secret, TokenAuth, cleaned, redacted
@@ -83,6 +84,11 @@ class Client:
     def __repr__(self) -> str:
         return "Client(sandbox)" if self.sandbox is not None else f"Client(live, {self.endpoint})"
 
+    def _repr_html_(self) -> str:
+        """Return where the client points, and its latest calls."""
+        target = ("live", self.target) if self.sandbox is None else ("sandbox", "the API, simulated in this process")
+        return card(html_table([[chip(target[0]), target[1]]]), Html(self.history._repr_html_()))
+
     @property
     def target(self) -> str:
         """Where the events go: the sandbox, or an address and the target id of a store."""
@@ -104,22 +110,29 @@ class Client:
         self,
         event_type: str,
         *,
+        event_id: str | None = None,
+        event_time: str | datetime | None = None,
         client_type: str = "WEBSITE_CLIENT",
         client_version: str = "1.0",
         schema_name: str | None = None,
         schema_version: str | None = None,
-        **additional_properties: str,
+        additional_properties: Mapping[str, str] | None = None,
+        **properties: str,
     ) -> UserEvent:
-        """Return an event with a new id and the current time; other keywords are its additional properties."""
+        """Return an event, by default with a new id and the current time; other keywords become additional properties.
+
+        A keyword that is nearly a field raises `InvalidEvent`; in `additional_properties` any name can be given.
+        """
+        check_keywords(properties)
         return UserEvent(
             event_type=event_type,
-            event_id=self.new_id(),
-            event_time=self.clock.now(),
+            event_id=self.new_id() if event_id is None else event_id,
+            event_time=self.clock.now() if event_time is None else event_time,
             client_type=client_type,
             client_version=client_version,
             schema_name=schema_name,
             schema_version=schema_version,
-            additional_properties=additional_properties,
+            additional_properties={**(additional_properties or {}), **properties},
         )
 
     def send(self, events: UserEvent | Iterable[UserEvent] | Mutation, *, check: bool = True) -> Receipt:
@@ -150,7 +163,7 @@ class Client:
         payload: dict[str, Any] = {"query": query} | ({} if variables is None else {"variables": variables})
         call = _Call("execute", self.clock, unwritten=lambda: {"query": query})  # variables may be anything
         with self._kept(call):
-            call.body = _encoded(payload)
+            call.body = encode_payload(payload)
             given = self._attempt(call, self.timeout).json()
             call.outcome = "answered"
         return given
@@ -331,15 +344,3 @@ def _refuse(mutation: Mutation, check: bool) -> None:
     refused = problems if check else [problem for problem in problems if problem.rule in (COUNT_RULE, UNICODE_RULE)]
     if refused:
         raise InvalidEvent(refused)
-
-
-def _encoded(payload: dict[str, Any]) -> bytes:
-    """Return a body as JSON in UTF-8, or raise `InvalidEvent`: the arguments of `execute` may be anything."""
-    try:
-        return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    except UnicodeEncodeError:
-        message = "contains a lone surrogate and cannot be encoded as UTF-8"
-        raise InvalidEvent([Problem("text", payload["query"], UNICODE_RULE, message)]) from None
-    except (TypeError, ValueError, RecursionError) as error:
-        message = f"cannot be encoded as JSON: {readable(str(error), 120)}"
-        raise InvalidEvent([Problem("variables", payload.get("variables"), "JSON (RFC 8259)", message)]) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bwp_nb import settings
 from bwp_nb.client import Client
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.errors import InvalidSettings
 from bwp_nb.text import typed
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
@@ -38,12 +39,15 @@ def connect(
     """
     retries = Retries() if retries is None else retries
     if not isinstance(retries, Retries):
-        raise ValueError(f"retries: expected a Retries, got {typed(retries)}")
+        raise InvalidArgument(f"retries: expected a Retries, got {typed(retries)}")
     _check_numbers(timeout, retries)
     if sandbox is None and settings.mode() == "live":
-        return _live_client(live_settings(confirm), confirm or _ask, timeout, retries)
+        return live_client(live_settings(confirm), confirm, timeout, retries)
     from bwp_nb.sandbox.api import Sandbox
 
+    if sandbox is not None and not isinstance(sandbox, Sandbox):
+        advice = "; for the live API set BWP_MODE=live in the environment" if isinstance(sandbox, str) else ""
+        raise InvalidArgument(f"connect: expected a Sandbox, got {typed(sandbox)}{advice}")
     return _sandbox_client(sandbox or Sandbox(), timeout, retries)
 
 
@@ -76,7 +80,12 @@ def _is_yes(question: str, otherwise: str) -> bool:
         return False
 
 
-def _live_client(given: settings.Settings, confirm: Callable[[str], bool], timeout: float, retries: Retries) -> Client:
+def live_client(
+    given: settings.Settings,
+    confirm: Callable[[str], bool] | None = None,
+    timeout: float = 10.0,
+    retries: Retries | None = None,
+) -> Client:
     """Return the live client that some settings describe; they decide whether `confirm` is asked."""
     clock = SystemClock()
     transport = DeadlineTransport()
@@ -86,7 +95,7 @@ def _live_client(given: settings.Settings, confirm: Callable[[str], bool], timeo
         auth=TokenAuth(given.credentials, given.token_endpoint, transport, clock),
         clock=clock,
         api_version=given.api_version,
-        confirm=confirm if given.confirm else None,
+        confirm=(confirm or _ask) if given.confirm else None,
         timeout=timeout,
         retries=retries,
     )
@@ -112,4 +121,4 @@ def _check_numbers(timeout: float, retries: Retries) -> None:
     numbers = {name: getattr(retries, name) for name in ("attempts", "deadline", "first_wait", "longest_wait")}
     for name, value in {"timeout": timeout, **numbers}.items():
         if not (isinstance(value, (int, float)) and 0 < value < math.inf):
-            raise ValueError(f"{name}: expected a positive number, got {value!r}")
+            raise InvalidArgument(f"{name}: expected a positive number, got {value!r}")

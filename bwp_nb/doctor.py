@@ -17,10 +17,11 @@ from bwp_nb import settings
 from bwp_nb.client import Client
 from bwp_nb.connection import connect, live_settings
 from bwp_nb.contract.classifications import classification
+from bwp_nb.displays.html import Shown, card, chip, html_table
 from bwp_nb.errors import BwpError, InvalidSettings, RequestFailed
 from bwp_nb.event import UserEvent
 from bwp_nb.mutation import Mutation
-from bwp_nb.text import html_table, readable
+from bwp_nb.text import readable
 from bwp_nb.wire.answer import errors_of, is_denied
 from bwp_nb.wire.auth import TokenAuth
 from bwp_nb.wire.clock import SystemClock
@@ -38,7 +39,7 @@ _QUERY = "{__schema {mutationType {fields {name}}}}"
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Shown):
     """One step of a diagnosis: `outcome` is passed, failed or skipped; `found` says why, `next_step` what to do."""
 
     name: str
@@ -69,7 +70,8 @@ class Diagnosis:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return html_table((asdict(step).values() for step in self.steps), ("step", "outcome", "found", "what to do"))
+        rows = ((step.name, chip(step.outcome), step.found, step.next_step) for step in self.steps)
+        return card(html_table(rows, ("step", "outcome", "found", "what to do")))
 
 
 def doctor(*, confirm: Callable[[str], bool] | None = None) -> Diagnosis:

@@ -9,9 +9,10 @@ import graphql
 
 from bwp_nb.client import Client
 from bwp_nb.contract import documented, schema_text
+from bwp_nb.displays.html import Shown, card, chip, html_table
 from bwp_nb.errors import BwpError
 from bwp_nb.history import compare
-from bwp_nb.text import counted, html_table, quoted, readable
+from bwp_nb.text import counted, quoted, readable
 from bwp_nb.wire.answer import errors_of, is_denied
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _MOST_SHOWN = 100
 
 
 @dataclass(frozen=True)
-class Change:
+class Change(Shown):
     """One row of a drift.
 
     `place` is `schema` or the name of a documented example, `result` one of `same`, `changed`, `not answered` and
@@ -79,8 +80,8 @@ class Drift:
         return "\n".join([*map(str, self.changes[:_MOST_SHOWN]), *filter(None, [self._more])])
 
     def _repr_html_(self) -> str:
-        rows = (asdict(change).values() for change in self.changes[:_MOST_SHOWN])
-        return html_table(rows, asdict(self.changes[0]), self._more)
+        rows = [asdict(change) | {"result": chip(change.result)} for change in self.changes[:_MOST_SHOWN]]
+        return card(html_table(map(dict.values, rows), rows[0]), self._more)
 
     @property
     def _more(self) -> str:

@@ -9,7 +9,9 @@
     ├── MutationRejected   the API answered with errors
     └── OutcomeUnknown     the API answered, and the answer proves neither success nor failure
 
-A message is one paragraph, the same for the same error. Text of a server or a user is escaped and cut in it.
+A message is one paragraph, the same for the same error. Text of a server or a user is escaped and cut in it. IPython
+shows an error in at most eight lines: the line of your cell, what is wrong, each event and field, and what to do. For
+the whole traceback use `%xmode Verbose`, or set `BWP_TRACEBACK=full` in the environment (`%env BWP_TRACEBACK=full`).
 """
 
 from collections.abc import Sequence
@@ -23,10 +25,14 @@ from bwp_nb.contract.classifications import (
     VALIDATION,
     Classification,
     classification,
+    is_internal,
+    message_of,
 )
-from bwp_nb.contract.sources import pages
+from bwp_nb.displays.html import Listing, card, html_table
+from bwp_nb.displays.short_errors import InvalidArgument, ShortError
+from bwp_nb.displays.sources import pages
 from bwp_nb.problems import Problem, RejectedValue
-from bwp_nb.text import counted, html_table, quoted, readable
+from bwp_nb.text import counted, quoted, readable, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,9 +40,10 @@ if TYPE_CHECKING:
 _MOST_ROWS = 100
 _MOST_SHOWN = 5
 _RESEND = "resend them with the same ids"
+_FIX = "Fix the value and send again, or pass check=False to see the API's answer."
 
 
-class BwpError(Exception):
+class BwpError(ShortError):
     """The base class of this package's errors.
 
     `state` is the state of the events: `invalid`, `rejected`, `failed` or `unknown`. `attempts` is the number of times
@@ -68,10 +75,9 @@ class BwpError(Exception):
         return [_row(what=str(self), advice="")]
 
     def _repr_html_(self) -> str:
-        """Return the rows as an HTML table."""
-        rows = self.rows()
-        caption = f"{type(self).__name__}: the events are {self.state}"
-        return html_table((row.values() for row in rows), rows[0], caption)
+        """Return the rows as an HTML table; the rules link to their pages."""
+        rows = [{name: cell for name, cell in row.items() if name != "source"} for row in self.rows()]
+        return card(f"{type(self).__name__}: the events are {self.state}", html_table(map(dict.values, rows), rows[0]))
 
     def follow_lost_attempt(self) -> None:
         """Take into account that an earlier attempt with the same events may have been accepted."""
@@ -94,23 +100,31 @@ class InvalidEvent(BwpError):
     _is_invalid = True
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = list(problems)
+        self.problems = Listing(problems, "problem")
         super().__init__(self.problems)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each problem."""
-        advice = "Fix the value and send again, or pass check=False to see the API's answer."
         return [
             _row(
-                what=problem.message, advice=advice, rule=problem.rule,
+                what=problem.message, advice=_FIX, rule=problem.rule,
                 event=problem.index, field=problem.field, value=quoted(problem.value),
             )
             for problem in self.problems
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        problems = f"{counted(len(self.problems), 'problem')}: {_joined(self.problems, '.problems')}"
-        return f"{'Not sent, ' if self.is_unsent else ''}{problems.rstrip('.')}."
+        return f"{self._head}: {_joined(self.problems, '.problems').rstrip('.')}."
+
+    @property
+    def _head(self) -> str:
+        return f"{'Not sent, ' if self.is_unsent else ''}{counted(len(self.problems), 'problem')}"
+
+    def _said(self) -> tuple[str, list[tuple[str, str]], str]:
+        if len(self.problems) == 1 and not self.is_unsent:
+            return str(self.problems[0]), [], ""
+        details = [(str(problem), f"Rule: {problem.rule}." if pages(problem.rule) else "") for problem in self.problems]
+        return self._head, details, _FIX if self.is_unsent else ""
 
 
 class InvalidSettings(BwpError):
@@ -124,6 +138,10 @@ class InvalidSettings(BwpError):
 
     def __str__(self) -> str:
         return f"Not sent: settings are missing or malformed. {' '.join(self.problems)}"
+
+    def _said(self) -> tuple[str, list[tuple[str, str]], str]:
+        details = [(what, more) for what, _, more in (problem.partition(". ") for problem in self.problems)]
+        return "Not sent: settings are missing or malformed", details, ""
 
 
 class InvalidTable(BwpError):
@@ -163,7 +181,10 @@ class RequestFailed(BwpError):
         return [_row(what=f"{self.args[0]} {self.stop_reason}".strip(), advice=advice)]
 
     def __str__(self) -> str:
-        return f"{self.args[0]} {self._ending()}"
+        return " ".join([self.args[0], self._ending()])
+
+    def _said(self) -> tuple[str, list[tuple[str, str]], str]:
+        return self.args[0], [], self._ending()
 
 
 class OutcomeUnknown(RequestFailed):
@@ -196,7 +217,7 @@ class MutationRejected(BwpError):
         events: int = 1,
     ) -> None:
         self.errors = list(errors)
-        self.rejected_values = list(rejected_values)
+        self.rejected_values = Listing(rejected_values, "rejected value")
         self.status_code = status_code
         self.events = events
         self._is_after_lost = False
@@ -251,12 +272,12 @@ class MutationRejected(BwpError):
         """Return a row for each rejected value; one for each error if none is named."""
         if not self.rejected_values:
             found = zip(self.errors[:_MOST_ROWS], self.classifications, strict=False)
-            rows = [_row(what=_message(error), advice=kind.advice, rule=kind.certainty) for error, kind in found]
+            rows = [_row(what=message_of(error), advice=kind.advice, rule=kind.certainty) for error, kind in found]
             more = len(self.errors) - _MOST_ROWS
             return rows + [_row(what=f"and {more} more, all in .errors", advice="")] * (more > 0)
         return [
             _row(
-                what=readable(value.message) or _message(self.errors[0]), advice=self.classifications[0].advice,
+                what=readable(value.message) or message_of(self.errors[0]), advice=self.classifications[0].advice,
                 rule=value.rule, event=value.index, event_id=readable(value.event_id, 80), field=value.field,
                 value=quoted(value.value),
             )
@@ -264,17 +285,24 @@ class MutationRejected(BwpError):
         ]  # fmt: skip
 
     def __str__(self) -> str:
+        what, details, advice = self._said()
+        named = _joined(self.rejected_values, ".rejected_values")
+        return f"{what}. {f'It names {named}' if named else details[0][0]}. {advice}"
+
+    def _said(self) -> tuple[str, list[tuple[str, str]], str]:
         kind = self.classifications[0]
-        messages = "; ".join(map(_message, self.errors[:3])).rstrip(". ")
-        named = "The error does not identify an event."
-        if self.rejected_values:
-            named = f"It names {_joined(self.rejected_values, '.rejected_values')}."
-        refused = f"The API rejected the request ({readable(kind.name, 40)}): {messages}. {named} {kind.advice}"
+        messages = "; ".join(map(message_of, self.errors[:3])).rstrip(". ")
+        details = [(value.place, f"Required: {value.rule}." if value.rule else "") for value in self.rejected_values]
+        details = details or [("The error does not identify an event", "")]
+        what = f"The API rejected the request ({readable(kind.name, 40)}): {messages}"
+        return what, details, f"{kind.advice} {self._ending()}"
+
+    def _ending(self) -> str:
         unknown = self.states.count("unknown")
-        if 0 < unknown < self.events:
-            others = f"the other {counted(unknown, 'event')}"
-            return f"{refused} {self.stop_reason}{others.capitalize()} may have been accepted; {_RESEND}."
-        return f"{refused} {self._ending()}"
+        if not 0 < unknown < self.events:
+            return super()._ending()
+        others, them = ("event", "it") if unknown == 1 else (f"{unknown} events", "them")
+        return f"{self.stop_reason}The other {others} may have been accepted; resend {them} with the same ids."
 
     @property
     def _names(self) -> set[str]:
@@ -290,13 +318,16 @@ class MutationRejected(BwpError):
     @property
     def _is_certain(self) -> bool:
         """Whether neither the HTTP status nor an error speaks of a failure inside the API."""
-        return (self.status_code or 0) < 500 and not any(map(_is_internal, self.errors))
+        return (self.status_code or 0) < 500 and not any(map(is_internal, self.errors))
 
 
 def explain(error: BwpError) -> "pd.DataFrame":
     """Return what went wrong as a table: event, field, value, what was said, the rule, its pages, the advice."""
     import pandas as pd
 
+    if not isinstance(error, BwpError):
+        advice = "; last_error is None until a call fails" if error is None else ""
+        raise InvalidArgument(f"explain: expected an error of bwp_nb, got {typed(error)}{advice}")
     return pd.DataFrame(error.rows())
 
 
@@ -304,17 +335,6 @@ def _joined(found: Sequence[object], where: str) -> str:
     """Return the first few of some things, and how many more there are."""
     more = f"; and {len(found) - _MOST_SHOWN} more, all in {where}" if len(found) > _MOST_SHOWN else ""
     return "; ".join(map(str, found[:_MOST_SHOWN])) + more
-
-
-def _is_internal(error: dict[str, Any]) -> bool:
-    """Whether the classification of an error has the code 500."""
-    extensions = error.get("extensions")
-    found = extensions.get("classification") if isinstance(extensions, dict) else None
-    return isinstance(found, dict) and found.get("errorCode") == 500
-
-
-def _message(error: dict[str, Any]) -> str:
-    return readable(str(error.get("message", error)))
 
 
 def _row(what: str, advice: str, rule: str = "", event: int | None = None, **place: str) -> dict[str, Any]:

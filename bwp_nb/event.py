@@ -7,37 +7,28 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from immutabledict import immutabledict
 
+from bwp_nb.contract import vocabulary
+from bwp_nb.contract.hints import Hint, hints, property_place
+from bwp_nb.displays.html import Html, Listing, card, chip, html_table, text
 from bwp_nb.errors import InvalidEvent
 from bwp_nb.problems import Problem
 from bwp_nb.text import quoted, typed
 
-#: The client types in “User Event Schema”, and those of the 2024-01-01 guide, “Analytics Event Schema”.
-CLIENT_TYPES = ("WEBSITE_CLIENT", "SERVER_CLIENT")
-_OLDER_CLIENT_TYPES = ("WEB_CLIENT", "ANDROID", "IOS")
-
-#: The event types in “User Event Schema”. Whether the API refuses others is unknown, so they are not refused here.
-EVENT_TYPES = ("page-load", "click", "widget-viewed", "bwp-widget-promise-loaded")
+CLIENT_TYPES = vocabulary.CLIENT_TYPES
+EVENT_TYPES = vocabulary.EVENT_TYPES
+PROPERTY_NAMES = vocabulary.PROPERTY_NAMES
+_OLDER_CLIENT_TYPES = ("WEB_CLIENT", "ANDROID", "IOS")  # of the 2024-01-01 guide, “Analytics Event Schema”
 
 #: The shortest and the longest text in “UserEvent”, version 2024-01-01; that the unit is UTF-16 code units is inferred.
 LENGTHS = {"eventType": (3, 64), "schemaName": (3, 256)}
 
-#: Additional properties in “Send User Events”, “sendUserEvents” and “User Event Schema”; others can be sent as well.
-PROPERTY_NAMES = (
-    "ip",
-    "ubid",
-    "userAgent",
-    "currentUrl",
-    "current_url",
-    "referrer",
-    "product_sku",
-    "prime_promise_timestamp",
-    "page_type",
-)
-
+_AROUND = "To send it as a property, pass additional_properties={{{!r}: …}}"
 _TEXT_RULE = "a str (documented in “UserEvent”, version 2024-01-01)"
 _LENGTH_RULE = (
     "{} to {} characters (documented in “UserEvent”, version 2024-01-01; counted in UTF-16 code units: inferred)"
@@ -124,9 +115,30 @@ class UserEvent:
             given["additionalProperties"] = {"additionalProperties": pairs}
         return given
 
-    def problems(self) -> list[Problem]:
+    def problems(self) -> Listing[Problem]:
         """Return the rules that this event breaks; an empty list if it breaks none."""
-        return [] if _is_surely_right(self) else list(_problems(self))
+        return Listing([] if _is_surely_right(self) else _problems(self), "problem")
+
+    def hints(self, now: datetime | None = None) -> Listing[Hint]:
+        """Return what is probably a mistake in this event but not refused, each with its certainty and source.
+
+        Hints are never a reason not to send. Event times are compared with `now`, by default the computer's clock.
+        """
+        fields = {api_name: getattr(self, name) for name, api_name in TEXT_FIELDS.items()}
+        return Listing(hints(fields, self.additional_properties, now), "hint")
+
+    def _repr_html_(self) -> str:
+        """Return the fields and properties as a table, with the problems and hints beside them."""
+        values = {api_name: getattr(self, name) for name, api_name in TEXT_FIELDS.items()}
+        values |= {property_place(name): value for name, value in self.additional_properties.items()}
+        notes = [(problem.field, _problem_shown(problem)) for problem in self.problems()]
+        notes += [(hint.field, hint.shown) for hint in self.hints()]
+        rows = [
+            [name, value, Html("<br>".join(note for field, note in notes if field == name))]
+            for name, value in values.items()
+            if value is not None
+        ]
+        return card(html_table(rows, ("field", "value", "problems and hints")))
 
 
 #: The names of the text fields, in the order of the constructor, and the API's names.
@@ -139,6 +151,31 @@ TEXT_FIELDS = {
     "schema_name": "schemaName",
     "schema_version": "schemaVersion",
 }
+
+
+_KEYWORDS = {name.replace("_", ""): name for name in (*TEXT_FIELDS, "additional_properties")}
+
+
+@lru_cache(maxsize=1_000)
+def _meant(keyword: str) -> str:
+    """Return the field that a keyword is nearly, or an empty text."""
+    near = get_close_matches(keyword.lower().replace("_", ""), _KEYWORDS, 1, 0.9)
+    return _KEYWORDS[near[0]] if near else ""
+
+
+def check_keywords(properties: Mapping[str, str]) -> None:
+    """Raise `InvalidEvent` for keywords that become properties, and were probably meant as fields."""
+    found = [
+        Problem(name, value, "a field", f"not a field; did you mean {_meant(name)}? {_AROUND.format(name)}")
+        for name, value in properties.items()
+        if _meant(name)
+    ]
+    if found:
+        raise InvalidEvent(found)
+
+
+def _problem_shown(problem: Problem) -> Html:
+    return Html(f"{chip('problem')} {text(problem.message)} (rule: {text(problem.rule)})")
 
 
 def _text(api_name: str, value: Any) -> str | None:
@@ -222,9 +259,7 @@ def _problems(event: UserEvent) -> Iterator[Problem]:
 
 def _surrogate_problems(event: UserEvent) -> Iterator[Problem]:
     texts = [(api_name, getattr(event, name) or "") for name, api_name in TEXT_FIELDS.items()]
-    pairs = [
-        (f"additionalProperties[{name!a:.80}]", name + value) for name, value in event.additional_properties.items()
-    ]
+    pairs = [(property_place(name), name + value) for name, value in event.additional_properties.items()]
     for api_name, value in texts + pairs:
         if _SURROGATE.search(value):
             message = f"{quoted(value)} contains a lone surrogate and cannot be encoded as UTF-8"

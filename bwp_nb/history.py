@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from bwp_nb.displays.html import Html, Listing, Shown, beside, card, chip, code, html_table
 from bwp_nb.text import counted, readable
 from bwp_nb.wire.locks import fork_safe_lock
 
@@ -66,6 +67,37 @@ class Exchange:
         kind = f", {readable(self.classification, 40)}" if self.classification else ""
         return f"Exchange({self.time}, {self.operation}, {counted(self.events, 'event')}, {self.outcome}{kind})"
 
+    def _repr_html_(self) -> str:
+        """Return the call as a row, its message, and the request beside the response."""
+        answer = self.received.decode("utf-8", "replace") if isinstance(self.received, bytes) else ""
+        answer = _pretty(self.answer) if self.answer is not None else answer or "no response"
+        query, variables = self.request.get("query"), self.request.get("variables")
+        request = code(str(query), "graphql") + (code(_pretty(variables), "json") if variables else "")
+        shown = beside(request=Html(request), response=code(answer, "text" if self.answer is None else "json"))
+        return card(html_table([_cells(self).values()], _cells(self)), self.message, shown)
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _cells(exchange: Exchange) -> dict[str, object]:
+    """Return what one row of a display has of an exchange."""
+    return {
+        "time (UTC)": exchange.time[:19].replace("T", " "),
+        "operation": exchange.operation,
+        "events": exchange.events,
+        "attempts": exchange.attempts,
+        "outcome": chip(exchange.outcome),
+        "error": exchange.classification,
+        "fields": ", ".join(dict.fromkeys(exchange.fields)),
+        "HTTP": exchange.status_code,
+        "seconds": f"{exchange.elapsed:.2f}",
+    }
+
+
+#: The most exchanges that a display of a history shows; `frame()` has all.
+_MAX_SHOWN = 20
 
 _DROPPED = ("dropped", "dropped_events")
 _COLUMNS = [{"sent": "request", "received": "answer"}.get(column.name, column.name) for column in fields(Exchange)]
@@ -98,6 +130,19 @@ class History:
 
     def __repr__(self) -> str:
         return f"History({self.note or counted(len(self), 'exchange')})"
+
+    def _repr_html_(self) -> str:
+        """Return the latest exchanges as a table, numbered as they are indexed."""
+        latest = list(enumerate(self))[-_MAX_SHOWN:]
+        rows = [{"": number, **_cells(exchange)} for number, exchange in latest]
+        earlier = len(self) - len(latest)
+        more = f"The latest {len(latest)} of {counted(len(self), 'exchange')}; all are in frame()." if earlier else ""
+        return card(
+            self.note,
+            more,
+            html_table(map(dict.values, rows), rows[0] if rows else ()),
+            "" if rows else "No calls yet.",
+        )
 
     @property
     def note(self) -> str:
@@ -198,7 +243,7 @@ def _is_csv(path: str | Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Shown):
     """One difference of two JSON values: its JSON path, and the value before and after, `...` if it is missing."""
 
     path: str
@@ -206,12 +251,12 @@ class Difference:
     after: Any
 
 
-def compare(before: Any, after: Any) -> list[Difference]:
+def compare(before: Any, after: Any) -> Listing[Difference]:
     """Return the differences of two JSON values, by JSON path.
 
     Exchanges and histories are compared by their responses, in their order.
     """
-    return list(_differences("$", _answers(before), _answers(after)))
+    return Listing(_differences("$", _answers(before), _answers(after)), "difference")
 
 
 def _answers(value: Any) -> Any:

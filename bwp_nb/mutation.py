@@ -8,10 +8,11 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from bwp_nb import pasted
+from bwp_nb.displays.html import Html, Listing, card, code, folded
 from bwp_nb.errors import InvalidEvent
-from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.event import TEXT_FIELDS, UNICODE_RULE, UserEvent
 from bwp_nb.problems import Problem
-from bwp_nb.text import typed
+from bwp_nb.text import readable, typed
 
 #: The largest number of events in one request (documented in “Analytics Interface”).
 MAX_EVENTS = 50
@@ -67,13 +68,21 @@ class Mutation:
             "}\n"
         )
 
-    def problems(self) -> list[Problem]:
+    def _repr_html_(self) -> str:
+        """Return the request as highlighted GraphQL, with its problems, and the JSON body to unfold."""
+        problems = self.problems()
+        found = Html(problems._repr_html_() if problems else "")
+        body = code(json.dumps(self.payload, indent=2, ensure_ascii=False), "json")
+        return card(code(self.text, "graphql"), found, folded("The body to post, as JSON", body))
+
+    def problems(self) -> Listing[Problem]:
         """Return the rules that the request breaks; `index` is the position of the event in the request."""
         count = len(self.events)
         if not 1 <= count <= MAX_EVENTS:
-            return [Problem("events", count, COUNT_RULE, f"expected 1 to {MAX_EVENTS} events, got {count}")]
+            message = f"expected 1 to {MAX_EVENTS} events, got {count}"
+            return Listing([Problem("events", count, COUNT_RULE, message)], "problem")
         found = enumerate(event.problems() for event in self.events)
-        return [replace(problem, index=index) for index, problems in found for problem in problems]
+        return Listing([replace(one, index=index) for index, problems in found for one in problems], "problem")
 
     @classmethod
     def parse(cls, text: str) -> "Mutation":
@@ -106,6 +115,18 @@ def encode_event(event: UserEvent) -> str:
     return f"{{{','.join(fields)}}}"
 
 
+def encode_payload(payload: dict[str, Any]) -> bytes:
+    """Return a body as JSON in UTF-8, or raise `InvalidEvent`: the arguments of `execute` may be anything."""
+    try:
+        return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except UnicodeEncodeError:
+        message = "contains a lone surrogate and cannot be encoded as UTF-8"
+        raise InvalidEvent([Problem("text", payload["query"], UNICODE_RULE, message)]) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"cannot be encoded as JSON: {readable(str(error), 120)}"
+        raise InvalidEvent([Problem("variables", payload.get("variables"), "JSON (RFC 8259)", message)]) from None
+
+
 def _event_text(event: UserEvent) -> str:
     from graphql.language.print_string import print_string
 
@@ -130,6 +151,6 @@ def _indented(text: str, levels: int) -> str:
 
 def _unexpected(given: Any, index: int | None = None) -> InvalidEvent:
     expected = "a UserEvent or an iterable of them" if index is None else "a UserEvent"
-    advice = "; use send_table for a DataFrame" if hasattr(given, "columns") else ""
-    message = f"expected {expected}, got {typed(given)}{advice}"
+    got = f"{type(given).__name__}; use send_table for a table" if hasattr(given, "columns") else typed(given)
+    message = f"expected {expected}, got {got}"
     return InvalidEvent([Problem("events", given, expected, message, index)])

@@ -1,76 +1,62 @@
-"""Charts of requests, rows and events: each an SVG and the table of its numbers.
+"""Charts of requests, rows and events: each a drawing and the table of its numbers.
 
-The same numbers give the same bytes. The colours, by Okabe and Ito, are distinct for people with colour vision
-deficiencies; hatching repeats the distinction.
+The colours, by Okabe and Ito, are distinct for people with colour vision deficiencies.
 """
 
-import html
-import io
 import itertools
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-import matplotlib as mpl
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
+from bwp_nb.displays.chart import Chart, lying, one_bar, stacked
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.history import History
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.tables.report import Report
-from bwp_nb.text import readable
+from bwp_nb.text import readable, typed
 
-#: The states of an event, with their colour and hatching.
+__all__ = ["STATES", "Chart", "arrivals", "errors", "latency", "outcomes", "reasons", "rows"]
+
+#: The states of an event, and of a row that was never in a request, with their colour and hatching.
 STATES = {
     "sent": ("#009E73", ""),
     "rejected": ("#D55E00", "//"),
     "invalid": ("#0072B2", "\\\\"),
     "failed": ("#E69F00", ".."),
     "unknown": ("#CC79A7", "xx"),
+    "never tried": ("#BBBBBB", ""),
 }
-_ONE_COLOUR = ("#0072B2", "")
+_ONE_LOOK = ("#0072B2", "")
 _ATTEMPTS = {"1": ("#56B4E9", ""), "2": ("#E69F00", "//"), "3 or more": ("#D55E00", "xx")}
 _BIN_EDGES = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, float("inf"))
 _BIN_WIDTHS = ("1s", "10s", "1min", "10min", "1h", "6h", "1D", "7D", "28D")
 _STEPS = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
 _MAX_BINS = 24
 _MAX_BARS = 12
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "bwp_nb",
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "hatch.linewidth": 0.6,
-    "text.parse_math": False,
+
+#: What an error is about in words, by what its classification and message contain; the first that fits.
+_CAUSES = {
+    "ValidationError": "refused by the API",
+    "InvalidEvent": "stopped by a check before the send",
+    "ThrottlingError|HTTP 429": "throttled",
+    "AccessDeniedError|HTTP 40[13]": "access denied",
+    "InternalServerError": "error inside the API",
+    "Cannot connect": "no connection",
+    "was lost: .*Timeout": "no response in time",
+    "was lost": "connection lost before the response",
+    "redirects to": "redirect to another address",
+    "(?i:returned text/html .*(sign|log).?in)": "sign-in page instead of a response",
+    "HTTP 5..": "error of a server or gateway",
+    "returned text/html": "web page instead of a response",
+    "returned the status": "a status that is not documented",
+    "(?i:token)": "no token",
+    "not confirmed": "not confirmed",
 }
 
+_QUOTED = re.compile("'[^']*'")
 
-@dataclass(frozen=True, eq=False)
-class Chart:
-    """A chart: its `title`, the `table` of the numbers that are drawn, and the drawing as `svg`.
-
-    `note` says what is missing in the numbers; it is empty if nothing is.
-    """
-
-    title: str
-    table: pd.DataFrame
-    svg: str
-    note: str = ""
-
-    def __repr__(self) -> str:
-        return self.text
-
-    @property
-    def text(self) -> str:
-        """The chart as text: its title, its note and its table."""
-        head = f"{self.title}\n{self.note}".rstrip()
-        return f"{head}\n\n{self.table.to_string() if len(self.table) else 'nothing yet'}"
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"image/svg+xml": self.svg, "text/plain": self.text}
+T = TypeVar("T")
 
 
 def outcomes(source: History | Report) -> Chart:
@@ -79,10 +65,12 @@ def outcomes(source: History | Report) -> Chart:
     In a history, an event counts once for each call that sent it; a row of a report counts once.
     """
     if isinstance(source, Report):
-        counts = {state: source.counts[state] for state in STATES if source.counts[state]}
-        table = pd.DataFrame({"rows": counts.values()}, index=list(counts), dtype=int)
-        return _bars("Outcomes of the rows by state", table, "state", "rows")
-    frame = source.frame()
+        counts = _states(source).value_counts()
+        counts = counts.reindex([state for state in STATES if state in counts])
+        table = pd.DataFrame({"rows": counts.to_numpy(dtype=int)}, pd.Index(counts.index, name="state", dtype=object))
+        return one_bar("Outcomes of the rows by state", table, STATES)
+    history = _given("outcomes", source, History)
+    frame = history.frame()
     frame = frame[frame["outcome"].isin(list(STATES))]
     width = _bin_width(frame["time"])
     table = (
@@ -96,26 +84,31 @@ def outcomes(source: History | Report) -> Chart:
     table.index = pd.Index([_moment(moment, width) for moment in table.index], name="time (UTC)")
     table.columns.name = "state"
     title = f"Outcomes of the events, in steps of {width}" if len(table) else "Outcomes of the events"
-    note = source.note
+    note = history.note
     if (frame["operation"] == "send_table").any():
         note = "; ".join(filter(None, [note, "rows count once for each request (the report counts each row once)"]))
-    return _chart(title, table, STATES, lambda axes: _label(axes, "time (UTC)", "events"), note)
+    return stacked(title, table, STATES, ("time (UTC)", "events"), note=note)
 
 
 def errors(history: History) -> Chart:
-    """Return the number of failed calls by classification and field."""
+    """Return the number of failed calls by their cause and by the field that the error names."""
+    history = _given("errors", history, History)
     frame = history.frame()
     frame = frame[frame["classification"] != ""]
-    fields = frame["fields"].map(lambda named: sorted(set(named)) or ["no field named"])
-    rows = frame.assign(field=fields).explode("field")
-    counts = rows.groupby(["classification", "field"]).size().sort_values(ascending=False, kind="stable")
-    table = pd.DataFrame({"calls": counts.to_numpy()}, index=[f"{kind}: {name}" for kind, name in counts.index])
-    table.index.name = "classification: field"
-    return _bars("Failed calls by classification and field", table, "classification: field", "calls", history.note)
+    said = zip(frame["classification"], frame["message"], strict=True)
+    causes = [_cause(f"{kind} {message}", kind) for kind, message in said]
+    fields = frame["fields"].map(lambda named: [f": {name}" for name in sorted(set(named))] or [""])
+    rows = frame.assign(cause=causes, field=fields).explode("field")
+    counts = (rows["cause"] + rows["field"]).value_counts(sort=False).sort_values(ascending=False, kind="stable")
+    return _by_name("Failed calls by cause", counts, "cause", "calls", history.note)
 
 
 def latency(history: History) -> Chart:
-    """Return the duration of calls, with all attempts and waits, and their number of attempts."""
+    """Return the duration of calls, with all attempts and waits, their number of attempts, and their percentiles.
+
+    Half of the calls take at most p50, 95 % of them at most p95.
+    """
+    history = _given("latency", history, History)
     frame = history.frame()
     frame = frame[frame["attempts"] > 0]
     labels = [_span(*edges) for edges in itertools.pairwise(_BIN_EDGES)]
@@ -125,40 +118,62 @@ def latency(history: History) -> Chart:
     table = table.reindex(labels[: _last(spans, labels) + 1], fill_value=0)
     table = pd.DataFrame(table.to_numpy(), index=list(table.index), columns=pd.Index(table.columns, name="attempts"))
     table.index.name = "seconds"
-    title = "Duration of calls by number of attempts"
-    return _chart(title, table, _ATTEMPTS, lambda axes: _label(axes, "seconds, with waits", "calls"), history.note)
+    found = {f"p{share:.0f}": frame["elapsed"].quantile(share / 100) for share in (50, 95)} if len(frame) else {}
+    lines = {f"{name}: {seconds:.2g} s": _position(float(seconds)) for name, seconds in found.items()}
+    title, labelled = "Duration of calls by number of attempts", ("seconds, with waits", "calls")
+    return stacked(title, table, _ATTEMPTS, labelled, note=history.note, lines=lines)
 
 
 def arrivals(sandbox: Sandbox) -> Chart:
     """Return the number of events that a sandbox accepted, by event type."""
+    sandbox = _given("arrivals", sandbox, Sandbox)
     types = pd.Series([readable(event["eventType"], 64) for event in sandbox.accepted], dtype=object)
     kept, accepted = len(types), sandbox.counts["accepted"]
     note = f"{kept:,} of {accepted:,} events kept" if kept < accepted else ""
     counts = types.value_counts(sort=False).sort_values(ascending=False, kind="stable")
-    table = pd.DataFrame({"events": counts.to_numpy()}, index=pd.Index(counts.index, name="event type"))
-    return _bars("Events in the sandbox by event type", table, "event type", "events", note)
+    return _by_name("Events in the sandbox by event type", counts, "event type", "events", note)
 
 
 def rows(report: Report) -> Chart:
     """Return the outcomes of the rows along the table, in steps whose width is in the title."""
-    frame = report.frame(ids=False)
-    width = next(width for width in _STEPS if len(frame) <= _MAX_BINS * width)
-    table = pd.crosstab(frame.index // width * width, frame["state"])
-    table = table.reindex(columns=[state for state in STATES if state in set(frame["state"])])
+    states = _states(_given("rows", report, Report))
+    width = next(width for width in _STEPS if len(states) <= _MAX_BINS * width)
+    table = pd.crosstab(states.index // width * width, states)
+    table = table.reindex(columns=[state for state in STATES if state in set(states)])
     table = pd.DataFrame(table.to_numpy(), list(map(str, table.index)), pd.Index(table.columns, name="state"))
     table.index.name = "rows from"
     title = f"Outcomes of the rows, in steps of {width}" if len(table) else "Outcomes of the rows"
-    return _chart(title, table, STATES, lambda axes: _label(axes, "rows from", "rows"))
+    return stacked(title, table, STATES, ("rows from", "rows"))
 
 
 def reasons(report: Report) -> Chart:
-    """Return the number of rows that were not sent, by state and reason; quoted values are replaced by '...'."""
-    frame = report.frame(ids=False)
-    left = frame[frame["state"] != "sent"]
-    kinds = left["state"] + ": " + left["reason"].str.replace("'[^']*'", "'...'", regex=True).map(readable)
+    """Return the number of rows that were not sent, by state and cause; quoted values are replaced by '...'."""
+    frame = _given("reasons", report, Report).frame(ids=False)
+    left = frame.assign(state=_states(report).to_numpy())[frame["state"].to_numpy() != "sent"]
+    causes = [_cause(reason, _QUOTED.sub("'...'", reason)) for reason in left["reason"]]
+    kinds = (left["state"] + ": " + pd.Series(causes, left.index, dtype=object)).astype(object)
+    kinds = kinds.mask(left["state"] == "never tried", "never tried")
     counts = kinds.value_counts(sort=False).sort_values(ascending=False, kind="stable")
-    table = pd.DataFrame({"rows": counts.to_numpy()}, index=pd.Index(counts.index, name="state: reason"))
-    return _bars("Rows that were not sent by state and reason", table, "state: reason", "rows")
+    return _by_name("Rows that were not sent by state and cause", counts, "state: cause", "rows")
+
+
+def _cause(message: str, otherwise: str) -> str:
+    """Return what an error is about in words, or another text if that is not known."""
+    return next((words for words_of, words in _CAUSES.items() if re.search(words_of, message)), readable(otherwise))
+
+
+def _given(function: str, source: Any, kind: type[T]) -> T:
+    """Return what a chart draws, which may be given by its client; raise `InvalidArgument` for anything else."""
+    found = getattr(source, kind.__name__.lower(), source)
+    if not isinstance(found, kind):
+        raise InvalidArgument(f"plots.{function}: expected a {kind.__name__}, got {typed(found)}")
+    return found
+
+
+def _states(report: Report) -> "pd.Series[Any]":
+    """Return the state of each row, by its number; rows that were in no request have one of their own."""
+    frame = report.frame(ids=False).reset_index(drop=True)
+    return frame["state"].mask((frame["state"] == "failed") & (frame["attempts"] == 0), "never tried")
 
 
 def _bin_width(times: "pd.Series[pd.Timestamp]") -> str:
@@ -174,104 +189,25 @@ def _moment(moment: pd.Timestamp, width: str) -> str:
 
 
 def _span(shortest: float, longest: float) -> str:
-    return f"{shortest:g} or more" if longest == float("inf") else f"{shortest:g} to {longest:g}"
+    return f"{shortest:g} or more" if longest == float("inf") else f"{shortest:g}-{longest:g}"
 
 
 def _last(spans: "pd.Series[Any]", labels: list[str]) -> int:
     return max((labels.index(span) for span in spans), default=-1)
 
 
-def _bars(title: str, table: pd.DataFrame, what: str, unit: str, note: str = "") -> Chart:
+def _position(seconds: float) -> float:
+    """Return the place of a duration on the axis of the bins, whose bars are centred on whole numbers."""
+    for number, (start, end) in enumerate(itertools.pairwise(_BIN_EDGES)):
+        if seconds < end:
+            return number - 0.5 + ((seconds - start) / (end - start) if end < float("inf") else 0.5)
+    return 0.0
+
+
+def _by_name(title: str, counts: "pd.Series[int]", what: str, unit: str, note: str = "") -> Chart:
     """Return a chart of one number for each name; if there are many names, the smallest numbers are one bar."""
-    if len(table) > _MAX_BARS:
-        rest = table.iloc[_MAX_BARS - 1 :]
-        total = pd.DataFrame({unit: [rest[unit].sum()]}, index=pd.Index([f"{len(rest)} others"], name=what))
-        table = pd.concat([table.iloc[: _MAX_BARS - 1], total])
-    table.index.name = what
-
-    def draw(axes: Axes) -> None:
-        axes.invert_yaxis()
-        axes.set_xlabel(unit)
-        axes.set_ylabel(what)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-    return _chart(title, table, {unit: _ONE_COLOUR}, draw, note, horizontal=True)
-
-
-def _label(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.tick_params(axis="x", rotation=45)
-    for label in axes.get_xticklabels():
-        label.set_horizontalalignment("right")
-        label.set_rotation_mode("anchor")
-
-
-def _chart(
-    title: str,
-    table: pd.DataFrame,
-    looks: dict[str, tuple[str, str]],
-    finish: Callable[[Axes], None],
-    note: str = "",
-    *,
-    horizontal: bool = False,
-) -> Chart:
-    """Return a chart of stacked bars: one for each row, with a part for each column."""
-    with mpl.rc_context(_STYLE):
-        height = 1.2 + 0.35 * max(1, len(table)) if horizontal else 3.6
-        figure = Figure(figsize=(7.2, height), layout="constrained")
-        axes = figure.add_subplot()
-        # Long names leave little room above the axes.
-        figure.suptitle(title, fontsize="large") if horizontal else axes.set_title(title)
-        figure.supxlabel(note, fontsize="small", color="#555555") if note else None
-        names = [_drawable(str(name)) for name in table.index]
-        start = pd.Series(0, index=table.index)
-        for column in table.columns:
-            colour, hatch = looks[str(column)]
-            draw = axes.barh if horizontal else axes.bar
-            bars: Any = draw(
-                range(len(table)), table[column], 0.8, start, color=colour, hatch=hatch, edgecolor="white", label=column
-            )
-            start = start + table[column]
-        if horizontal:
-            axes.bar_label(bars, padding=3) if len(table) else None
-            axes.set_yticks(range(len(names)), names)
-        else:
-            axes.set_xticks(range(len(names)), names)
-        axes.margins(y=0.02 if horizontal else 0.1, x=0.1 if horizontal else 0.02)
-        if len(table) and len(table.columns) > 1:
-            axes.legend(title=table.columns.name, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-        axes.spines[["top", "right"]].set_visible(False)
-        finish(axes)
-        if not len(table):
-            axes.set(xticks=[], yticks=[])
-            axes.text(0.5, 0.5, "nothing yet", ha="center", va="center", transform=axes.transAxes)
-        return Chart(title, table, _svg(figure, title, note, table), note)
-
-
-def _drawable(text: str) -> str:
-    """Return a text without characters that the font may lack, short enough to leave room for bars."""
-    shown = readable(text, 60).encode("ascii", "backslashreplace").decode()
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
-
-
-def _svg(figure: Figure, title: str, note: str, table: pd.DataFrame) -> str:
-    """Return the figure as SVG, reproducible to the byte, with a title and a description for screen readers."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
-    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"-?\d+\.\d+", _rounded, tag[0]), svg)
-    description = html.escape(". ".join(filter(None, [title, note, "; ".join(_row_in_words(table))])))
-    head = f'<svg role="img" aria-label="{html.escape(title)}"'
-    return svg.replace("<svg", head, 1).replace("<defs>", f"<desc>{description}</desc><defs>", 1)
-
-
-def _rounded(number: re.Match[str]) -> str:
-    return f"{float(number[0]) + 0.0:.1f}"
-
-
-def _row_in_words(table: pd.DataFrame) -> Iterable[str]:
-    for name, row in table.iterrows():
-        parts = ", ".join(f"{count} {column}" for column, count in row.items() if count)
-        yield f"{name}: {parts or 'none'}"
+    if len(counts) > _MAX_BARS:
+        rest = counts.iloc[_MAX_BARS - 1 :]
+        counts = pd.concat([counts.iloc[: _MAX_BARS - 1], pd.Series({f"{len(rest)} others": rest.sum()})])
+    table = pd.DataFrame({unit: counts.to_numpy(dtype=int)}, index=pd.Index(counts.index, name=what, dtype=object))
+    return lying(title, table, _ONE_LOOK, note=note)

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any
 
+from bwp_nb.displays.html import Shown
 from bwp_nb.text import quoted, readable
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Shown):
     """One rule that an event breaks, found before anything is sent.
 
     `field` is the API's name of the field (`eventTime`), `rule` the rule and its source, `index` the position of the
@@ -27,7 +28,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class RejectedValue:
+class RejectedValue(Shown):
     """One sent value that the API's error names.
 
     `index` is the position of the event in its batch, from 0; `field` is the API's name of the field; `rule` is what
@@ -42,5 +43,9 @@ class RejectedValue:
     message: str = dataclass_field(default="", repr=False, compare=False)
 
     def __str__(self) -> str:
-        rule = f"; required: {self.rule}" if self.rule else ""
-        return f"event {self.index} ({readable(self.event_id, 40)}), {self.field} {quoted(self.value)}{rule}"
+        return self.place + (f"; required: {self.rule}" if self.rule else "")
+
+    @property
+    def place(self) -> str:
+        """The event, the field and the value."""
+        return f"event {self.index} ({readable(self.event_id, 40)}), {self.field} {quoted(self.value)}"

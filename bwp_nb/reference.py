@@ -1,6 +1,5 @@
 """What is known of the API, and what this package makes of it, as tables in which each row has its source."""
 
-import html
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -11,10 +10,11 @@ from graphql import DirectiveNode, NonNullTypeNode, parse, print_ast, value_from
 
 from bwp_nb.contract import schema_text
 from bwp_nb.contract.classifications import CLASSIFICATIONS
-from bwp_nb.contract.sources import CITED, PAGES, facts
+from bwp_nb.displays.html import card, html_table
+from bwp_nb.displays.short_errors import InvalidArgument
+from bwp_nb.displays.sources import facts
 from bwp_nb.sandbox.faults import faults
 from bwp_nb.settings import SETTINGS
-from bwp_nb.text import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,8 +61,7 @@ class Reference:
         )
 
     def _repr_html_(self) -> str:
-        table = re.sub("`([^`<]+)`", r"<code>\1</code>", html_table(self.rows, self.head))
-        return CITED.sub(lambda title: f'“<a href="{html.escape(PAGES[title[1]])}">{title[1]}</a>”', table)
+        return re.sub("`([^`<]+)`", r"<code>\1</code>", card(html_table(self.rows, self.head)))
 
 
 def reference(topic: str = "topics") -> Reference:
@@ -93,7 +92,7 @@ def reference(topic: str = "topics") -> Reference:
     if topic == "topics":
         return Reference(topic, ("topic", "content"), tuple((name, content) for name, (content, _) in _TOPICS.items()))
     if topic not in _TOPICS:
-        raise ValueError(f"unknown topic {topic!r}; expected one of {', '.join(_TOPICS)}")
+        raise InvalidArgument(f"unknown topic {topic!r}; expected one of {', '.join(_TOPICS)}")
     rows = list(_TOPICS[topic][1]())
     return Reference(topic, tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
 

@@ -1,7 +1,4 @@
-"""Text for people: values on one line, numbers of things, tables in HTML; everything is escaped and cut."""
-
-import html
-from collections.abc import Iterable
+"""Text for people: values on one line, numbers of things; everything is escaped and cut."""
 
 
 def quoted(value: object) -> str:
@@ -24,12 +21,3 @@ def readable(text: str, limit: int = 400) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a number of things, such as "1 row" or "2 rows"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def html_table(rows: Iterable[Iterable[object]], head: Iterable[str] = (), caption: str = "") -> str:
-    """Return rows as an HTML table in which every text is escaped and MathJax looks for no formula."""
-    top = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    names = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in head)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
-    top += f"<thead><tr>{names}</tr></thead>" if names else ""
-    return f'<table class="tex2jax_ignore mathjax_ignore">{top}<tbody>{body}</tbody></table>'

@@ -28,7 +28,8 @@ HOSTILE: dict[str, tuple[str, str]] = {
 }
 
 #: The tags that our own tables and charts are made of.
-_TABLE_TAGS = {"table", "caption", "thead", "tbody", "tr", "th", "td", "div", "style", "p"}
+_TABLE_TAGS = {"table", "caption", "thead", "tbody", "tr", "th", "td", "div", "style", "p", "a", "b", "br", "span"}
+_TABLE_TAGS |= {"details", "summary", "pre", "code"}
 _CHART_TAGS = {"svg", "desc", "title", "metadata", "defs", "style", "g", "path", "use", "text", "tspan", "clipPath"}
 _CHART_TAGS |= {"rect", "pattern", "RDF", "Work", "type", "date", "format", "creator", "Agent", "image"}
 

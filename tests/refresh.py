@@ -35,10 +35,8 @@ def refresh(path: Path) -> None:
 
 
 def _settle(output: nbformat.NotebookNode) -> None:
-    """Take from an output what is bound to this run: widget views, and the paths in a traceback."""
+    """Take from an output what is bound to this run: widget views."""
     output.get("data", {}).pop(WIDGET_VIEW, None)
-    if output.output_type == "error":
-        output.traceback = [f"{output.ename}: {output.evalue}"]
 
 
 if __name__ == "__main__":

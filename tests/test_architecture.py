@@ -12,7 +12,7 @@ import pytest
 import bwp_nb
 
 ROOT = Path(bwp_nb.__file__).parent
-ROOMS = ("contract", "forms", "sandbox", "tables", "wire")
+ROOMS = ("contract", "displays", "forms", "sandbox", "tables", "wire")
 
 #: What each top-level module and each room imports of the package: at its head, inside a function, or for types only.
 IMPORTS = {
@@ -20,27 +20,30 @@ IMPORTS = {
     for unit, names in {
         "__init__": "",
         "__main__": "connection doctor drift errors sandbox text",
-        "client": "errors event history mutation problems sandbox text wire",
-        "connection": "client errors sandbox settings text wire",
-        "contract": "",
-        "doctor": "client connection contract errors event mutation settings text wire",
-        "drift": "client contract errors history text wire",
-        "errors": "contract problems text",
-        "event": "errors problems text",
-        "forms": "client contract errors event history mutation problems sandbox snippets tables text wire",
-        "history": "text wire",
-        "mutation": "errors event pasted problems text",
+        "checklist": "client contract displays errors event history mutation text wire",
+        "client": "displays errors event history mutation sandbox text wire",
+        "connection": "client displays errors sandbox settings text wire",
+        "contract": "displays text",
+        "displays": "text",
+        "doctor": "client connection contract displays errors event mutation settings text wire",
+        "drift": "client contract displays errors history text wire",
+        "errors": "contract displays problems text",
+        "event": "contract displays errors problems text",
+        "forms": "client connection contract displays errors event history mutation problems sandbox settings snippets "
+        "tables text wire",
+        "history": "displays text wire",
+        "mutation": "displays errors event pasted problems text",
         "pasted": "errors event problems text",
-        "plots": "history sandbox tables text",
-        "problems": "text",
-        "reference": "contract sandbox settings text",
-        "sandbox": "contract text wire",
+        "plots": "displays history sandbox tables text",
+        "problems": "displays text",
+        "reference": "contract displays sandbox settings",
+        "sandbox": "contract displays text wire",
         "settings": "errors text wire",
         "snippets": "client event mutation settings",
-        "tables": "client contract errors event mutation problems text wire",
+        "tables": "client contract displays errors event mutation problems text wire",
         "text": "",
         "traffic": "client connection errors event sandbox tables",
-        "wire": "contract errors event problems text",
+        "wire": "contract displays errors event problems text",
     }.items()
 }
 
@@ -123,7 +126,8 @@ def test_the_sandbox_shares_no_code_with_what_builds_and_sends() -> None:
         for own in map(_module_of, _imported(path))
     }
     outside = {own for own in imported if own and _unit(own) != "sandbox"}
-    assert {"bwp_nb.contract", "bwp_nb.contract.documented", "bwp_nb.text", "bwp_nb.wire.clock"} == outside
+    shared = {"bwp_nb.text", "bwp_nb.wire.clock", "bwp_nb.displays.html", "bwp_nb.displays.short_errors"}
+    assert {"bwp_nb.contract", "bwp_nb.contract.documented", *shared} == outside
 
 
 def test_only_the_wire_opens_connections() -> None:
@@ -138,7 +142,7 @@ def test_only_the_wire_opens_connections() -> None:
 def test_the_package_shows_some_twenty_entries() -> None:
     """A reader finds the way at one look."""
     hidden = {"__init__.py", "__init__.pyi", "__main__.py", "__pycache__", "py.typed"}
-    assert len({path.name for path in ROOT.iterdir()} - hidden) <= 21
+    assert len({path.name for path in ROOT.iterdir()} - hidden) <= 23
 
 
 @pytest.mark.parametrize("module", MODULES)

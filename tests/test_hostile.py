@@ -188,4 +188,4 @@ def test_a_thousand_errors_are_not_a_thousand_rows() -> None:
 def test_what_looks_like_a_formula_is_not_typeset() -> None:
     """A notebook typesets text between dollar signs, unless a class prevents it."""
     _, error = _failed(lambda _: PLACES["message"]("It costs $5 or $6."))
-    assert error._repr_html_().startswith('<table class="tex2jax_ignore mathjax_ignore">')
+    assert error._repr_html_().startswith('<div class="tex2jax_ignore mathjax_ignore">')

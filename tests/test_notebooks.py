@@ -39,6 +39,18 @@ def test_errors_are_shown_where_they_are_announced(path: Path) -> None:
 
 
 @EVERY_NOTEBOOK
+def test_an_error_is_shown_in_a_few_lines(path: Path) -> None:
+    """What IPython shows, not a shortened version: at most eight lines, beginning with the line of the cell."""
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            if output.output_type == "error":
+                lines = "\n".join(output.traceback).split("\n")
+                assert len(lines) <= 8
+                number, _, code = lines[0].removeprefix(f"Cell In[{cell.execution_count}], line ").partition(": ")
+                assert cell.source.split("\n")[int(number) - 1].startswith(code.removesuffix("…"))
+
+
+@EVERY_NOTEBOOK
 def test_nothing_of_this_run_or_machine_is_stored(path: Path) -> None:
     """A notebook stores no widget state, timing, path, memory address or secret, and nothing from stderr."""
     notebook = nbformat.read(path, as_version=4)

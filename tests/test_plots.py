@@ -1,7 +1,11 @@
 """The charts: the bars have the numbers of the table, and the same numbers give the same bytes."""
 
+import base64
+import html
 import re
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -11,10 +15,22 @@ import bwp_nb as bwp
 from bwp_nb import plots, traffic
 
 
+def _busy_client() -> bwp.Client:
+    """Return a client with a day of faults and mistakes."""
+    faults = {"throttled": 0.1, "reset_after": 0.1, "html": 0.05, "slow": 0.1}
+    client = bwp.connect(bwp.Sandbox(fault_rates=faults, latency=(0.05, 0.6), seed=1))
+    traffic.replay(client, traffic.shop_day(60, invalid_rate=0.2), check=False)
+    return client
+
+
+#: One for all tests that only look.
+BUSY = _busy_client()
+
+
 def _report(client: bwp.Client) -> bwp.Report:
-    """Return the report of a table that is as long as the client's history, with mistakes and faults."""
+    """Return the report of a table that is as long as a client's history, with mistakes and faults."""
     day = traffic.shop_day(max(1, len(client.history)), invalid_rate=0.2)[: len(client.history)]
-    return bwp.send_table(client, day, workers=1, progress=False)
+    return bwp.send_table(bwp.connect(bwp.Sandbox(seed=1)), day, workers=1, progress=False)
 
 
 CHARTS: list[Callable[[bwp.Client], plots.Chart]] = [
@@ -30,13 +46,6 @@ NAMES = ["outcomes", "outcomes of rows", "errors", "latency", "arrivals", "rows"
 EVERY_CHART = pytest.mark.parametrize("draw", CHARTS, ids=NAMES)
 
 
-def _busy_client() -> bwp.Client:
-    faults = {"throttled": 0.1, "reset_after": 0.1, "html": 0.05, "slow": 0.1}
-    client = bwp.connect(bwp.Sandbox(fault_rates=faults, latency=(0.05, 0.6), seed=1))
-    traffic.replay(client, traffic.shop_day(60, invalid_rate=0.2), check=False)
-    return client
-
-
 def _drawn_bars(chart: plots.Chart, *, horizontal: bool = False) -> list[float]:
     """Return the lengths of the bars in the SVG, in its own units, in drawing order."""
     paths = re.findall(r'd="M ([\d. ML-]+) z\s*"\s+clip-path', chart.svg.replace("\n", " "))
@@ -47,13 +56,13 @@ def _drawn_bars(chart: plots.Chart, *, horizontal: bool = False) -> list[float]:
 @EVERY_CHART
 def test_the_same_numbers_give_the_same_bytes(draw: Callable[[bwp.Client], plots.Chart]) -> None:
     """Two runs with the same seed give the same picture."""
-    assert draw(_busy_client()).svg == draw(_busy_client()).svg
+    assert draw(BUSY).svg == draw(_busy_client()).svg
 
 
 @EVERY_CHART
 def test_the_bars_are_as_long_as_the_table_says(draw: Callable[[bwp.Client], plots.Chart]) -> None:
     """All bars have one scale, up to the rounding of coordinates to a tenth of a point."""
-    chart = draw(_busy_client())
+    chart = draw(BUSY)
     numbers = [float(number) for column in chart.table for number in chart.table[column]]
     lengths = _drawn_bars(chart, horizontal="by" in chart.title and len(chart.table.columns) == 1)
     scale = max(lengths) / max(numbers)
@@ -73,7 +82,7 @@ def test_an_empty_chart_says_so(draw: Callable[[bwp.Client], plots.Chart]) -> No
 @EVERY_CHART
 def test_a_chart_has_a_title_and_labelled_axes_and_a_description(draw: Callable[[bwp.Client], plots.Chart]) -> None:
     """They are text in the picture, and the description is for screen readers."""
-    chart = draw(_busy_client())
+    chart = draw(BUSY)
     root = ElementTree.fromstring(chart.svg)  # noqa: S314  # our own
     texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert chart.title in texts
@@ -83,17 +92,130 @@ def test_a_chart_has_a_title_and_labelled_axes_and_a_description(draw: Callable[
 
 
 @EVERY_CHART
-def test_a_chart_has_its_numbers_as_text(draw: Callable[[bwp.Client], plots.Chart]) -> None:
-    """The mime bundle has both, for a page without pictures."""
-    chart = draw(_busy_client())
+def test_a_chart_is_shown_as_a_picture_with_its_table_folded_below(draw: Callable[[bwp.Client], plots.Chart]) -> None:
+    """The picture is the SVG on a light card, and there is a text for pages without pictures."""
+    chart = draw(BUSY)
     bundle = chart._repr_mimebundle_()
-    assert {"image/svg+xml", "text/plain"} == set(bundle)
+    assert {"text/html", "text/plain"} == set(bundle)
     assert f"{chart.title}\n\n{chart.table.to_string()}" == bundle["text/plain"] == repr(chart)
+    encoded = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', bundle["text/html"])
+    assert encoded
+    assert chart.svg == base64.b64decode(encoded[1]).decode()
+    assert "background-color: #ffffff" in bundle["text/html"]
+    folded = bundle["text/html"].partition("<details>")[2]
+    cells = [str(cell) for cell in chart.table.reset_index().to_numpy().ravel()]
+    assert cells == [html.unescape(re.sub("<[^>]+>", "", cell)) for cell in re.findall("<td.*?</td>", folded)]
+
+
+@EVERY_CHART
+def test_a_chart_has_a_light_background_and_a_margin_of_its_own(draw: Callable[[bwp.Client], plots.Chart]) -> None:
+    """Without any style sheet, in both themes."""
+    chart = draw(BUSY)
+    assert re.search(r'id="patch_1">\s+<path d="M 0 [^"]+"\s+style="fill: #ffffff"', chart.svg)
+    drawn, (width, height) = chart.figure.get_tightbbox(), chart.figure.get_size_inches()
+    assert min(drawn.x0, drawn.y0, width - drawn.x1, height - drawn.y1) >= 0.1  # inches
+
+
+@pytest.mark.parametrize(("name", "begins"), [("chart.svg", b"<svg"), ("chart.png", b"\x89PNG")])
+def test_a_chart_is_saved_as_a_file(name: str, begins: bytes, tmp_path: Path) -> None:
+    """By the ending of its name."""
+    plots.latency(BUSY.history).save(tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(begins)
+
+
+def test_a_chart_is_saved_as_svg_or_png_only(tmp_path: Path) -> None:
+    """Another ending is an error that says which."""
+    with pytest.raises(ValueError, match=r"\.svg or \.png"):
+        plots.latency(BUSY.history).save(tmp_path / "chart.gif")
+
+
+def test_a_chart_has_its_figure() -> None:
+    """To change it, or to put it elsewhere."""
+    assert "Duration of calls by number of attempts" == plots.latency(BUSY.history).figure.get_suptitle()
+
+
+def test_a_day_has_few_upright_labels() -> None:
+    """At most ten, and the date only where it changes."""
+    client = bwp.connect()
+    for _ in range(23):
+        client.send(client.new_event("click"))
+        client.clock.sleep(3600)
+    labels = plots.outcomes(client.history).figure.axes[0].get_xticklabels()
+    expected = ["09:00\n11-22", "12:00", "15:00", "18:00", "21:00", "00:00\n11-23", "03:00", "06:00"]
+    assert expected == [label.get_text() for label in labels]
+    assert {0.0} == {label.get_rotation() for label in labels}
+
+
+def test_percentiles_are_lines_in_the_chart_of_durations() -> None:
+    """The legend has the numbers, and the lines are in the bins that contain them."""
+    chart = plots.latency(BUSY.history)
+    frame = BUSY.history.frame()
+    expected = frame[frame["attempts"] > 0]["elapsed"].quantile([0.5, 0.95])
+    lines: Any = {line.get_label(): line.get_xdata() for line in chart.figure.axes[0].lines}
+    assert [f"p50: {expected[0.5]:.2g} s", f"p95: {expected[0.95]:.2g} s"] == list(lines)
+    for seconds, place in zip(expected, lines.values(), strict=True):
+        start, end = map(float, str(chart.table.index[round(place[0])]).split("-"))
+        assert start <= seconds < end
+
+
+def test_rows_that_were_never_tried_are_apart_from_failed_ones() -> None:
+    """A run that an outage stops leaves both."""
+    client = bwp.connect()
+    client.sandbox.fail_next("refused", times=100)
+    report = bwp.send_table(client, traffic.shop_day(1000, invalid_rate=0), workers=1, progress=False)
+    expected = {"failed": 250, "never tried": 750}
+    assert expected == plots.outcomes(report).table["rows"].to_dict()
+    assert expected == plots.rows(report).table.sum().to_dict()
+    assert {"never tried": 750, "failed: no connection": 250} == plots.reasons(report).table["rows"].to_dict()
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("html", "sign-in page instead of a response"),
+        ("http_502", "error of a server or gateway"),
+        ("refused", "no connection"),
+        ("timeout_after", "no response in time"),
+        ("reset_after", "connection lost before the response"),
+        ("redirect", "redirect to another address"),
+        ("http_429", "throttled"),
+        ("throttled", "throttled"),
+        ("access_denied", "access denied"),
+        ("internal_error", "error inside the API"),
+        ("http_413", "web page instead of a response"),
+        ("other_status", "a status that is not documented"),
+        ("message", "refused by the API"),
+    ],
+)
+def test_causes_are_in_words(fault: str, expected: str) -> None:
+    """For each way in which a call fails."""
+    client = bwp.connect()
+    client.sandbox.fail_next(fault, times=9)
+    with pytest.raises(bwp.BwpError):
+        client.send(client.new_event("click"))
+    assert [expected] == list(plots.errors(client.history).table.index)
+
+
+@pytest.mark.parametrize(
+    ("draw", "given"),
+    [(plots.errors, BUSY.sandbox), (plots.latency, None), (plots.arrivals, BUSY.history), (plots.rows, BUSY)],
+)
+def test_a_chart_of_something_else_is_an_error_in_one_line(draw: Any, given: Any) -> None:
+    """It says what the chart is of, and what was given."""
+    with pytest.raises(ValueError, match=rf"plots\.{draw.__name__}: expected a \w+, got \w+"):
+        draw(given)
+
+
+def test_a_client_can_be_given_for_its_history_and_its_sandbox() -> None:
+    """Which is what one has at hand."""
+    client: Any = BUSY
+    assert plots.outcomes(BUSY.history).text == plots.outcomes(client).text
+    assert plots.arrivals(BUSY.sandbox).text == plots.arrivals(client).text
 
 
 def test_outcomes_count_the_history() -> None:
     """The sums of the table are the events in the history."""
-    client = _busy_client()
+    client = BUSY
     frame = client.history.frame()
     expected = frame.groupby("outcome")["events"].sum()
     assert expected.to_dict() == plots.outcomes(client.history).table.sum().to_dict()
@@ -119,7 +241,8 @@ def test_errors_are_counted_by_classification_and_field() -> None:
     client.sandbox.fail_next("html")
     with pytest.raises(bwp.RequestFailed):
         client.send(client.new_event("click"))
-    expected = {"InvalidEvent: eventTime": 2, "InvalidEvent: eventType": 2, "RequestFailed: no field named": 1}
+    check = "stopped by a check before the send"
+    expected = {f"{check}: eventTime": 2, f"{check}: eventType": 2, "sign-in page instead of a response": 1}
     assert expected == plots.errors(client.history).table["calls"].to_dict()
 
 
@@ -135,7 +258,7 @@ def test_latency_counts_each_call_once() -> None:
 
 def test_arrivals_count_the_accepted_events() -> None:
     """By event type, the most frequent first."""
-    client = _busy_client()
+    client = BUSY
     expected = pd.Series([event["eventType"] for event in client.sandbox.accepted]).value_counts().to_dict()
     assert expected == plots.arrivals(client.sandbox).table["events"].to_dict()
 
@@ -160,7 +283,7 @@ def test_reasons_count_the_rows_that_were_not_sent() -> None:
     frame = report.frame()
     assert (frame["state"] != "sent").sum() == table["rows"].sum()
     assert 50 == table["rows"].iloc[0]
-    assert table.index[0].startswith("unknown: HTTP 200 returned text/html")
+    assert table.index[0].startswith("unknown: sign-in page instead of a response")
 
 
 def test_many_names_are_drawn_as_a_few_and_a_rest() -> None:
@@ -193,7 +316,7 @@ def test_charts_do_not_change_the_settings_of_matplotlib() -> None:
 
     mpl.get_backend()  # The first call chooses the backend.
     before = dict(mpl.rcParams)
-    plots.outcomes(_busy_client().history)
+    plots.outcomes(BUSY.history)
     assert before == dict(mpl.rcParams)
 
 

@@ -14,6 +14,7 @@ import bwp_nb
 PUBLIC = [
     "BwpError",
     "CLASSIFICATIONS",
+    "Checklist",
     "Client",
     "Diagnosis",
     "Difference",
@@ -22,6 +23,7 @@ PUBLIC = [
     "EVENT_TYPES",
     "Exchange",
     "Fault",
+    "Hint",
     "History",
     "InvalidEvent",
     "InvalidSettings",
@@ -39,6 +41,7 @@ PUBLIC = [
     "Retries",
     "Sandbox",
     "UserEvent",
+    "checklist",
     "compare",
     "connect",
     "doctor",

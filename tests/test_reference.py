@@ -9,7 +9,7 @@ from graphql import build_schema
 
 import bwp_nb as bwp
 from bwp_nb.contract import schema_text
-from bwp_nb.contract.sources import PAGES
+from bwp_nb.displays.sources import PAGES
 from bwp_nb.event import EVENT_TYPES, PROPERTY_NAMES
 from bwp_nb.settings import SETTINGS
 

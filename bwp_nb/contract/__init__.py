@@ -1,8 +1,8 @@
 """What is known of the API, as data.
 
 Its interface: `schema_text`, the text of `schema.graphql`; `documented`, the documentation's requests and responses;
-`Classification`, `classification`, `CLASSIFICATIONS`, `ACCESS_DENIED`, `RETRYABLE`, `THROTTLING` and `VALIDATION` of
-`classifications`; `facts`, the content of `facts.toml`, and `CITED`, `PAGES` and `pages` of `sources`.
+`Classification`, `classification`, `is_internal`, `message_of`, `CLASSIFICATIONS`, `ACCESS_DENIED`, `RETRYABLE`,
+`THROTTLING` and `VALIDATION` of `classifications`; `Hint`, `hints` and `property_place` of `hints`; `vocabulary`.
 """
 
 from importlib.resources import files

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bwp_nb.contract.sources import facts
+from bwp_nb.displays.html import Catalogue, Shown
+from bwp_nb.displays.sources import facts
+from bwp_nb.text import readable
 
 VALIDATION = "ValidationError"
 THROTTLING = "ThrottlingError"
@@ -17,7 +19,7 @@ _READ = "Read the message."
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Shown):
     """The type of an error: its meaning, what to do, and how certain that is."""
 
     name: str
@@ -27,7 +29,9 @@ class Classification:
 
 
 #: Every classification of an error that a page shows, or that the API's server library is known to give, by name.
-CLASSIFICATIONS = {item["name"]: Classification(**item) for item in facts()["classifications"]}
+CLASSIFICATIONS: Catalogue[Classification] = Catalogue(
+    {item["name"]: Classification(**item) for item in facts()["classifications"]}
+)
 
 
 def classification(error: dict[str, Any]) -> Classification:
@@ -43,3 +47,15 @@ def classification(error: dict[str, Any]) -> Classification:
         return Classification("unclassified", "The error has no classification.", _READ, "unknown")
     unknown = Classification(name, "No page that could be read names this classification.", _READ, "unknown")
     return CLASSIFICATIONS.get(name, unknown)
+
+
+def is_internal(error: dict[str, Any]) -> bool:
+    """Whether the classification of a GraphQL error has the code 500."""
+    extensions = error.get("extensions")
+    found = extensions.get("classification") if isinstance(extensions, dict) else None
+    return isinstance(found, dict) and found.get("errorCode") == 500
+
+
+def message_of(error: dict[str, Any]) -> str:
+    """Return the message of a GraphQL error, for people."""
+    return readable(str(error.get("message", error)))

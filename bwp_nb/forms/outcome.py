@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from bwp_nb.displays.html import html_table
 from bwp_nb.errors import BwpError
 from bwp_nb.forms import style
 from bwp_nb.history import Exchange
-from bwp_nb.text import counted, html_table, readable
+from bwp_nb.text import counted, readable
 from bwp_nb.wire.answer import Receipt
 
 _COLUMNS = ("time", "operation", "events", "attempts", "outcome", "classification", "status_code", "elapsed")

@@ -7,11 +7,12 @@ from weakref import WeakSet
 
 import ipywidgets as widgets
 
+from bwp_nb.displays.html import html_table
 from bwp_nb.forms import page, style
 from bwp_nb.forms.boundary import ErrorBoundary
 from bwp_nb.forms.controls import NARROW
 from bwp_nb.sandbox.faults import faults
-from bwp_nb.text import counted, html_table, readable
+from bwp_nb.text import counted, readable
 
 if TYPE_CHECKING:
     from bwp_nb.sandbox.api import Sandbox

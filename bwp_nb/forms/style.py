@@ -5,7 +5,7 @@ from html import escape
 from importlib.resources import files
 from itertools import groupby
 
-from bwp_nb.contract.sources import CITED, PAGES
+from bwp_nb.displays.sources import CITED, PAGES
 from bwp_nb.forms.fields import Field
 from bwp_nb.problems import Problem
 from bwp_nb.text import readable

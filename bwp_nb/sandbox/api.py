@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 import httpx
 from graphql import ExecutionResult, execute_sync
 
+from bwp_nb.displays.html import card, html_table
 from bwp_nb.sandbox import responses, validation
 from bwp_nb.sandbox.clock import SandboxClock
 from bwp_nb.sandbox.faults import LABEL, FaultyRequest, Rejection, check_fault
@@ -94,6 +95,16 @@ class Sandbox(httpx.BaseTransport):
         counts = self.counts
         shown = [name for name in counts if counts[name] or name in ("accepted", "rejected", "requests")]
         return f"Sandbox({', '.join(f'{name}={counts[name]}' for name in shown)})"
+
+    def _repr_html_(self) -> str:
+        """Return how the sandbox behaves, what arrived, and the faults that are yet to happen."""
+        behaviour = (
+            f"simulated; refuses the {self.refuses}, reports {self.reports}" + ", deduplicates" * self.deduplicate
+        )
+        rows = [["behaviour", behaviour], *([name, str(count)] for name, count in self.counts.items() if count)]
+        rows += [["fault rates", ", ".join(f"{name} {rate:g}" for name, rate in self.fault_rates.items())]]
+        rows += [["pending faults", ", ".join(self.pending_faults)]]
+        return card(html_table(row for row in rows if row[1]))
 
     def reset(self) -> None:
         """Forget everything that arrived and every pending fault, and restart the clock, the ids and the seed.

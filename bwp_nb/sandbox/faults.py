@@ -9,11 +9,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from difflib import get_close_matches
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 import httpx
 
+from bwp_nb.displays.html import Listing, Shown
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.sandbox.responses import DENIED, JSON, error_response, html_response, json_response
 from bwp_nb.wire.clock import Clock
 
@@ -28,7 +31,7 @@ class Rejection(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Fault:
+class Fault(Shown):
     """A fault that `Sandbox.fail_next` can simulate; `options` are the keyword arguments that it takes."""
 
     name: str
@@ -217,15 +220,17 @@ FAULTS = {
 }
 
 
-def faults() -> list[Fault]:
+def faults() -> Listing[Fault]:
     """Return the faults that a sandbox can simulate."""
-    return list(FAULTS.values())
+    return Listing(FAULTS.values(), "fault")
 
 
 def check_fault(name: str, options: Mapping[str, Any]) -> None:
-    """Raise `ValueError`, listing what exists, for a fault or an option that does not exist."""
+    """Raise `InvalidArgument`, a `ValueError`, for a fault or an option that does not exist."""
     if name not in FAULTS:
-        raise ValueError(f"Unknown fault {name!r}; expected one of {', '.join(FAULTS)}")
+        near = get_close_matches(str(name), FAULTS, 1)
+        meant = f"did you mean {near[0]!r}?" if near else "see bwp.faults()"
+        raise InvalidArgument(f"Unknown fault {name!r}; {meant}")
     if unknown := options.keys() - set(FAULTS[name].options):
         expected = ", ".join(FAULTS[name].options) or "no options"
-        raise ValueError(f"The fault {name!r} takes {expected}, got {', '.join(sorted(unknown))}")
+        raise InvalidArgument(f"The fault {name!r} takes {expected}, got {', '.join(sorted(unknown))}")

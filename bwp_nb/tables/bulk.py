@@ -1,17 +1,20 @@
 """Sends a table of events, or checks it only: connects what reads, encodes, sends, records and reports."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from bwp_nb.client import Client
+from bwp_nb.contract.hints import hints
+from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.mutation import MAX_EVENTS, body
 from bwp_nb.problems import Problem
 from bwp_nb.tables.batches import batches, count_rows
 from bwp_nb.tables.encoding import encode_rows
 from bwp_nb.tables.ledger import STATES, Ledger, Run
-from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
-from bwp_nb.tables.report import DryRun, Report
+from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, MappedRows
+from bwp_nb.tables.report import MAX_HINTED, DryRun, Report
 from bwp_nb.tables.sender import Sender, SendOptions
 from bwp_nb.tables.source import table
 from bwp_nb.text import quoted
@@ -97,13 +100,26 @@ def dry_run(
     rows = count_rows(given, mapping, on_duplicates)
     valid = length = 0
     problems: dict[int, list[Problem]] = {}
+    hinted: Counter[str] = Counter()
     for chunk in given.chunks():
+        if chunk.first < MAX_HINTED:
+            hinted.update(_hinted(mapping.mapped(chunk)))
         encoded = encode_rows(mapping.mapped(chunk, _EXAMPLE_IDS))
         problems |= encoded.problems
         texts = [text for text in encoded.texts if text is not None]
         valid, length = valid + len(texts), length + sum(len(text.encode()) for text in texts)
     requests = -(-valid // size)
-    return DryRun(rows, valid, requests, length + valid - requests + requests * len(body([])), problems)
+    return DryRun(rows, valid, requests, length + valid - requests + requests * len(body([])), problems, hinted)
+
+
+def _hinted(rows: MappedRows) -> Iterator[str]:
+    """Yield the field of each hint on each row, as far as its values are texts."""
+    for place in range(rows.chunk.length):
+        row = rows.record(place)
+        properties = row.get("additional_properties") or {}
+        fields = {api_name: row.get(name) for name, api_name in TEXT_FIELDS.items()}
+        if all(isinstance(text, str) for text in [*filter(None, fields.values()), *properties.values()]):
+            yield from (hint.field for hint in hints(fields, properties))
 
 
 def _one_of(name: str, value: str, *allowed: str) -> None:

@@ -103,6 +103,9 @@ class ColumnMapping:
         fields: Mapping[str, str] | None,
     ) -> "ColumnMapping":
         """Return the mapping that a caller asks for, or raise `InvalidTable` if it does not fit the table."""
+        if isinstance(properties, str):
+            given = quoted(properties)
+            raise InvalidTable(f"properties: expected a list of column names, got str {given}; use [{given}].")
         if properties is not None and not isinstance(properties, Mapping):
             properties = {name: name for name in properties}
         mapping = cls(dict(columns or {}), properties, dict(fields or {}))

@@ -1,13 +1,13 @@
 """Reports the outcome of each row: counted, one row a line, and the rows to fix as a table again."""
 
 import csv
-import html
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bwp_nb.displays.html import card, chip, html_table
 from bwp_nb.errors import LedgerError
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.problems import Problem
@@ -16,7 +16,7 @@ from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, MappedRows, flat
 from bwp_nb.tables.source import table
-from bwp_nb.text import counted, html_table, readable
+from bwp_nb.text import counted, readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +25,10 @@ _ENDS = ("sent", "rejected", "invalid", "failed", "unknown")
 _NOT_TRIED = "not sent: the run ended before its turn"
 _NO_RESPONSE = "sent, but the run ended before the response was recorded"
 _MAX_SHOWN = 10
+
+#: The rows of a dry run that are looked at for hints: it takes as long as all the rest.
+MAX_HINTED = 10_000
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -74,11 +78,10 @@ class Report:
 
     def _repr_html_(self) -> str:
         """Return the counts and the first reasons as tables."""
-        counts = html_table((state, count) for state, count in self.counts.items() if count)
+        counts = html_table((chip(state), str(count)) for state, count in self.counts.items() if count)
         reasons, notes = self._summary()
-        shown = html_table(reasons, ("rows", "state", "reason")) if reasons else ""
-        head, *steps = (f"<p>{html.escape(text)}</p>" for text in (self._head(), *notes))
-        return f'<div class="tex2jax_ignore mathjax_ignore">{head}{counts}{shown}{"".join(steps)}</div>'
+        rows = ([where, chip(state), reason] for where, state, reason in reasons)
+        return card(self._head(), counts, html_table(rows, ("rows", "state", "reason")) if reasons else "", *notes)
 
     def frame(self, *, ids: bool = True) -> "pd.DataFrame":
         """Return a row for each row of the source: `event_id`, `state`, `reason`, `batch`, `attempts` and `copies`.
@@ -238,7 +241,8 @@ class Report:
 class DryRun:
     """What sending a table would take: how many of its `rows` are `valid`, and how many requests and bytes that is.
 
-    `problems` has all problems of the other rows, by row.
+    `problems` has all problems of the other rows, by row. `hints` counts likely mistakes in the first 10,000 rows, by
+    field or property; they keep no row from being sent.
     """
 
     rows: int
@@ -246,6 +250,7 @@ class DryRun:
     requests: int
     bytes: int
     problems: dict[int, list[Problem]] = field(default_factory=dict, repr=False)
+    hints: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         sizes = f"{counted(self.requests, 'request')}, {counted(self.bytes, 'byte')}"
@@ -254,6 +259,17 @@ class DryRun:
         left = len(self.problems) - len(shown)
         lines += [f"  and {counted(left, 'more row')}, all in frame()"] if left else []
         return "\n".join([f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}", *lines])
+
+    def _repr_html_(self) -> str:
+        """Return the numbers, and the first problems as a table."""
+        sizes = f"{counted(self.requests, 'request')}, {counted(self.bytes, 'byte')}"
+        found = [(str(row), one.field, one.message) for row, problems in self.problems.items() for one in problems]
+        shown = html_table(found[:_MAX_SHOWN], ("row", "field", "what")) if found else ""
+        more = len(found) - _MAX_SHOWN
+        left = f"and {counted(more, 'more problem')}, all in frame()" if more > 0 else ""
+        hints = html_table(((name, str(count)) for name, count in self.hints.items()), ("where", "hints"))
+        head = f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}"
+        return card(head, shown, left, hints if self.hints else "")
 
     def frame(self) -> "pd.DataFrame":
         """Return a row for each problem: the row it is in, the field, the value, what is wrong, the rule."""

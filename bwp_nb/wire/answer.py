@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from bwp_nb.contract.classifications import ACCESS_DENIED, classification
+from bwp_nb.displays.html import card, chip, html_table
 from bwp_nb.errors import MutationRejected, OutcomeUnknown, RequestFailed
 from bwp_nb.text import quoted, readable
 from bwp_nb.wire.rejected_values import rejected_values
@@ -45,6 +46,12 @@ class Receipt:
     def __repr__(self) -> str:
         notes = f", notes={readable(repr(self.notes), 1000)}" if self.notes else ""
         return f"Receipt(status={self.status!r}, events={self.events}, attempts={self.attempts}{notes})"
+
+    def _repr_html_(self) -> str:
+        """Return the state, the numbers and the notes."""
+        counts = {"events": self.events, "status": self.status, "attempts": self.attempts}
+        counts |= {"seconds": f"{self.elapsed:.2f}"} | ({"possible copies": self.copies} if self.copies > 1 else {})
+        return card(html_table([[chip(self.state), *counts.values()]], ["state", *counts]), *self.notes)
 
 
 @dataclass(frozen=True)

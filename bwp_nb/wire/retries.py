@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
+from bwp_nb.displays.html import Shown
 from bwp_nb.errors import BwpError
 from bwp_nb.text import counted
 from bwp_nb.wire.clock import Clock
@@ -36,7 +37,7 @@ class RetryQuota:
 
 
 @dataclass(frozen=True)
-class Retries:
+class Retries(Shown):
     """How often and how long a client retries: at most `attempts` within `deadline` seconds.
 
     The wait before attempt n is random: `uniform(0, first_wait * 2**(n - 2))`, at most `longest_wait` seconds; a

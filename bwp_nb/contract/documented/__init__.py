@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from bwp_nb.contract.sources import PAGES
+from bwp_nb.displays.html import beside, card, code
+from bwp_nb.displays.sources import PAGES
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,12 @@ class Example:
         """The JSON of the response; a new object each time."""
         answer: dict[str, Any] = json.loads(files(__name__).joinpath(f"{self.name}.json").read_text("utf-8"))
         return answer
+
+    def _repr_html_(self) -> str:
+        """Return the request beside the response, and the page that prints them."""
+        page = next(title for title, address in PAGES.items() if address == self.source)
+        request, response = code(self.request, "graphql"), code(json.dumps(self.response, indent=2), "json")
+        return card(f"Printed in “{page}”, version {self.version}.", beside(request=request, response=response))
 
 
 #: One page load, accepted.

@@ -13,7 +13,7 @@ from typing import Any
 @cache
 def facts() -> dict[str, Any]:
     """Return what `facts.toml` says, by topic."""
-    return tomllib.loads(files("bwp_nb.contract").joinpath("facts.toml").read_text("utf-8"))
+    return tomllib.loads(files("bwp_nb").joinpath("contract", "facts.toml").read_text("utf-8"))
 
 
 #: The address of each page that this package cites. Only the first part of each could be read.
