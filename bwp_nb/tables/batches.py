@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import compress, count
 from typing import Any
 
+from bwp_nb import mutation
 from bwp_nb.errors import InvalidEvent
 from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.duplicates import duplicates
@@ -22,6 +24,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @cached_property
+    def body(self) -> bytes:
+        """The request with these events."""
+        return mutation.body(self.texts)
 
     def take(self, places: Iterable[int]) -> "Batch":
         """Return the part at some places."""
@@ -70,13 +77,9 @@ def batches(
             continue
         encoded = encode_rows(mapping.mapped(chunk, generated))
         problems = encoded.problems.items()
-        ledger.write(
-            *(
-                Line([[row, row + 1]], "invalid", reason="; ".join(map(str, found)))
-                for row, found in problems
-                if ledger.states[row] not in done
-            )
-        )
+        invalid = {row: "; ".join(map(str, found)) for row, found in problems if ledger.states[row] not in done}
+        if invalid:
+            ledger.write(Line([[row, row + 1] for row in invalid], "invalid", reason=list(invalid.values())))
         wanted = [text is not None and state not in done for text, state in zip(encoded.texts, states, strict=True)]
         left.rows.extend(compress(count(chunk.first), wanted))
         left.texts.extend(filter(None, compress(encoded.texts, wanted)))

@@ -11,7 +11,7 @@ from bwp_nb.tables.batches import batches, count_rows
 from bwp_nb.tables.encoding import encode_rows
 from bwp_nb.tables.ledger import STATES, Ledger, Run
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
-from bwp_nb.tables.report import DryRun, Report
+from bwp_nb.tables.report import DryRun, Report, SentTable, account_for
 from bwp_nb.tables.sender import Sender, SendOptions
 from bwp_nb.tables.source import table
 from bwp_nb.text import quoted
@@ -34,6 +34,7 @@ def send_table(
     on_duplicates: str = "refuse",
     batch_size: int = MAX_EVENTS,
     max_wait: float = 60.0,
+    rate: float | None = None,
     progress: bool = True,
 ) -> Report:
     """Send a table of events, `batch_size` (1 to 50) in each request, and report the outcome of each row.
@@ -46,7 +47,8 @@ def send_table(
 
     `ledger` is the path of a file that records the outcome of each row: the same call again sends what is left, with
     the same ids. `on_unknown` is `resend` to include what may have been accepted, or `skip`. `on_duplicates` is
-    `refuse`, or `send` if rows may have equal ids. Up to `workers` requests are sent at once.
+    `refuse`, or `send` if rows may have equal ids. Up to `workers` requests are sent at once, all
+    together at most `rate` events a second (None: as fast as possible).
 
     If the API refuses a request, the rows that it names are rejected. With `on_refused="resend"` the others are sent
     once more together, then each alone, with the same ids: whether they were accepted is unknown (no page says it), so
@@ -55,12 +57,12 @@ def send_table(
 
     Raises `InvalidTable`, `InvalidEvent` or `LedgerError` before anything is sent if source, columns or ledger do not
     fit; if the run ends early later on, the report's `stopped` says why. A ledger that can no longer be written raises
-    `LedgerError`, and an interrupt `KeyboardInterrupt`.
+    `LedgerError`, and an interrupt `KeyboardInterrupt`; such an error has the report as its `report`.
     """
     _one_of("on_unknown", on_unknown, *_TO_SEND)
     _one_of("on_refused", on_refused, "resend", "skip")
     _one_of("on_duplicates", on_duplicates, "refuse", "send")
-    options = SendOptions(workers, batch_size, on_refused == "resend", max_wait, progress)
+    options = SendOptions(workers, batch_size, on_refused == "resend", max_wait, rate, progress)
     given = table(source)
     mapping = ColumnMapping.of(given, columns, properties, fields)
     client._confirm()  # in this thread: the workers cannot read the keyboard
@@ -73,9 +75,11 @@ def send_table(
             book.begin(Run(digest, mapping.digest, client.target, rows, client.new_id(), moment))
         run = book.expect(given.name, digest, mapping.digest, client.target)
         done = {code for code, state in enumerate(STATES) if state not in _TO_SEND[on_unknown]}
-        sender = Sender(client, book, options)
-        sender.send(batches(given, mapping, GeneratedIds(run.run, run.time), book, done, batch_size))
-        return Report(book, given, mapping, sender.stopped)
+        report = Report([SentTable(book, given, mapping)])
+        with account_for(report):
+            parts = batches(given, mapping, GeneratedIds(run.run, run.time), book, done, batch_size)
+            report.stopped = Sender(client, book, options).send(parts)
+        return report
     finally:
         book.close()
 

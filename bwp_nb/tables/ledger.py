@@ -12,8 +12,9 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 import numpy as np
@@ -21,10 +22,16 @@ import numpy as np
 from bwp_nb.errors import LedgerError
 from bwp_nb.text import quoted, readable
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 #: The states of a row, by the number that represents each; the first two are never tried, and being sent.
 STATES = ("untried", "in_flight", "sent", "rejected", "invalid", "failed", "unknown")
 
 _FORM = {"bwp_ledger": 3}
+_COUNTS = ("batch", "attempts", "copies")
+_NOT_TRIED = "not sent: the run ended before its turn"
+_NO_RESPONSE = "sent, but the run ended before the response was recorded"
 _SPOOL = 2**23
 _BEGINNING = b'{"bwp_ledger":'
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
@@ -50,7 +57,8 @@ class Line:
     """What is known of some rows, given as ranges: the first row of each, and the one after its last.
 
     `copies` is the number of requests, retries included, that may have been accepted with them; before the outcome is
-    known, the most that there can be.
+    known, the most that there can be. `reason` is that of all rows, or a list with one for each range. `split` says
+    that the request was too large, and that its rows are sent again in smaller ones.
     """
 
     rows: Sequence[Sequence[int]]
@@ -58,7 +66,8 @@ class Line:
     batch: int = 0
     attempts: int = 0
     copies: int = 0
-    reason: str = ""
+    reason: str | list[str] = ""
+    split: bool = False
 
     def text(self) -> str:
         """Return the line as JSON, without empty values."""
@@ -68,15 +77,16 @@ class Line:
 class Ledger:
     """A run's file, locked against other runs until it is closed; a temporary one without a path.
 
-    `run` is None until a run has begun. `states` has a byte for each row. One that is `read_only` is not locked: it has
-    what was written when it was opened, also while a run is writing more.
+    `run` is None until a run has begun. `states` has a byte for each row, `splits` is the number of requests that were
+    split. One that is `read_only` is not locked: it has what was written when it was opened, also while a run is
+    writing more.
     """
 
     def __init__(self, path: str | Path | None = None, *, read_only: bool = False) -> None:
         self.path = None if path is None else Path(path)
         self.run: Run | None = None
         self.states = bytearray()
-        self.batches = 0
+        self.batches = self.splits = 0
         self._writing = threading.Lock()
         self._lock: filelock.BaseFileLock | None = None
         try:
@@ -158,8 +168,8 @@ class Ledger:
         """Return the number of rows in some states."""
         return sum(self.states.count(STATES.index(state)) for state in states)
 
-    def lines(self) -> Iterator[Line]:
-        """Return all that is known, from the beginning."""
+    def account(self) -> "pd.DataFrame":
+        """Return what is known of each row: `batch`, the last one, `attempts`, `copies` and `reason`."""
         if self.path is not None:
             content = self.path.read_bytes()[: self._size]
         else:
@@ -167,7 +177,7 @@ class Ledger:
             content = self._file.read()
         if len(content) < self._size or _run(content, self.name) != self.run:
             raise LedgerError(f"Cannot read {self.name}: it now belongs to another run.")
-        return _lines(content, self.name, len(self.states))
+        return _account(_lines(content, self.name, len(self.states))[1])
 
     def close(self) -> None:
         """Unlock the file; a temporary one remains until the ledger is collected."""
@@ -186,12 +196,13 @@ class Ledger:
         if self._size:
             self.run = _run(content, self.name)
             self.states = bytearray(self.run.rows)
-            for line in _lines(content[: self._size], self.name, self.run.rows):
-                self._note([line])
-                self.batches = max(self.batches, line.batch)
+            lines, entries = _lines(content[: self._size], self.name, self.run.rows)
+            self._note(lines)
+            self.batches = int(entries["batch"].max()) if lines else 0
 
     def _note(self, found: Iterable[Line]) -> None:
         for line in found:
+            self.splits += line.split
             code = bytes([STATES.index(line.state)])
             for first, end in line.rows:
                 self.states[first:end] = code * (end - first)
@@ -235,29 +246,65 @@ def _run(content: bytes, name: str) -> Run:
 
 def _check(line: Line, rows: int) -> None:
     """Raise `ValueError` or `TypeError` for a line that this module does not write."""
-    numbers = [line.batch, line.attempts, line.copies, *(row for part in line.rows for row in part)]
-    is_typed = type(line.reason) is str and all(type(number) is int and number >= 0 for number in numbers)
+    numbers = [line.batch, line.attempts, line.copies, *chain.from_iterable(line.rows)]
+    is_typed = {*map(type, numbers)} == {int} and {*map(type, _reasons(line))} <= {str} and type(line.split) is bool
     is_known = line.state in STATES[1:] and (line.state == "invalid") == (line.batch == 0)
-    if not is_typed or not is_known or not all(first < end <= rows for first, end in line.rows):
+    is_whole = len(_reasons(line)) == len(line.rows) and all(first < end <= rows for first, end in line.rows)
+    if not (is_typed and is_known and is_whole and min(numbers) >= 0):
         raise ValueError
 
 
-def _lines(content: bytes, name: str, rows: int) -> Iterator[Line]:
-    """Yield what follows the first line, without an incomplete last line.
+def _reasons(line: Line) -> list[str]:
+    """Return the reason of each range."""
+    return line.reason if isinstance(line.reason, list) else [line.reason] * len(line.rows)
+
+
+def _lines(content: bytes, name: str, rows: int) -> "tuple[list[Line], pd.DataFrame]":
+    """Return what follows the first line, without an incomplete last line, as lines and as entries.
 
     A row has the outcome only of the batch that it was last sent in.
     """
-    batches = np.zeros(rows, dtype=np.int64)
-    for number, text in enumerate(content.split(b"\n")[1:-1], 2):
+    texts = content.split(b"\n")[1:-1]
+    lines = list(_parsed(texts, rows))
+    entries = _entries([Line([[0, rows]], "untried", reason=_NOT_TRIED), *lines])
+    sent_in = entries["batch"].where(entries["is_sent"]).groupby(entries["row"]).ffill()
+    misplaced = entries["line"][(entries["batch"] > 0) & (entries["batch"] != sent_in)] - 1
+    if (wrong := min([len(lines), *misplaced])) < len(texts):
+        shown = quoted(readable(texts[wrong].decode("utf-8", "replace"), 60))
+        raise LedgerError(f"Cannot read line {wrong + 2} of {name}: {shown}.")
+    return lines, entries
+
+
+def _parsed(texts: Iterable[bytes], rows: int) -> Iterator[Line]:
+    """Yield the lines until one cannot be read."""
+    for text in texts:
         try:
             line = Line(**json.loads(text))
             _check(line, rows)
-            for first, end in line.rows:
-                if line.state == "in_flight":
-                    batches[first:end] = line.batch
-                elif line.batch and (batches[first:end] != line.batch).any():
-                    raise ValueError
-            yield line
         except (ValueError, TypeError):
-            shown = quoted(readable(text.decode("utf-8", "replace"), 60))
-            raise LedgerError(f"Cannot read line {number} of {name}: {shown}.") from None
+            return
+        yield line
+
+
+def _entries(lines: Sequence[Line]) -> "pd.DataFrame":
+    """Return what each line says of each of its rows, in the order of time."""
+    import pandas as pd
+
+    bounds = np.fromiter(chain.from_iterable(part for line in lines for part in line.rows), np.int64).reshape(-1, 2)
+    lengths = bounds[:, 1] - bounds[:, 0]
+    part = np.repeat(np.arange(len(bounds)), lengths)
+    row = np.arange(len(part)) + (bounds[:, 1] - np.cumsum(lengths))[part]
+    of_line = np.repeat(np.arange(len(lines)), [len(line.rows) for line in lines])[part]
+    counts = {name: np.array([getattr(line, name) for line in lines])[of_line] for name in _COUNTS}
+    is_sent = np.array([line.state == "in_flight" for line in lines])[of_line]
+    reasons = np.array([reason for line in lines for reason in _reasons(line)], dtype=object)[part]
+    return pd.DataFrame({"row": row, "line": of_line, "is_sent": is_sent, **counts, "reason": reasons})
+
+
+def _account(entries: "pd.DataFrame") -> "pd.DataFrame":
+    """Return what entries say of each row; a request counts with all its copies until its outcome is known."""
+    is_answered = ~entries.groupby("row")["is_sent"].shift(-1, fill_value=True) & entries["is_sent"]
+    entries["copies"] = entries["copies"].mask(is_answered, 0)
+    sums = entries.groupby("row")[["attempts", "copies"]].sum()
+    last = entries.drop_duplicates("row", keep="last").set_index("row")
+    return sums.join(last["batch"]).join(last["reason"].mask(last["is_sent"], _NO_RESPONSE))

@@ -3,8 +3,10 @@
 import csv
 import html
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, compress, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,31 +24,61 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ENDS = ("sent", "rejected", "invalid", "failed", "unknown")
-_NOT_TRIED = "not sent: the run ended before its turn"
-_NO_RESPONSE = "sent, but the run ended before the response was recorded"
 _MAX_SHOWN = 10
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@dataclass(frozen=True)
+class SentTable:
+    """A table, and the ledger of the runs that sent it."""
+
+    ledger: Ledger
+    table: Table
+    mapping: ColumnMapping
+
+    def outcomes(self) -> "pd.DataFrame":
+        """Return the `row`, and its `state`, `reason`, `batch`, `attempts` and `copies`."""
+        import numpy as np
+
+        account = self.ledger.account().reset_index()
+        account["state"] = np.array([_end(state) for state in STATES], dtype=object)[list(self.ledger.states)]
+        account.loc[account["state"] == "rejected", "copies"] = 0
+        return account[["row", "state", "reason", "batch", "attempts", "copies"]]
+
+    def ids(self) -> Iterator[Any]:
+        """Yield the id of each event."""
+        for rows in self._chunks(self.mapping.columns_of("event_id", self.table)):
+            yield from rows.ids
+
+    def records(self, *states: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the number and the content of each row in some states."""
+        wanted = bytes(_end(state) in states for state in STATES).ljust(256, b"\0")
+        is_wanted = self.ledger.states.translate(wanted)
+        for rows in self._chunks():
+            first = rows.chunk.first
+            for place in compress(count(), is_wanted[first : first + rows.chunk.length]):
+                yield first + place, rows.record(place)
+
+    def _chunks(self, names: Collection[str] | None = None) -> Iterator[MappedRows]:
+        """Yield all rows of the source, or raise `InvalidTable` if it has changed."""
+        assert self.ledger.run is not None  # noqa: S101  # a run has begun, or there is nothing to report
+        generated = GeneratedIds(self.ledger.run.run, self.ledger.run.time)
+        self.table.check()
+        for chunk in self.table.chunks(names):
+            yield self.mapping.mapped(chunk, generated)
+        self.table.check()
 
 
 class Report:
     """The outcome of each row of a table: `sent`, `rejected`, `invalid`, `failed` or `unknown`.
 
-    `counts` has the number of rows in each state, `rows` is their sum; a row is named by its number in the source, from
-    0. `stopped` says why the run ended early, if it did.
+    `stopped` says why the run ended early, if it did. A row is named by its number in the source, from 0. Compare
+    `send_table`, which returns a report, and leaves it as the `report` of any error that ends a run.
     """
 
-    def __init__(self, ledger: Ledger, table: Table, mapping: ColumnMapping, stopped: str = "") -> None:
-        self._ledger = ledger
-        self._table = table
-        self._mapping = mapping
+    def __init__(self, parts: Sequence[SentTable], stopped: str = "") -> None:
+        self._parts = parts
         self.stopped = stopped
-        assert ledger.run is not None  # noqa: S101  # a run has begun, or there is nothing to report
-        self._run = ledger.run
-        self._generated = GeneratedIds(ledger.run.run, ledger.run.time)
-        self.rows = ledger.run.rows
-        self.counts = dict.fromkeys(_ENDS, 0)
-        for state in STATES:
-            self.counts[_end(state)] += ledger.count(state)
 
     @classmethod
     def read(
@@ -64,17 +96,63 @@ class Report:
         book = Ledger(ledger, read_only=True)
         book.close()
         book.expect(given.name, given.digest(), mapping.digest)
-        return cls(book, given, mapping)
+        return cls([SentTable(book, given, mapping)])
+
+    @classmethod
+    def merge(cls, reports: "Iterable[Report]") -> "Report":
+        """Return one report of several tables, for example of a file for each day.
+
+        It has the rows of all reports in their order; `frame()` has two more columns, the `source` and the `row` in it.
+        A row that is in two reports counts twice.
+
+        Parameters
+        ----------
+        reports : iterable of Report
+            The reports, at least one.
+
+        Raises
+        ------
+        ValueError
+            If there are no reports.
+        """
+        given = list(reports)
+        if not given:
+            raise ValueError("reports: expected at least one Report, got none")
+        stopped = dict.fromkeys(report.stopped for report in given if report.stopped)
+        return cls([part for report in given for part in report._parts], " ".join(stopped))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of rows in each state."""
+        found = dict.fromkeys(_ENDS, 0)
+        for state in STATES:
+            found[_end(state)] += sum(part.ledger.count(state) for part in self._parts)
+        return found
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, which is the sum of the counts."""
+        return sum(len(part.ledger.states) for part in self._parts)
+
+    @property
+    def ok(self) -> bool:
+        """Whether all rows are sent."""
+        return self.counts["sent"] == self.rows
+
+    @property
+    def split_requests(self) -> int:
+        """The number of requests that were too large for the server (HTTP 413) and were split."""
+        return sum(part.ledger.splits for part in self._parts)
 
     def __repr__(self) -> str:
-        listed = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count) or "none"
+        listed = ", ".join(f"{number} {state}" for state, number in self.counts.items() if number) or "none"
         reasons, notes = self._summary()
         lines = [f"  {rows}: {state}, {reason}" for rows, state, reason in reasons]
         return "\n".join([f"{self._head()}: {listed}", *lines, *notes])
 
     def _repr_html_(self) -> str:
         """Return the counts and the first reasons as tables."""
-        counts = html_table((state, count) for state, count in self.counts.items() if count)
+        counts = html_table((state, number) for state, number in self.counts.items() if number)
         reasons, notes = self._summary()
         shown = html_table(reasons, ("rows", "state", "reason")) if reasons else ""
         head, *steps = (f"<p>{html.escape(text)}</p>" for text in (self._head(), *notes))
@@ -89,11 +167,11 @@ class Report:
         """
         import pandas as pd
 
-        frame = self._outcomes()
+        frame = self._outcomes().set_axis(self._index)
         if ids:
-            found = [event_id for rows in self._chunks() for event_id in rows.ids]
-            frame.insert(0, "event_id", pd.Series(found, frame.index, dtype=object))
-        return frame
+            found = [event_id for part in self._parts for event_id in part.ids()]
+            frame.insert(list(frame).index("state"), "event_id", pd.Series(found, frame.index, dtype=object))
+        return frame if len(self._parts) > 1 else frame.drop(columns="row")
 
     def events(self, *states: str) -> "pd.DataFrame":
         """Return the rows in some states as a table to send again, with the ids and times they were sent with.
@@ -101,14 +179,8 @@ class Report:
         Its columns have the names of fields and properties, whatever the source calls them; its index is that of the
         source, or the row's number.
         """
-        import pandas as pd
-
-        found = dict(self._records(states))
-        rows = flat(list(found.values()))
-        names = list(dict.fromkeys(name for row in rows for name in row)) or list(TEXT_FIELDS)
-        columns = pd.Index(names, dtype=object)  # which may have any text, as str may not
-        cells = [[row.get(name) for name in names] for row in rows]
-        return pd.DataFrame(cells, self._index[list(found)], columns, dtype=object)
+        numbers, events = self._events(*states)
+        return events.set_axis(self._index[numbers])
 
     def quarantine(self) -> "pd.DataFrame":
         """Return the rows to fix, `invalid` and `rejected`, as a table for `send_table`."""
@@ -123,7 +195,7 @@ class Report:
         if Path(path).suffix != ".jsonl":
             raise ValueError(f"Expected the path of a .jsonl file, got {Path(path).name!r}; see save_spreadsheet.")
         with Path(path).open("w", encoding="utf-8") as file:
-            for _, row in self._records(("invalid", "rejected")):
+            for _, row in self._records("invalid", "rejected"):
                 file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")
 
     def save_spreadsheet(self, path: str | Path) -> None:
@@ -133,105 +205,105 @@ class Report:
         """
         if Path(path).suffix != ".csv":
             raise ValueError(f"Expected the path of a .csv file, got {Path(path).name!r}; see save_quarantine.")
+        numbers, events = self._events("invalid", "rejected")
+        outcomes = self._outcomes().iloc[numbers]
+        sources = outcomes.columns.intersection(["source"])
+        columns = [(name, part[name]) for part in (outcomes[[*SPREADSHEET_COLUMNS, *sources]], events) for name in part]
+        cells = [map(_harmless, column.where(column.notna(), "")) for _, column in columns]
+        with Path(path).open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
+            csv.writer(file).writerows([[_harmless(name) for name, _ in columns], *zip(*cells, strict=True)])
+
+    def _records(self, *states: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the number and the content of each row in some states."""
+        first = 0
+        for part in self._parts:
+            yield from ((first + row, record) for row, record in part.records(*states))
+            first += len(part.ledger.states)
+
+    def _events(self, *states: str) -> "tuple[list[int], pd.DataFrame]":
+        """Return the numbers of the rows in some states, and what they contain."""
         import pandas as pd
 
-        events = self.quarantine()
-        rows = [row for row, code in enumerate(self._ledger.states) if STATES[code] in ("invalid", "rejected")]
-        ends = self._outcomes()[["state", "reason"]].iloc[rows]
-        with Path(path).open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow([*SPREADSHEET_COLUMNS, *map(_harmless, events.columns)])
-            for row, end, cells in zip(rows, ends.to_numpy(), events.to_numpy(), strict=True):
-                given = ["" if pd.api.types.is_scalar(cell) and pd.isna(cell) else cell for cell in cells]
-                writer.writerow(map(_harmless, [row, *end, *given]))
-
-    def _records(self, states: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the number and the content of each row in some states."""
-        wanted = {code for code, state in enumerate(STATES) if _end(state) in states}
-        for rows in self._chunks():
-            first = rows.chunk.first
-            for place, code in enumerate(self._ledger.states[first : first + rows.chunk.length]):
-                if code in wanted:
-                    yield first + place, rows.record(place)
-
-    def _chunks(self) -> Iterator[MappedRows]:
-        """Yield all rows of the source, or raise `InvalidTable` if it has changed."""
-        self._table.check()
-        for chunk in self._table.chunks():
-            yield self._mapping.mapped(chunk, self._generated)
-        self._table.check()
+        found = dict(self._records(*states))
+        rows = flat(list(found.values()))
+        names = list(dict.fromkeys(chain.from_iterable(rows))) or list(TEXT_FIELDS)
+        columns = pd.Index(names, dtype=object)  # which may have any text, as str may not
+        cells = [[row.get(name) for name in names] for row in rows]
+        return list(found), pd.DataFrame(cells, columns=columns, dtype=object)
 
     @property
     def _index(self) -> "pd.Index[Any]":
         """The index of the source, or the numbers of its rows."""
         import pandas as pd
 
-        return pd.RangeIndex(self.rows, name="row") if self._table.index is None else self._table.index
+        own = self._parts[0].table.index if len(self._parts) == 1 else None
+        return pd.RangeIndex(self.rows, name="row" if len(self._parts) == 1 else None) if own is None else own
 
     def _outcomes(self) -> "pd.DataFrame":
-        import numpy as np
+        """Return the outcome of each row, after its `source` if there are several."""
         import pandas as pd
 
-        states = np.frombuffer(bytes(self._ledger.states), dtype=np.uint8)
-        batches, attempts, copies, in_flight, reasons = (np.zeros(self.rows, dtype=np.int64) for _ in range(5))
-        texts = ["", _NOT_TRIED, _NO_RESPONSE]
-        for line in self._ledger.lines():
-            texts += [line.reason] if line.reason else []
-            for first, end in line.rows:
-                batches[first:end] = line.batch
-                attempts[first:end] += line.attempts
-                copies[first:end] += in_flight[first:end] if line.state == "in_flight" else line.copies
-                in_flight[first:end] = line.copies if line.state == "in_flight" else 0
-                reasons[first:end] = len(texts) - 1 if line.reason else 0
-        copies += in_flight
-        copies[states == STATES.index("rejected")] = 0
-        reasons[states == STATES.index("untried")] = 1
-        reasons[states == STATES.index("in_flight")] = 2
-        columns = {
-            "state": np.array([_end(state) for state in STATES], dtype=object)[states],
-            "reason": np.array(texts, dtype=object)[reasons],
-            "batch": batches,
-            "attempts": attempts,
-            "copies": copies,
-        }
-        return pd.DataFrame(columns, index=self._index)
+        found = [part.outcomes() for part in self._parts]
+        if len(found) == 1:
+            return found[0]
+        for part, outcomes in zip(self._parts, found, strict=True):
+            outcomes.insert(0, "source", part.table.name)
+        return pd.concat(found, ignore_index=True)
 
     def _summary(self) -> tuple[list[list[str]], list[str]]:
         """Return the first row with each reason and how many others have it, and notes on what to do."""
         try:
-            known = self._outcomes().set_axis(range(self.rows)).reset_index(names="row")
+            outcomes = self._outcomes()
         except (OSError, LedgerError):  # the counts are known anyway
-            lost = f"{self._ledger.name} cannot be read any more"
-            return [["reasons", "not known", lost]], list(self._next_steps())
-        kinds = known[known["reason"] != ""].groupby(["state", "reason"], sort=False)["row"].agg(["min", "size"])
+            lost = ", ".join(part.ledger.name for part in self._parts)
+            return [["reasons", "not known", f"{lost} cannot be read any more"]], list(self._notes())
+        known = outcomes[outcomes["reason"] != ""].rename_axis("number").reset_index()
+        kinds = known.groupby(["state", "reason"], sort=False)["number"].agg(["min", "size"])
         shown = kinds.sort_values("min").head(_MAX_SHOWN)
-        lines = [
-            [f"row {first}" if count == 1 else f"row {first} and {count - 1} more", state, reason]
-            for (state, reason), first, count in shown.itertuples()
-        ]
+        lines = []
+        for (state, reason), first, size in shown.itertuples():
+            row = f"row {outcomes['row'][first]}" + (f" of {outcomes['source'][first]}" if "source" in outcomes else "")
+            lines.append([row if size == 1 else f"{row} and {size - 1} more", state, reason])
         if left := len(kinds) - len(shown):
             lines.append(["others", "", f"{counted(left, 'more reason')}, all in report.frame()"])
-        copied = int((known["copies"] > 1).sum())
-        note = f"{counted(copied, 'row')} may have been stored more than once; see copies in report.frame()."
-        return lines, [*([note] if copied else []), *self._next_steps()]
+        return lines, list(self._notes(int((outcomes["copies"] > 1).sum())))
 
     def _head(self) -> str:
         """Return the number of rows, and where they went if that is the live API."""
-        live = "" if self._run.target == "sandbox" else f" to the live API, {readable(self._run.target, 200)}"
-        return counted(self.rows, "row") + live
+        runs = [part.ledger.run for part in self._parts]
+        targets = dict.fromkeys(readable(run.target, 200) for run in runs if run and run.target != "sandbox")
+        sources = f" of {len(runs)} tables" if len(runs) > 1 else ""
+        return counted(self.rows, "row") + sources + (f" to the live API, {', '.join(targets)}" if targets else "")
 
-    def _next_steps(self) -> Iterator[str]:
+    def _notes(self, copied: int = 0) -> Iterator[str]:
+        """Yield what else is to be known, `copied` rows included, and what to do."""
+        counts = self.counts
+        if copied:
+            yield f"{counted(copied, 'row')} may have been stored more than once; see copies in report.frame()."
+        if self.split_requests:
+            yield f"Split because the server refused their size (HTTP 413): {counted(self.split_requests, 'request')}."
         if self.stopped:
-            is_early = self.counts["failed"] + self.counts["unknown"] > 0
+            is_early = counts["failed"] + counts["unknown"] > 0
             yield f"Stopped early: {self.stopped}" if is_early else f"Note: {self.stopped}"
-        if self.counts["failed"] + self.counts["unknown"]:
+        if counts["failed"] + counts["unknown"]:
             yield (
                 "To send the failed and unknown rows, make the same call again; the ledger records what is done."
-                if self._ledger.path
+                if all(part.ledger.path for part in self._parts)
                 else "To send the failed and unknown rows, pass report.events('failed', 'unknown') to send_table."
             )
-        if self.counts["rejected"] + self.counts["invalid"]:
+        if counts["rejected"] + counts["invalid"]:
             yield "To fix the rejected and invalid rows, see report.quarantine()."
+
+
+@contextmanager
+def account_for(report: Report) -> Iterator[None]:
+    """Leave the report with any error that ends its run, as its `report`."""
+    try:
+        yield
+    except BaseException as error:
+        report.stopped = report.stopped or f"{type(error).__name__}: {readable(str(error), 160)}"
+        error.report = report  # type: ignore[attr-defined]
+        raise
 
 
 @dataclass(frozen=True)
