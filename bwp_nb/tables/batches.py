@@ -11,7 +11,7 @@ from bwp_nb.errors import InvalidEvent
 from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.duplicates import duplicates
 from bwp_nb.tables.encoding import encode_rows
-from bwp_nb.tables.ledger import Ledger, Line
+from bwp_nb.tables.ledger import Ledger, Line, ranges
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
 
 
@@ -79,7 +79,7 @@ def batches(
         problems = encoded.problems.items()
         invalid = {row: "; ".join(map(str, found)) for row, found in problems if ledger.states[row] not in done}
         if invalid:
-            ledger.write(Line([[row, row + 1] for row in invalid], "invalid", reason=list(invalid.values())))
+            ledger.write(Line(ranges(list(invalid)), "invalid", reason=list(invalid.values())))
         wanted = [text is not None and state not in done for text, state in zip(encoded.texts, states, strict=True)]
         left.rows.extend(compress(count(chunk.first), wanted))
         left.texts.extend(filter(None, compress(encoded.texts, wanted)))

@@ -10,9 +10,10 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
+from operator import lt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,12 @@ from bwp_nb.errors import LedgerError
 from bwp_nb.text import quoted, readable
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from numpy.typing import NDArray
 
 #: The states of a row, by the number that represents each; the first two are never tried, and being sent.
 STATES = ("untried", "in_flight", "sent", "rejected", "invalid", "failed", "unknown")
 
 _FORM = {"bwp_ledger": 3}
-_COUNTS = ("batch", "attempts", "copies")
 _NOT_TRIED = "not sent: the run ended before its turn"
 _NO_RESPONSE = "sent, but the run ended before the response was recorded"
 _SPOOL = 2**23
@@ -57,7 +57,7 @@ class Line:
     """What is known of some rows, given as ranges: the first row of each, and the one after its last.
 
     `copies` is the number of requests, retries included, that may have been accepted with them; before the outcome is
-    known, the most that there can be. `reason` is that of all rows, or a list with one for each range. `split` says
+    known, the most that there can be. `reason` is that of all rows, or a list with one for each. `split` says
     that the request was too large, and that its rows are sent again in smaller ones.
     """
 
@@ -168,8 +168,8 @@ class Ledger:
         """Return the number of rows in some states."""
         return sum(self.states.count(STATES.index(state)) for state in states)
 
-    def account(self) -> "pd.DataFrame":
-        """Return what is known of each row: `batch`, the last one, `attempts`, `copies` and `reason`."""
+    def account(self) -> "dict[str, NDArray[Any]]":
+        """Return what is known of each row, as columns: `state` (a number), `batch`, `attempts`, `copies`, `reason`."""
         if self.path is not None:
             content = self.path.read_bytes()[: self._size]
         else:
@@ -177,7 +177,7 @@ class Ledger:
             content = self._file.read()
         if len(content) < self._size or _run(content, self.name) != self.run:
             raise LedgerError(f"Cannot read {self.name}: it now belongs to another run.")
-        return _account(_lines(content, self.name, len(self.states))[1])
+        return _account(content, self.name, len(self.states))[0]
 
     def close(self) -> None:
         """Unlock the file; a temporary one remains until the ledger is collected."""
@@ -195,10 +195,9 @@ class Ledger:
         self._size = content.rfind(b"\n") + 1
         if self._size:
             self.run = _run(content, self.name)
-            self.states = bytearray(self.run.rows)
-            lines, entries = _lines(content[: self._size], self.name, self.run.rows)
-            self._note(lines)
-            self.batches = int(entries["batch"].max()) if lines else 0
+            columns, self.splits = _account(content[: self._size], self.name, self.run.rows)
+            self.states = bytearray(columns["state"].astype(np.uint8))
+            self.batches = int(columns["batch"].max(initial=0))
 
     def _note(self, found: Iterable[Line]) -> None:
         for line in found:
@@ -244,67 +243,45 @@ def _run(content: bytes, name: str) -> Run:
     raise LedgerError(f"The first line of {name} was not written by this version of bwp_nb; use a new ledger path.")
 
 
-def _check(line: Line, rows: int) -> None:
-    """Raise `ValueError` or `TypeError` for a line that this module does not write."""
-    numbers = [line.batch, line.attempts, line.copies, *chain.from_iterable(line.rows)]
-    is_typed = {*map(type, numbers)} == {int} and {*map(type, _reasons(line))} <= {str} and type(line.split) is bool
-    is_known = line.state in STATES[1:] and (line.state == "invalid") == (line.batch == 0)
-    is_whole = len(_reasons(line)) == len(line.rows) and all(first < end <= rows for first, end in line.rows)
-    if not (is_typed and is_known and is_whole and min(numbers) >= 0):
-        raise ValueError
+def _account(content: bytes, name: str, rows: int) -> "tuple[dict[str, NDArray[Any]], int]":
+    """Return what the lines after the first say of each row, without an incomplete last line, and how many split.
 
-
-def _reasons(line: Line) -> list[str]:
-    """Return the reason of each range."""
-    return line.reason if isinstance(line.reason, list) else [line.reason] * len(line.rows)
-
-
-def _lines(content: bytes, name: str, rows: int) -> "tuple[list[Line], pd.DataFrame]":
-    """Return what follows the first line, without an incomplete last line, as lines and as entries.
-
-    A row has the outcome only of the batch that it was last sent in.
+    A request counts with the most copies that there can be until its outcome is known.
     """
-    texts = content.split(b"\n")[1:-1]
-    lines = list(_parsed(texts, rows))
-    entries = _entries([Line([[0, rows]], "untried", reason=_NOT_TRIED), *lines])
-    sent_in = entries["batch"].where(entries["is_sent"]).groupby(entries["row"]).ffill()
-    misplaced = entries["line"][(entries["batch"] > 0) & (entries["batch"] != sent_in)] - 1
-    if (wrong := min([len(lines), *misplaced])) < len(texts):
-        shown = quoted(readable(texts[wrong].decode("utf-8", "replace"), 60))
-        raise LedgerError(f"Cannot read line {wrong + 2} of {name}: {shown}.")
-    return lines, entries
-
-
-def _parsed(texts: Iterable[bytes], rows: int) -> Iterator[Line]:
-    """Yield the lines until one cannot be read."""
-    for text in texts:
+    state, batch, attempts, copies, reason = np.zeros((5, rows), dtype=np.int64)
+    reasons, splits, most = [_NOT_TRIED, _NO_RESPONSE], 0, {0: 0}
+    for number, text in enumerate(content.split(b"\n")[1:-1], 2):
         try:
             line = Line(**json.loads(text))
-            _check(line, rows)
+            found = _checked(line, rows)
+            is_sent = line.state == "in_flight"
+            if not is_sent and line.batch and not (state[found] == 1).all() & (batch[found] == line.batch).all():
+                raise ValueError  # it has the outcome only of the batch that it is in
         except (ValueError, TypeError):
-            return
-        yield line
+            shown = quoted(readable(text.decode("utf-8", "replace"), 60))
+            raise LedgerError(f"Cannot read line {number} of {name}: {shown}.") from None
+        given = line.reason if isinstance(line.reason, list) else [line.reason]
+        state[found] = STATES.index(line.state)
+        batch[found] = line.batch
+        attempts[found] += line.attempts
+        copies[found] += line.copies - (0 if is_sent else most[line.batch])
+        reason[found] = 1 if is_sent else np.arange(len(given)) + len(reasons)
+        most[line.batch] = line.copies
+        reasons += given
+        splits += line.split
+    texts = np.array(reasons, dtype=object)[reason]
+    return {"state": state, "reason": texts, "batch": batch, "attempts": attempts, "copies": copies}, splits
 
 
-def _entries(lines: Sequence[Line]) -> "pd.DataFrame":
-    """Return what each line says of each of its rows, in the order of time."""
-    import pandas as pd
-
-    bounds = np.fromiter(chain.from_iterable(part for line in lines for part in line.rows), np.int64).reshape(-1, 2)
-    lengths = bounds[:, 1] - bounds[:, 0]
-    part = np.repeat(np.arange(len(bounds)), lengths)
-    row = np.arange(len(part)) + (bounds[:, 1] - np.cumsum(lengths))[part]
-    of_line = np.repeat(np.arange(len(lines)), [len(line.rows) for line in lines])[part]
-    counts = {name: np.array([getattr(line, name) for line in lines])[of_line] for name in _COUNTS}
-    is_sent = np.array([line.state == "in_flight" for line in lines])[of_line]
-    reasons = np.array([reason for line in lines for reason in _reasons(line)], dtype=object)[part]
-    return pd.DataFrame({"row": row, "line": of_line, "is_sent": is_sent, **counts, "reason": reasons})
-
-
-def _account(entries: "pd.DataFrame") -> "pd.DataFrame":
-    """Return what entries say of each row; a request counts with all its copies until its outcome is known."""
-    is_answered = ~entries.groupby("row")["is_sent"].shift(-1, fill_value=True) & entries["is_sent"]
-    entries["copies"] = entries["copies"].mask(is_answered, 0)
-    sums = entries.groupby("row")[["attempts", "copies"]].sum()
-    last = entries.drop_duplicates("row", keep="last").set_index("row")
-    return sums.join(last["batch"]).join(last["reason"].mask(last["is_sent"], _NO_RESPONSE))
+def _checked(line: Line, rows: int) -> "NDArray[np.int64]":
+    """Return the rows of a line, or raise `ValueError` or `TypeError` for one that this module does not write."""
+    bounds = [row for part in line.rows for row in part]
+    numbers = [line.batch, line.attempts, line.copies, *bounds]
+    reasons = line.reason if isinstance(line.reason, list) else [line.reason]
+    is_typed = {*map(type, numbers)} == {int} and {*map(type, reasons)} == {str} and type(line.split) is bool
+    is_known = line.state in STATES[1:] and (line.state == "invalid") == (line.batch == 0)
+    is_range = len(bounds) == 2 * len(line.rows) and all(map(lt, bounds, [*bounds[1:], rows + 1]))
+    found = list(chain.from_iterable(map(range, bounds[::2], bounds[1::2])))
+    if not (is_typed and is_known and is_range and min(numbers) >= 0 and len(reasons) in (1, len(found))):
+        raise ValueError
+    return np.array(found)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, compress, count
+from itertools import chain, compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from bwp_nb.problems import Problem
 from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
-from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, MappedRows, flat
+from bwp_nb.tables.mapping import TAKEN, ColumnMapping, GeneratedIds, MappedRows, flat
 from bwp_nb.tables.source import table
 from bwp_nb.text import counted, html_table, readable
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _ENDS = ("sent", "rejected", "invalid", "failed", "unknown")
 _MAX_SHOWN = 10
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = frozenset("=+-@\t\r\n")
 
 
 @dataclass(frozen=True)
@@ -39,25 +39,40 @@ class SentTable:
     def outcomes(self) -> "pd.DataFrame":
         """Return the `row`, and its `state`, `reason`, `batch`, `attempts` and `copies`."""
         import numpy as np
+        import pandas as pd
 
-        account = self.ledger.account().reset_index()
-        account["state"] = np.array([_end(state) for state in STATES], dtype=object)[list(self.ledger.states)]
-        account.loc[account["state"] == "rejected", "copies"] = 0
-        return account[["row", "state", "reason", "batch", "attempts", "copies"]]
+        account = self.ledger.account()
+        account["copies"][account["state"] == STATES.index("rejected")] = 0
+        account["state"] = np.array([_end(state) for state in STATES], dtype=object)[account["state"]]
+        return pd.DataFrame({"row": range(len(self.ledger.states)), **account})
 
     def ids(self) -> Iterator[Any]:
         """Yield the id of each event."""
         for rows in self._chunks(self.mapping.columns_of("event_id", self.table)):
             yield from rows.ids
 
-    def records(self, *states: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the number and the content of each row in some states."""
-        wanted = bytes(_end(state) in states for state in STATES).ljust(256, b"\0")
-        is_wanted = self.ledger.states.translate(wanted)
+    def records(self, *states: str) -> Iterator[dict[str, Any]]:
+        """Yield what each row in some states contains."""
+        for rows, places in self._chosen(states):
+            yield from map(rows.record, places)
+
+    def columns(self, *states: str) -> Iterator[tuple[list[int], dict[str, list[Any]]]]:
+        """Yield the numbers of the rows in some states, and what they contain as columns; some rows at a time."""
+        for rows, places in self._chosen(states):
+            if rows.chunk.events is None and not rows.chunk.kept and rows.properties.keys().isdisjoint(TAKEN):
+                given = rows.fields | rows.properties
+                columns = {name: [cells[place] for place in places] for name, cells in given.items()}
+            else:
+                found = flat(list(map(rows.record, places)))
+                columns = {name: [row.get(name) for row in found] for name in chain.from_iterable(found)}
+            yield [rows.chunk.first + place for place in places], columns
+
+    def _chosen(self, states: Collection[str]) -> Iterator[tuple[MappedRows, list[int]]]:
+        """Yield all rows of the source, and the places of those in some states."""
+        is_chosen = self.ledger.states.translate(bytes(_end(state) in states for state in STATES).ljust(256))
         for rows in self._chunks():
-            first = rows.chunk.first
-            for place in compress(count(), is_wanted[first : first + rows.chunk.length]):
-                yield first + place, rows.record(place)
+            first, length = rows.chunk.first, rows.chunk.length
+            yield rows, list(compress(range(length), is_chosen[first : first + length]))
 
     def _chunks(self, names: Collection[str] | None = None) -> Iterator[MappedRows]:
         """Yield all rows of the source, or raise `InvalidTable` if it has changed."""
@@ -195,8 +210,9 @@ class Report:
         if Path(path).suffix != ".jsonl":
             raise ValueError(f"Expected the path of a .jsonl file, got {Path(path).name!r}; see save_spreadsheet.")
         with Path(path).open("w", encoding="utf-8") as file:
-            for _, row in self._records("invalid", "rejected"):
-                file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")
+            for part in self._parts:
+                for row in part.records("invalid", "rejected"):
+                    file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")
 
     def save_spreadsheet(self, path: str | Path) -> None:
         """Write the rows to fix, and why, to a `.csv` file for a spreadsheet; it cannot be sent again.
@@ -207,29 +223,31 @@ class Report:
             raise ValueError(f"Expected the path of a .csv file, got {Path(path).name!r}; see save_quarantine.")
         numbers, events = self._events("invalid", "rejected")
         outcomes = self._outcomes().iloc[numbers]
-        sources = outcomes.columns.intersection(["source"])
-        columns = [(name, part[name]) for part in (outcomes[[*SPREADSHEET_COLUMNS, *sources]], events) for name in part]
-        cells = [map(_harmless, column.where(column.notna(), "")) for _, column in columns]
-        with Path(path).open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
-            csv.writer(file).writerows([[_harmless(name) for name, _ in columns], *zip(*cells, strict=True)])
-
-    def _records(self, *states: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the number and the content of each row in some states."""
-        first = 0
-        for part in self._parts:
-            yield from ((first + row, record) for row, record in part.records(*states))
-            first += len(part.ledger.states)
+        named = outcomes[[*SPREADSHEET_COLUMNS, *outcomes.columns.intersection(["source"])]]
+        columns = [_harmless([name, *part[name].to_numpy(object)]) for part in (named, events) for name in part]
+        with Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            file.write("\ufeff")  # by which spreadsheets recognise UTF-8; the codec utf-8-sig is slow
+            csv.writer(file).writerows(zip(*columns, strict=True))
 
     def _events(self, *states: str) -> "tuple[list[int], pd.DataFrame]":
         """Return the numbers of the rows in some states, and what they contain."""
         import pandas as pd
 
-        found = dict(self._records(*states))
-        rows = flat(list(found.values()))
-        names = list(dict.fromkeys(chain.from_iterable(rows))) or list(TEXT_FIELDS)
-        columns = pd.Index(names, dtype=object)  # which may have any text, as str may not
-        cells = [[row.get(name) for name in names] for row in rows]
-        return list(found), pd.DataFrame(cells, columns=columns, dtype=object)
+        numbers: list[int] = []
+        columns: dict[str, list[Any]] = {}
+        first = 0
+        for part in self._parts:
+            for rows, found in part.columns(*states):
+                for name, cells in found.items():
+                    if cells.count(None) < len(cells):
+                        columns.setdefault(name, []).extend([None] * (len(numbers) - len(columns[name])) + cells)
+                numbers += [first + row for row in rows]
+            first += len(part.ledger.states)
+        columns = columns or {name: [] for name in TEXT_FIELDS}
+        for column in columns.values():
+            column.extend([None] * (len(numbers) - len(column)))
+        names = pd.Index(list(columns), dtype=object)  # which may have any text, as str may not
+        return numbers, pd.DataFrame(dict(enumerate(columns.values())), dtype=object).set_axis(names, axis=1)
 
     @property
     def _index(self) -> "pd.Index[Any]":
@@ -349,6 +367,7 @@ def _end(state: str) -> str:
     return {"untried": "failed", "in_flight": "unknown"}.get(state, state)
 
 
-def _harmless(cell: Any) -> str:
-    text = str(cell)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+def _harmless(cells: Iterable[Any]) -> list[str]:
+    """Return cells as text that no spreadsheet takes for a formula."""
+    texts = ["" if cell is None else str(cell) for cell in cells]
+    return [f"'{text}" if text[:1] in _FORMULA else text for text in texts]
