@@ -249,39 +249,42 @@ def _account(content: bytes, name: str, rows: int) -> "tuple[dict[str, NDArray[A
     A request counts with the most copies that there can be until its outcome is known.
     """
     state, batch, attempts, copies, reason = np.zeros((5, rows), dtype=np.int64)
-    reasons, splits, most = [_NOT_TRIED, _NO_RESPONSE], 0, {0: 0}
+    reasons, splits, most = [_NOT_TRIED], 0, {0: 0}
     for number, text in enumerate(content.split(b"\n")[1:-1], 2):
         try:
             line = Line(**json.loads(text))
             found = _checked(line, rows)
-            is_sent = line.state == "in_flight"
-            if not is_sent and line.batch and not (state[found] == 1).all() & (batch[found] == line.batch).all():
+            if line.state == "in_flight":
+                most[line.batch] = line.copies
+            elif line.batch and not (state[found] == 1).all() & (batch[found] == line.batch).all():
                 raise ValueError  # it has the outcome only of the batch that it is in
         except (ValueError, TypeError):
             shown = quoted(readable(text.decode("utf-8", "replace"), 60))
             raise LedgerError(f"Cannot read line {number} of {name}: {shown}.") from None
-        given = line.reason if isinstance(line.reason, list) else [line.reason]
+        given = [_NO_RESPONSE] if line.state == "in_flight" else _reasons(line)
         state[found] = STATES.index(line.state)
         batch[found] = line.batch
         attempts[found] += line.attempts
-        copies[found] += line.copies - (0 if is_sent else most[line.batch])
-        reason[found] = 1 if is_sent else np.arange(len(given)) + len(reasons)
-        most[line.batch] = line.copies
+        copies[found] += line.copies - (0 if line.state == "in_flight" else most[line.batch])
+        reason[found] = np.arange(len(given)) + len(reasons)
         reasons += given
         splits += line.split
     texts = np.array(reasons, dtype=object)[reason]
     return {"state": state, "reason": texts, "batch": batch, "attempts": attempts, "copies": copies}, splits
 
 
+def _reasons(line: Line) -> list[str]:
+    return line.reason if isinstance(line.reason, list) else [line.reason]
+
+
 def _checked(line: Line, rows: int) -> "NDArray[np.int64]":
     """Return the rows of a line, or raise `ValueError` or `TypeError` for one that this module does not write."""
     bounds = [row for part in line.rows for row in part]
     numbers = [line.batch, line.attempts, line.copies, *bounds]
-    reasons = line.reason if isinstance(line.reason, list) else [line.reason]
-    is_typed = {*map(type, numbers)} == {int} and {*map(type, reasons)} == {str} and type(line.split) is bool
+    is_typed = {*map(type, numbers)} == {int} and {*map(type, _reasons(line))} == {str} and type(line.split) is bool
     is_known = line.state in STATES[1:] and (line.state == "invalid") == (line.batch == 0)
     is_range = len(bounds) == 2 * len(line.rows) and all(map(lt, bounds, [*bounds[1:], rows + 1]))
     found = list(chain.from_iterable(map(range, bounds[::2], bounds[1::2])))
-    if not (is_typed and is_known and is_range and min(numbers) >= 0 and len(reasons) in (1, len(found))):
+    if not (is_typed and is_known and is_range and min(numbers) >= 0 and len(_reasons(line)) in (1, len(found))):
         raise ValueError
     return np.array(found)
