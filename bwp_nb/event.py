@@ -62,6 +62,10 @@ def rule(api_name: str) -> str:
 
 
 _TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?Z")
+#: A time that is surely valid; the last days of a month are looked at one by one.
+SURE_TIME = re.compile(
+    r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}(?:\.[0-9]{1,9})?Z"
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -95,19 +99,14 @@ class UserEvent:
         schema_version: str | None = None,
         additional_properties: Mapping[str, str] | None = None,
     ) -> None:
-        given = (event_type, event_id, event_time, client_type, client_version, schema_name, schema_version)
-        found: list[Problem] = []
-        for (name, api_name), value in zip(TEXT_FIELDS.items(), given, strict=True):
-            try:
-                object.__setattr__(self, name, _text(api_name, value))
-            except InvalidEvent as error:
-                found += error.problems
-        try:
-            object.__setattr__(self, "additional_properties", immutabledict(_properties(additional_properties)))
-        except InvalidEvent as error:
-            found += error.problems
-        if found:
-            raise InvalidEvent(found)
+        required = (event_type, event_id, event_time, client_type, client_version)
+        optional = (schema_name, schema_version)
+        fields = dict(zip(TEXT_FIELDS, required + optional, strict=True))
+        is_plain = {*map(type, required)} == _STR and {*map(type, optional)} <= _STR_OR_NONE
+        if not is_plain or not _is_plain(additional_properties):
+            fields, additional_properties = _texts(fields, additional_properties)
+        # Not with setattr, which a frozen dataclass refuses and which costs a call for each field.
+        self.__dict__.update(fields, additional_properties=immutabledict(additional_properties or {}))
 
     def __repr__(self) -> str:
         shown: dict[str, Any] = {name: getattr(self, name) for name in TEXT_FIELDS}
@@ -139,6 +138,7 @@ TEXT_FIELDS = {
     "schema_name": "schemaName",
     "schema_version": "schemaVersion",
 }
+_STR, _STR_OR_NONE = {str}, {str, type(None)}
 
 
 def _text(api_name: str, value: Any) -> str | None:
@@ -171,22 +171,32 @@ def _utc(moment: datetime) -> str:
     return utc.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
-def _properties(given: Any) -> dict[str, str]:
-    """Return the additional properties as a dict of str to str, or raise `InvalidEvent`."""
-    if given is None:
-        return {}
+def _is_plain(properties: Any) -> bool:
+    """Return whether properties are None or a dict of str to str."""
+    return properties is None or (
+        type(properties) is dict and {*map(type, properties), *map(type, properties.values())} <= _STR
+    )
+
+
+def _texts(fields: dict[str, Any], properties: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return fields and properties as the texts to send, or raise `InvalidEvent`."""
+    found: list[Problem] = []
+    texts: dict[str, Any] = {}
+    for name, value in fields.items():
+        try:
+            texts[name] = _text(TEXT_FIELDS[name], value)
+        except InvalidEvent as error:
+            found += error.problems
+    given = {} if properties is None else properties
     if not isinstance(given, Mapping):
         advice = f"must be a dict of str to str such as {{'product_sku': 'example-sku'}}, got {quoted(given)}"
-        raise InvalidEvent([Problem("additionalProperties", given, _TEXT_RULE, advice)])
-    found = [
-        _not_text(f"additionalProperties[{quoted(name)}]", part)
-        for name, value in given.items()
-        for part in (name, value)
-        if not isinstance(part, str)
-    ]
+        raise InvalidEvent([*found, Problem("additionalProperties", given, _TEXT_RULE, advice)])
+    for name, value in given.items():
+        api_name = f"additionalProperties[{quoted(name)}]"
+        found += [_not_text(api_name, part) for part in (name, value) if not isinstance(part, str)]
     if found:
         raise InvalidEvent(found)
-    return {str.__str__(name): str.__str__(value) for name, value in given.items()}
+    return texts, {str.__str__(name): str.__str__(value) for name, value in given.items()}
 
 
 def _not_text(api_name: str, value: Any) -> Problem:
@@ -195,14 +205,15 @@ def _not_text(api_name: str, value: Any) -> Problem:
 
 def _is_surely_right(event: UserEvent) -> bool:
     """Return true for most events that have no problem: the fast path of a send."""
-    texts = [getattr(event, name) or "" for name in TEXT_FIELDS]
+    properties = event.additional_properties
+    texts = (event.event_id, event.event_type, event.client_version, event.schema_version or "")
     shortest, longest = LENGTHS["eventType"]
     return (
-        "".join([*texts, *event.additional_properties, *event.additional_properties.values()]).isascii()
+        "".join((*texts, *properties, *properties.values())).isascii()
         and shortest <= len(event.event_type) <= longest
         and event.client_type in CLIENT_TYPES
         and event.schema_name is None
-        and _is_utc_time(event.event_time)
+        and SURE_TIME.fullmatch(event.event_time) is not None
     )
 
 
