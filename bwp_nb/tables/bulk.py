@@ -11,7 +11,7 @@ from bwp_nb.tables.batches import batches, count_rows
 from bwp_nb.tables.encoding import encode_rows
 from bwp_nb.tables.ledger import STATES, Ledger, Run
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
-from bwp_nb.tables.report import DryRun, Report, SentTable, account_for
+from bwp_nb.tables.report import DryRun, Report, SentTable
 from bwp_nb.tables.sender import Sender, SendOptions
 from bwp_nb.tables.source import table
 from bwp_nb.text import quoted
@@ -76,9 +76,14 @@ def send_table(
         run = book.expect(given.name, digest, mapping.digest, client.target)
         done = {code for code, state in enumerate(STATES) if state not in _TO_SEND[on_unknown]}
         report = Report([SentTable(book, given, mapping)])
-        with account_for(report):
-            parts = batches(given, mapping, GeneratedIds(run.run, run.time), book, done, batch_size)
-            report.stopped = Sender(client, book, options).send(parts)
+        sender = Sender(client, book, options)
+        try:
+            sender.send(batches(given, mapping, GeneratedIds(run.run, run.time), book, done, batch_size))
+        except BaseException as error:
+            error.report = report  # type: ignore[attr-defined]
+            raise
+        finally:
+            report.stopped = sender.stopped
         return report
     finally:
         book.close()

@@ -4,7 +4,6 @@ import csv
 import html
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, compress
 from pathlib import Path
@@ -311,17 +310,6 @@ class Report:
             )
         if counts["rejected"] + counts["invalid"]:
             yield "To fix the rejected and invalid rows, see report.quarantine()."
-
-
-@contextmanager
-def account_for(report: Report) -> Iterator[None]:
-    """Leave the report with any error that ends its run, as its `report`."""
-    try:
-        yield
-    except BaseException as error:
-        report.stopped = report.stopped or f"{type(error).__name__}: {readable(str(error), 160)}"
-        error.report = report  # type: ignore[attr-defined]
-        raise
 
 
 @dataclass(frozen=True)

@@ -126,8 +126,8 @@ class Sender:
         self._error: Exception | None = None
         self._is_cut_short = False
 
-    def send(self, batches: Iterator[Batch]) -> str:
-        """Send all, and return why that was not possible, or raise it; nothing is being sent any more then."""
+    def send(self, batches: Iterator[Batch]) -> None:
+        """Send all, or raise why that was not possible; return only when nothing is being sent any more."""
         with self._bar() as self._shown, self._interruptible(), ThreadPoolExecutor(self._options.workers) as threads:
             working = [threads.submit(self._work, batches) for _ in range(self._options.workers)]
             try:
@@ -139,7 +139,6 @@ class Sender:
             self._show_at = 0.0
             self._show()
         self._raise()
-        return self.stopped
 
     def _raise(self) -> None:
         """Raise what ended the run, unless the report says it."""
@@ -185,7 +184,7 @@ class Sender:
         except BwpError as error:  # the rest of the source cannot be read
             self._stop(str(error))
         except Exception as error:
-            self._stop("a worker failed", error)
+            self._stop(f"{type(error).__name__}: {readable(str(error), 160)}", error)
 
     def _next(self, batches: Iterator[Batch]) -> Batch | None:
         """Return what is to be sent next; the worker that takes the first batch of a chunk reads the whole chunk."""

@@ -84,29 +84,26 @@ class Throttle:
 
 
 class SizeLimit:
-    """How large a request may be: between what the server accepted and what it refused, which is tried now and then."""
+    """How large a request may be: clearly smaller than what the server refused, which is tried again now and then."""
 
     def __init__(self) -> None:
-        self._accepted = 0.0
-        self._refused = math.inf
-        self._requests = 0
+        self._limit = math.inf
+        self._accepted = 0
 
     def allows(self, size: int) -> bool:
         """Return whether a request of a size is worth sending."""
-        is_small = size < (self._accepted + self._refused) / 2
-        if not is_small and self._requests < RECOVERY:
+        is_small = size < self._limit
+        if not is_small and self._accepted < RECOVERY:
             return False
-        self._requests *= is_small
+        self._accepted *= is_small
         return True
 
     def accept(self, size: int) -> None:
         """Note that the server accepts a size."""
-        self._requests += 1
-        self._accepted = max(self._accepted, size)
-        if size >= self._refused:
-            self._refused = math.inf
+        self._accepted += 1
+        if size >= self._limit:
+            self._limit = math.inf
 
     def refuse(self, size: int) -> None:
         """Note that the server refuses a size."""
-        self._requests, self._refused = 0, min(self._refused, size)
-        self._accepted = min(self._accepted, size / 2)
+        self._accepted, self._limit = 0, min(self._limit, 0.75 * size)
