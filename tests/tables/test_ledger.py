@@ -187,8 +187,12 @@ def _full_disk(size: int) -> Iterator[None]:
 def test_a_full_disk_stops_the_run_and_loses_nothing(size: int, tmp_path: Path) -> None:
     """Nothing is sent that could not be recorded before; with space again, the same call sends the rest."""
     day, path, client = traffic.shop_day(1_000, invalid_rate=0), tmp_path / "a", bwp.connect()
-    with _full_disk(size), pytest.raises(bwp.LedgerError, match=r"Cannot write the ledger a: .+File too large"):
+    with _full_disk(size), pytest.raises(bwp.LedgerError, match=r"Cannot write the ledger a: .+File too large") as full:
         _send(path, day, client)
+    known = [event["eventId"] for event in client.sandbox.accepted]  # type: ignore[union-attr]
+    if report := getattr(full.value, "report", None):  # else not even the first line could be written
+        frame = report.frame()
+        assert set(known) == set(frame["event_id"][frame["state"].isin(["sent", "unknown"])])
     assert not path.read_bytes() or path.read_bytes().endswith(b"\n")
     report = _send(path, day, client)
     assert 1_000 == report.counts["sent"]
