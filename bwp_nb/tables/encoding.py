@@ -40,11 +40,14 @@ class EncodedRows:
 def encode_rows(rows: MappedRows) -> EncodedRows:
     """Check some rows, and encode those that can be sent as JSON."""
     chunk = rows.chunk
-    doubtful = set(chunk.broken) if chunk.events is None else set(range(chunk.length))
+    doubtful = {*chunk.broken, *rows.problems} if chunk.events is None else set(range(chunk.length))
     for name, cells in rows.fields.items():
-        doubtful |= _doubtful(cells, _SURE.get(name, _is_text), optional=name in _OPTIONAL)
+        doubtful |= _doubtful(_texts_of(cells, rows), _SURE.get(name, _is_text), optional=name in _OPTIONAL)
     for name, cells in rows.properties.items():
-        doubtful |= _doubtful(cells, _is_text, optional=True) if _is_text(name) else set(range(chunk.length))
+        if _is_text(name):
+            doubtful |= _doubtful(_texts_of(cells, rows), _is_text, optional=True)
+        else:
+            doubtful |= set(range(chunk.length))
     if not doubtful:
         return EncodedRows(list(_texts(rows.fields, rows.properties)), {})
     texts: list[str | None] = [None] * chunk.length
@@ -67,18 +70,17 @@ def encode_rows(rows: MappedRows) -> EncodedRows:
     return EncodedRows(texts, problems)
 
 
-def _doubtful(cells: Sequence[Any], is_sure: Callable[[Any], Any], *, optional: bool) -> set[int]:
+def _texts_of(cells: Sequence[Any], rows: MappedRows) -> Sequence[str | None]:
+    """Return a column without the values that are not text, which are problems already."""
+    return [cell if isinstance(cell, str) else None for cell in cells] if rows.problems else cells
+
+
+def _doubtful(cells: Sequence[str | None], is_sure: Callable[[Any], Any], *, optional: bool) -> set[int]:
     """Return the places of values that are not surely valid."""
-    try:
-        distinct = set(cells)
-    except TypeError:  # a list or a dict in a cell
-        return set(range(len(cells)))
-    if optional:
-        distinct.discard(None)
-    if set(map(type, distinct)) <= {str}:
-        wrong = set(filterfalse(is_sure, distinct))
-    else:
-        wrong = {value for value in distinct if type(value) is not str or not is_sure(value)}
+    distinct = set(cells)
+    lacks = None in distinct
+    distinct.discard(None)
+    wrong = {*filterfalse(is_sure, distinct), *((None,) if lacks and not optional else ())}
     return {place for place, value in enumerate(cells) if value in wrong} if wrong else set()
 
 

@@ -12,10 +12,12 @@ from bwp_nb.errors import LedgerError
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.problems import Problem
 from bwp_nb.tables.chunks import Table
+from bwp_nb.tables.columns import Columns
 from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, MappedRows, flat
 from bwp_nb.tables.source import table
+from bwp_nb.tables.survey import surveyed
 from bwp_nb.text import counted, html_table, readable
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class Report:
     """The outcome of each row of a table: `sent`, `rejected`, `invalid`, `failed` or `unknown`.
 
     `counts` has the number of rows in each state, `rows` is their sum; a row is named by its number in the source, from
-    0. `stopped` says why the run ended early, if it did.
+    0. `stopped` says why the run ended early, if it did; `columns` says what was done with each column.
     """
 
     def __init__(self, ledger: Ledger, table: Table, mapping: ColumnMapping, stopped: str = "") -> None:
@@ -40,6 +42,7 @@ class Report:
         self._table = table
         self._mapping = mapping
         self.stopped = stopped
+        self.columns = mapping.found
         assert ledger.run is not None  # noqa: S101  # a run has begun, or there is nothing to report
         self._run = ledger.run
         self._generated = GeneratedIds(ledger.run.run, ledger.run.time)
@@ -57,10 +60,19 @@ class Report:
         columns: Mapping[str, str] | None = None,
         properties: Iterable[str] | Mapping[str, str] | None = None,
         fields: Mapping[str, str] | None = None,
+        convert: bool = False,
+        timezone: str | None = None,
+        ids_from: str = "run",
+        delimiter: str | None = None,
+        encoding: str | None = None,
     ) -> "Report":
-        """Return the report of a run that ended early, from its ledger and the table that it was sending."""
-        given = table(source)
-        mapping = ColumnMapping.of(given, columns, properties, fields)
+        """Return the report of a run that ended early, from its ledger and the table that it was sending.
+
+        The parameters are those of `send_table`, with the values that the run had.
+        """
+        given = table(source, delimiter, encoding)
+        mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone, ids_from)
+        mapping = surveyed(given, mapping)
         book = Ledger(ledger, read_only=True)
         book.close()
         book.expect(given.name, given.digest(), mapping.digest)
@@ -202,7 +214,7 @@ class Report:
             known = self._outcomes().set_axis(range(self.rows)).reset_index(names="row")
         except (OSError, LedgerError):  # the counts are known anyway
             lost = f"{self._ledger.name} cannot be read any more"
-            return [["reasons", "not known", lost]], list(self._next_steps())
+            return [["reasons", "not known", lost]], [*self.columns.lines(), *self._next_steps()]
         kinds = known[known["reason"] != ""].groupby(["state", "reason"], sort=False)["row"].agg(["min", "size"])
         shown = kinds.sort_values("min").head(_MAX_SHOWN)
         lines = [
@@ -213,7 +225,7 @@ class Report:
             lines.append(["others", "", f"{counted(left, 'more reason')}, all in report.frame()"])
         copied = int((known["copies"] > 1).sum())
         note = f"{counted(copied, 'row')} may have been stored more than once; see copies in report.frame()."
-        return lines, [*([note] if copied else []), *self._next_steps()]
+        return lines, [*self.columns.lines(), *([note] if copied else []), *self._next_steps()]
 
     def _head(self) -> str:
         """Return the number of rows, and where they went if that is the live API."""
@@ -238,7 +250,7 @@ class Report:
 class DryRun:
     """What sending a table would take: how many of its `rows` are `valid`, and how many requests and bytes that is.
 
-    `problems` has all problems of the other rows, by row.
+    `problems` has all problems of the other rows, by row; `columns` says what would be done with each column.
     """
 
     rows: int
@@ -246,14 +258,23 @@ class DryRun:
     requests: int
     bytes: int
     problems: dict[int, list[Problem]] = field(default_factory=dict, repr=False)
+    columns: Columns = field(default_factory=Columns, repr=False)
 
     def __repr__(self) -> str:
         sizes = f"{counted(self.requests, 'request')}, {counted(self.bytes, 'byte')}"
-        shown = list(self.problems.items())[:_MAX_SHOWN]
-        lines = [f"  row {row}: {'; '.join(map(str, problems))}" for row, problems in shown]
-        left = len(self.problems) - len(shown)
-        lines += [f"  and {counted(left, 'more row')}, all in frame()"] if left else []
-        return "\n".join([f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}", *lines])
+        rows: dict[str, list[int]] = {}
+        for row, problems in self.problems.items():
+            for problem in problems:
+                rows.setdefault(str(problem), []).append(row)
+        lines = [
+            f"  row {first}{f' and {len(others)} more' if others else ''}: {problem}"
+            for problem, (first, *others) in list(rows.items())[:_MAX_SHOWN]
+        ]
+        left = len(rows) - len(lines)
+        lines += [f"  and {counted(left, 'more problem')}, all in frame()"] if left else []
+        return "\n".join(
+            [f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}", *lines, *self.columns.lines()]
+        )
 
     def frame(self) -> "pd.DataFrame":
         """Return a row for each problem: the row it is in, the field, the value, what is wrong, the rule."""

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.tables.chunks import CHUNK, cells
+from bwp_nb.tables.chunks import CHUNK
+from bwp_nb.tables.conversion import Conversion, column_cells
+from bwp_nb.tables.mapping import ColumnMapping, MappedRows
 from bwp_nb.tables.source import table
 from tests.strategies import event
 
@@ -21,9 +24,15 @@ def _columns(source: Any) -> dict[str, list[Any]]:
     """Return all columns of a source, its chunks joined."""
     found: dict[str, list[Any]] = {}
     for chunk in table(source).chunks():
-        for name, values in (chunk.columns | chunk.properties).items():
+        for name, values in chunk.columns.items():
             found.setdefault(name, []).extend(values)
     return found
+
+
+def _mapped(source: Any) -> MappedRows:
+    """Return the only chunk of a source, with its columns mapped."""
+    (chunk,) = table(source).chunks()
+    return ColumnMapping({}, None, {}, Conversion()).mapped(chunk)
 
 
 def _written(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -45,9 +54,9 @@ def test_a_byte_order_mark_and_blank_lines_are_passed_over(tmp_path: Path) -> No
 
 
 def test_a_row_of_another_width_is_broken_and_the_others_are_not(tmp_path: Path) -> None:
-    """It is named by its number."""
+    """It is named by its number, and by the line that it ends in."""
     (chunk,) = table(_written(tmp_path / "a.csv", "a,b\n1,2\n3\n4,5,6\n7,8\n")).chunks()
-    expected = {1: "expected 2 cells, got 1", 2: "expected 2 cells, got 3"}
+    expected = {1: "line 3: expected 2 cells, got 1", 2: "line 4: expected 2 cells, got 3"}
     assert expected == chunk.broken
     assert ["1", "3", "4", "7"] == chunk.columns["a"]
 
@@ -61,7 +70,8 @@ def test_jsonl_rows_may_each_have_other_names(tmp_path: Path) -> None:
 def test_a_line_that_is_not_an_object_is_a_broken_row(tmp_path: Path) -> None:
     """The rest of the file is read."""
     (chunk,) = table(_written(tmp_path / "a.jsonl", '{"a": "1"}\n{"a":\n[1]\n{"a": "4"}\n')).chunks()
-    assert {1: "expected a JSON object, got '{\"a\":'", 2: "expected a JSON object, got '[1]'"} == chunk.broken
+    expected = {1: "line 2: expected a JSON object, got '{\"a\":'", 2: "line 3: expected a JSON object, got '[1]'"}
+    assert expected == chunk.broken
     assert ["1", None, None, "4"] == chunk.columns["a"]
 
 
@@ -73,19 +83,18 @@ def test_properties_may_be_in_a_column_of_mappings(name: str, tmp_path: Path) ->
         _written(tmp_path / "a.jsonl", "".join(json.dumps(line) + "\n" for line in lines)),
         pd.DataFrame(lines),
     ):
-        (chunk,) = table(source).chunks()
-        assert {"a": ["1", "2", "3", "4"]} == chunk.columns
-        assert {"x": ["y", "w", None, None], "z": [None] * 4} == chunk.properties
-        assert {2: f"{name}: expected a dict of str to str, got ['x']"} == chunk.broken
+        found = _mapped(source)
+        assert {"a": ["1", "2", "3", "4"], "x": ["y", "w", None, None], "z": [None] * 4} == found.properties
+        assert {2: f"{name}: expected a dict of str to str, got ['x']"} == found.chunk.broken
 
 
 def test_properties_may_have_the_shape_of_the_api() -> None:
     """As in a request body; a name that occurs twice makes the row broken, so that no value is lost."""
     cells = [event(additional_properties={"x": "y", "z": "w"}).input["additionalProperties"]]
     cells += [{"additionalProperties": [{"property": "x", "value": text} for text in "ab"]}]
-    (chunk,) = table(pd.DataFrame({"a": ["1", "2"], "additionalProperties": cells})).chunks()
-    assert {"x": ["y", None], "z": ["w", None]} == chunk.properties
-    assert [1] == list(chunk.broken)
+    found = _mapped(pd.DataFrame({"a": ["1", "2"], "additionalProperties": cells}))
+    assert {"a": ["1", "2"], "x": ["y", None], "z": ["w", None]} == found.properties
+    assert [1] == list(found.chunk.broken)
 
 
 def test_a_frame_gives_missing_values_as_none() -> None:
@@ -96,17 +105,25 @@ def test_a_frame_gives_missing_values_as_none() -> None:
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
-def test_aware_times_go_out_as_an_event_writes_them(unit: str, zone: str) -> None:
-    """By the column as one by one, before 1970 as well, cut to milliseconds."""
-    texts = ["2023-12-03T10:15:30.123456Z", "1969-12-31T23:59:59.999999Z", "1900-01-01T00:00:00.0004Z", "NaT"]
+def test_aware_times_become_text_in_the_same_way_in_every_dtype(unit: str, zone: str) -> None:
+    """By the column as one by one, before 1970 as well, with the decimals that they need."""
+    texts = ["2023-12-03T10:15:30.123456Z", "1969-12-31T23:59:59.999Z", "1900-01-01T00:00:00.000000004Z", "NaT"]
     moments = pd.to_datetime(pd.Series(texts), utc=True, format="ISO8601").dt.tz_convert(zone).dt.as_unit(unit)
-    expected = [event(event_time=moment).event_time for moment in moments[:3]]
-    assert [*expected, None] == cells(moments.array)
+    expected = {
+        "s": ["2023-12-03T10:15:30Z", "1969-12-31T23:59:59Z", "1900-01-01T00:00:00Z", None],
+        "ms": ["2023-12-03T10:15:30.123Z", "1969-12-31T23:59:59.999Z", "1900-01-01T00:00:00Z", None],
+        "us": ["2023-12-03T10:15:30.123456Z", "1969-12-31T23:59:59.999Z", "1900-01-01T00:00:00Z", None],
+        "ns": ["2023-12-03T10:15:30.123456Z", "1969-12-31T23:59:59.999Z", "1900-01-01T00:00:00.000000004Z", None],
+    }[unit]
+    assert expected == column_cells(moments.array)
+    frames = [moments, moments.astype(object), moments.astype(pd.ArrowDtype(pa.timestamp(unit, zone)))]
+    for source in [*(pd.DataFrame({"t": column}) for column in frames), pa.table({"t": pa.array(frames[2])})]:
+        assert expected == _mapped(source).properties["t"]
 
 
 def test_naive_times_are_left_for_the_checks_to_refuse() -> None:
     """They do not identify an instant."""
-    (moment,) = cells(pd.Series(pd.to_datetime(["2023-12-03T10:15:30"])).array)
+    (moment,) = column_cells(pd.Series(pd.to_datetime(["2023-12-03T10:15:30"])).array)
     assert isinstance(moment, datetime)
     assert moment.tzinfo is None
 
@@ -200,9 +217,9 @@ def test_a_csv_file_that_cannot_be_read_is_refused_in_a_sentence(content: bytes,
     [
         (None, "Expected a DataFrame, .* got None"),
         ({"a": "b"}, "Expected a DataFrame, .* got {'a': 'b'}"),
-        (["page-load"], "Row 0: expected a UserEvent, got 'page-load'"),
+        (["page-load"], "Row 0: expected a UserEvent or a dict, .* got 'page-load'"),
         ("nowhere.csv", "nowhere.csv cannot be read: No such file or directory."),
-        ("day.xlsx", "expected a file ending in .csv, .jsonl, .parquet"),
+        ("day.xlsx", "expected a file ending in .csv, .tsv, .jsonl, .ndjson, .parquet"),
         (pd.DataFrame({0: ["a"]}), "expected a str as its name, got 0"),
         (pd.DataFrame([["a", "b"]], columns=["a", "a"]), "two columns"),
         (pd.DataFrame(), "no columns"),
@@ -224,5 +241,5 @@ def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkey
 def test_a_file_that_is_not_parquet_is_refused_in_a_sentence(tmp_path: Path) -> None:
     """Like a CSV file that cannot be read."""
     path = _written(tmp_path / "day.parquet", "a,b\n")
-    with pytest.raises(bwp.InvalidTable, match=r"^day\.parquet cannot be read as Parquet: "):
+    with pytest.raises(bwp.InvalidTable, match=r"^day\.parquet cannot be read: "):
         table(path)
