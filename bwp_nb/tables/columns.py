@@ -11,7 +11,7 @@ from bwp_nb.text import counted, readable
 NESTED = ("additional_properties", "additionalProperties")
 
 _MAX_NAMES = 30
-#: Endings that are nearly "id" and have a meaning of their own.
+#: What is nearly "id" and has a meaning of its own, as in `event_ip`.
 _ORDINARY_ENDINGS = {"ip", "ad", "in", "is", "it", *(f"{letter}id" for letter in "abcgmprstuv")}
 
 
@@ -68,13 +68,17 @@ def meant(column: str) -> str | None:
     text = "".join(words)
     if text == "id":
         return "event_id"
-    if len(words) > 1 and words[-1] in _ORDINARY_ENDINGS:
+    if words[:-1] == ["event"] and words[-1] in _ORDINARY_ENDINGS:
         return None
-    for name in (*TEXT_FIELDS, NESTED[0]):
-        first, second = name.split("_")
-        if any(_is_near(text[:end], first) and _is_near(text[end:], second) for end in range(len(text) + 1)):
-            return name
-    return None
+    fields = [(name, *name.split("_")) for name in (*TEXT_FIELDS, NESTED[0])]
+    nearest = [name for name, first, second in fields if _is_near(text, first + second)]
+    near = [
+        name
+        for name, first, second in fields
+        for end in range(len(text))
+        if _is_near(text[:end], first) and _is_near(text[end:], second)
+    ]
+    return next(iter(nearest + near), None)
 
 
 def _is_near(found: str, word: str) -> bool:

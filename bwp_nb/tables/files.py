@@ -7,7 +7,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO
@@ -41,14 +41,12 @@ class TextFile(NamedTuple):
         return Path(self.name.lower().removesuffix(".gz")).suffix
 
     @contextmanager
-    def opened(self, errors: str = "strict") -> Iterator[TextIO]:
-        """Open it, and name it, the place and the remedy in the error if it cannot be read."""
+    def opened(self) -> Iterator[TextIO]:
+        """Open it, and name it, the line and the remedy in the error if it cannot be read."""
         name = readable(self.name)
         try:
-            with self.open_bytes() as content:
-                given: Any = gzip.GzipFile(fileobj=content) if self.name.lower().endswith(".gz") else content
-                with io.TextIOWrapper(given, self.encoding, errors, newline="") as file:
-                    yield file
+            with self._text() as file:
+                yield file
         except (OSError, EOFError, zlib.error) as error:
             said = readable(getattr(error, "strerror", None) or str(error), 160)
             raise InvalidTable(f"{name} cannot be read: {said}.") from None
@@ -60,12 +58,19 @@ class TextFile(NamedTuple):
             found = quoted(self.encoding)
             raise InvalidTable(f"Unknown encoding {found}; expected e.g. 'utf-8' or 'cp1252'.") from None
 
+    @contextmanager
+    def _text(self, errors: str = "strict") -> Iterator[TextIO]:
+        with self.open_bytes() as content:
+            given: Any = gzip.GzipFile(fileobj=content) if self.name.lower().endswith(".gz") else content
+            with io.TextIOWrapper(given, self.encoding, errors, newline="") as file:
+                yield file
+
     def _undecodable_line(self) -> int:
-        with self.opened("surrogateescape") as file:
-            for number, line in enumerate(file, 1):
-                if not line.isascii() and any("\udc80" <= letter <= "\udcff" for letter in line):
-                    return number
-        return 1
+        number = 1
+        with self._text("surrogateescape") as file, suppress(UnicodeError):
+            for number, line in enumerate(file, 1):  # noqa: B007
+                line.encode()
+        return number
 
 
 def file_table(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Table:

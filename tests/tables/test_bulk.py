@@ -46,10 +46,7 @@ SEVEN_BAD = {
     222: ({"event_type": "pl"}, "eventType: expected 3 to 64 characters, got 2: 'pl'"),
     333: ({"client_type": "ANDROID"}, "got 'ANDROID' (a value of the 2024-01-01 guide)"),
     444: ({"client_version": None}, "clientVersion: must be a str, got None"),
-    555: (
-        {"product_sku": 12},
-        "additionalProperties['product_sku']: must be a str, got int, e.g. 12; turn it into a str",
-    ),
+    555: ({"product_sku": 12}, "['product_sku']: must be a str, got int, e.g. 12; turn it into a str"),
     666: ({"page_type": "\ud800"}, "additionalProperties['page_type']: 'page_type\\ud800' contains a lone surrogate"),
     999: ({"event_time": pd.Timestamp("2024-01-01")}, "has no time zone"),
 }
