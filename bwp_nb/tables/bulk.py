@@ -187,7 +187,8 @@ def dry_run(
         valid, length = valid + len(texts), length + sum(len(text.encode()) for text in texts)
     requests = -(-valid // size)
     total = length + valid - requests + requests * len(body([]))
-    return DryRun(mapping.found.rows, valid, requests, total, problems, mapping.found)
+    found = mapping.found
+    return DryRun(found.rows, valid, requests, total, problems, found, lambda: map(mapping.mapped, given.chunks()))
 
 
 def _show(mapping: ColumnMapping) -> None:

@@ -3,7 +3,7 @@
 import csv
 import html
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,11 +132,7 @@ class Report:
         Each line has the keywords of one `UserEvent`, or an `unreadable_row`. What JSON cannot represent becomes a list
         of its text, so that it is refused again until it is fixed.
         """
-        if Path(path).suffix != ".jsonl":
-            raise ValueError(f"Expected the path of a .jsonl file, got {Path(path).name!r}; see save_spreadsheet.")
-        with Path(path).open("w", encoding="utf-8") as file:
-            for _, row in self._records(("invalid", "rejected")):
-                file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")
+        _save_jsonl(path, (row for _, row in self._records(("invalid", "rejected"))))
 
     def save_spreadsheet(self, path: str | Path) -> None:
         """Write the rows to fix, and why, to a `.csv` file for a spreadsheet; it cannot be sent again.
@@ -257,8 +253,9 @@ class DryRun:
     valid: int
     requests: int
     bytes: int
-    problems: dict[int, list[Problem]] = field(default_factory=dict, repr=False)
-    columns: Columns = field(default_factory=Columns, repr=False)
+    problems: dict[int, list[Problem]] = field(repr=False)
+    columns: Columns = field(repr=False)
+    _chunks: Callable[[], Iterator[MappedRows]] = field(repr=False, compare=False)
 
     def __repr__(self) -> str:
         sizes = f"{counted(self.requests, 'request')}, {counted(self.bytes, 'byte')}"
@@ -288,9 +285,22 @@ class DryRun:
         frame = pd.DataFrame(found, columns=["row", "field", "value", "what", "rule"], dtype=object)
         return frame.astype({"row": "int64"})
 
+    def save_quarantine(self, path: str | Path) -> None:
+        """Write the rows that are not valid to a `.jsonl` file, as `Report.save_quarantine` does."""
+        found = ((rows, place) for rows in self._chunks() for place in range(rows.chunk.length))
+        _save_jsonl(path, (rows.record(place) for rows, place in found if rows.chunk.first + place in self.problems))
+
     def seconds(self, requests_a_second: float) -> float:
         """Return how long the requests take at a rate."""
         return self.requests / requests_a_second
+
+
+def _save_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
+    if Path(path).suffix != ".jsonl":
+        raise ValueError(f"Expected the path of a .jsonl file, got {Path(path).name!r}; see save_spreadsheet.")
+    with Path(path).open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")
 
 
 def _end(state: str) -> str:
