@@ -19,7 +19,7 @@ IMPORTS = {
     unit: set(names.split())
     for unit, names in {
         "__init__": "",
-        "__main__": "connection doctor drift errors sandbox text",
+        "__main__": "connection doctor drift errors sandbox tables text",
         "client": "errors event history mutation problems sandbox text wire",
         "connection": "client errors sandbox settings text wire",
         "contract": "",

@@ -4,12 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress, count
-from typing import Any
 
 from bwp_nb import mutation
-from bwp_nb.errors import InvalidEvent
 from bwp_nb.tables.chunks import Table
-from bwp_nb.tables.duplicates import duplicates
 from bwp_nb.tables.encoding import encode_rows
 from bwp_nb.tables.ledger import Ledger, Line, ranges
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
@@ -39,26 +36,6 @@ class Batch:
         """Yield it in parts of a size; the last one may be smaller."""
         for start in range(0, len(self), size):
             yield Batch(self.rows[start : start + size], self.texts[start : start + size])
-
-
-def count_rows(table: Table, mapping: ColumnMapping, on_duplicates: str) -> int:
-    """Return the number of rows, or raise `InvalidEvent` for repeated ids, or `InvalidTable` for missing columns."""
-    names = mapping.columns_of("event_id", table)
-    seen: set[str] = set()
-
-    def ids() -> Iterator[list[Any]]:
-        for chunk in table.chunks(names):
-            seen.update(chunk.columns, chunk.properties)
-            yield mapping.mapped(chunk).ids
-
-    rows, problems = (sum(map(len, ids())), []) if on_duplicates == "send" else duplicates(ids)
-    if problems:
-        error = InvalidEvent(problems)
-        error.is_unsent = True
-        raise error
-    if table.names is None and rows:
-        mapping.refuse_unseen(table.name, seen)
-    return rows
 
 
 def batches(

@@ -3,7 +3,7 @@
 import csv
 import html
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress
 from pathlib import Path
@@ -13,10 +13,12 @@ from bwp_nb.errors import LedgerError
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.problems import Problem
 from bwp_nb.tables.chunks import Table
+from bwp_nb.tables.columns import Columns
 from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
 from bwp_nb.tables.mapping import TAKEN, ColumnMapping, GeneratedIds, MappedRows, flat
 from bwp_nb.tables.source import table
+from bwp_nb.tables.survey import surveyed, wanted
 from bwp_nb.text import counted, html_table, readable
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class SentTable:
 
     def ids(self) -> Iterator[Any]:
         """Yield the id of each event."""
-        for rows in self._chunks(self.mapping.columns_of("event_id", self.table)):
+        for rows in self._chunks(wanted(self.table, self.mapping)):
             yield from rows.ids
 
     def records(self, *states: str) -> Iterator[dict[str, Any]]:
@@ -86,8 +88,8 @@ class SentTable:
 class Report:
     """The outcome of each row of a table: `sent`, `rejected`, `invalid`, `failed` or `unknown`.
 
-    `stopped` says why the run ended early, if it did. A row is named by its number in the source, from 0. Compare
-    `send_table`, which returns a report, and leaves it as the `report` of any error that ends a run.
+    A row is named by its number in the source, from 0. `stopped` says why the run ended early, if it did. An error that
+    ends a run has the report as its `report`.
     """
 
     def __init__(self, parts: Sequence[SentTable], stopped: str = "") -> None:
@@ -103,10 +105,19 @@ class Report:
         columns: Mapping[str, str] | None = None,
         properties: Iterable[str] | Mapping[str, str] | None = None,
         fields: Mapping[str, str] | None = None,
+        convert: bool = False,
+        timezone: str | None = None,
+        ids_from: str = "run",
+        delimiter: str | None = None,
+        encoding: str | None = None,
     ) -> "Report":
-        """Return the report of a run that ended early, from its ledger and the table that it was sending."""
-        given = table(source)
-        mapping = ColumnMapping.of(given, columns, properties, fields)
+        """Return the report of a run that ended early, from its ledger and the table that it was sending.
+
+        The parameters are those of `send_table`, with the values that the run had.
+        """
+        given = table(source, delimiter, encoding)
+        mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone, ids_from)
+        mapping = surveyed(given, mapping)
         book = Ledger(ledger, read_only=True)
         book.close()
         book.expect(given.name, given.digest(), mapping.digest)
@@ -147,6 +158,11 @@ class Report:
     def rows(self) -> int:
         """The number of rows, which is the sum of the counts."""
         return sum(len(part.ledger.states) for part in self._parts)
+
+    @property
+    def columns(self) -> Columns:
+        """What was done with each column; nothing if the report is of several tables."""
+        return self._parts[0].mapping.found if len(self._parts) == 1 else Columns(self.rows)
 
     @property
     def ok(self) -> bool:
@@ -206,12 +222,7 @@ class Report:
         Each line has the keywords of one `UserEvent`, or an `unreadable_row`. What JSON cannot represent becomes a list
         of its text, so that it is refused again until it is fixed.
         """
-        if Path(path).suffix != ".jsonl":
-            raise ValueError(f"Expected the path of a .jsonl file, got {Path(path).name!r}; see save_spreadsheet.")
-        with Path(path).open("w", encoding="utf-8") as file:
-            for part in self._parts:
-                for row in part.records("invalid", "rejected"):
-                    file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")
+        _save_jsonl(path, chain.from_iterable(part.records("invalid", "rejected") for part in self._parts))
 
     def save_spreadsheet(self, path: str | Path) -> None:
         """Write the rows to fix, and why, to a `.csv` file for a spreadsheet; it cannot be sent again.
@@ -295,6 +306,7 @@ class Report:
     def _notes(self, copied: int = 0) -> Iterator[str]:
         """Yield what else is to be known, `copied` rows included, and what to do."""
         counts = self.counts
+        yield from self.columns.lines()
         if copied:
             yield f"{counted(copied, 'row')} may have been stored more than once; see copies in report.frame()."
         if self.split_requests:
@@ -316,22 +328,32 @@ class Report:
 class DryRun:
     """What sending a table would take: how many of its `rows` are `valid`, and how many requests and bytes that is.
 
-    `problems` has all problems of the other rows, by row.
+    `problems` has all problems of the other rows, by row; `columns` says what would be done with each column.
     """
 
     rows: int
     valid: int
     requests: int
     bytes: int
-    problems: dict[int, list[Problem]] = field(default_factory=dict, repr=False)
+    problems: dict[int, list[Problem]] = field(repr=False)
+    columns: Columns = field(repr=False)
+    _chunks: Callable[[], Iterator[MappedRows]] = field(repr=False, compare=False)
 
     def __repr__(self) -> str:
         sizes = f"{counted(self.requests, 'request')}, {counted(self.bytes, 'byte')}"
-        shown = list(self.problems.items())[:_MAX_SHOWN]
-        lines = [f"  row {row}: {'; '.join(map(str, problems))}" for row, problems in shown]
-        left = len(self.problems) - len(shown)
-        lines += [f"  and {counted(left, 'more row')}, all in frame()"] if left else []
-        return "\n".join([f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}", *lines])
+        rows: dict[str, list[int]] = {}
+        for row, problems in self.problems.items():
+            for problem in problems:
+                rows.setdefault(str(problem), []).append(row)
+        lines = [
+            f"  row {first}{f' and {len(others)} more' if others else ''}: {problem}"
+            for problem, (first, *others) in list(rows.items())[:_MAX_SHOWN]
+        ]
+        left = len(rows) - len(lines)
+        lines += [f"  and {counted(left, 'more problem')}, all in frame()"] if left else []
+        return "\n".join(
+            [f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}", *lines, *self.columns.lines()]
+        )
 
     def frame(self) -> "pd.DataFrame":
         """Return a row for each problem: the row it is in, the field, the value, what is wrong, the rule."""
@@ -345,9 +367,22 @@ class DryRun:
         frame = pd.DataFrame(found, columns=["row", "field", "value", "what", "rule"], dtype=object)
         return frame.astype({"row": "int64"})
 
+    def save_quarantine(self, path: str | Path) -> None:
+        """Write the rows that are not valid to a `.jsonl` file, as `Report.save_quarantine` does."""
+        found = ((rows, place) for rows in self._chunks() for place in range(rows.chunk.length))
+        _save_jsonl(path, (rows.record(place) for rows, place in found if rows.chunk.first + place in self.problems))
+
     def seconds(self, requests_a_second: float) -> float:
         """Return how long the requests take at a rate."""
         return self.requests / requests_a_second
+
+
+def _save_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
+    if Path(path).suffix != ".jsonl":
+        raise ValueError(f"Expected the path of a .jsonl file, got {Path(path).name!r}; see save_spreadsheet.")
+    with Path(path).open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")
 
 
 def _end(state: str) -> str:

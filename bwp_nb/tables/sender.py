@@ -96,8 +96,7 @@ class Outcome:
 
     def after_lost(self) -> "Outcome":
         """Return the outcome for an event that may have been accepted before."""
-        if isinstance(self.found, Receipt):
-            return self
+        assert isinstance(self.found, BwpError)  # noqa: S101  # a receipt is certain
         error = copy(self.found)
         error.follow_lost_attempt()
         return replace(self, found=error)
@@ -236,6 +235,10 @@ class Sender:
         A row that may have been accepted before stays unknown, unless it is accepted now or its content is refused: by
         name if a response was lost, and not for its id if it was in a request that was refused.
         """
+        found = outcome.found
+        if isinstance(found, Receipt):
+            self._ledger.write(Line(ranges(part.rows), found.state, outcome.batch, found.attempts, found.copies))
+            return
         states, messages, ids = outcome.states(len(part)), outcome.messages(), outcome.messages("eventId")
         lost_states = outcome.after_lost().states(len(part))
         rows: dict[tuple[str, str], list[int]] = {}
@@ -248,7 +251,6 @@ class Sender:
             elif outcome.is_refusal and state == "unknown":
                 reason = _OF_OTHERS + reason
             rows.setdefault((state, reason), []).append(row)
-        found = outcome.found
         splits = iter([outcome.is_too_large and len(part) > 1])  # a request is counted once
         self._ledger.write(
             *(

@@ -173,6 +173,8 @@ def test_a_report_whose_ledger_is_gone_still_has_its_counts(tmp_path: Path, othe
     assert (
         "2 rows: 1 sent, 1 invalid\n"
         "  reasons: not known, the ledger gone cannot be read any more\n"
+        "fields: event_type, event_id, event_time, client_type, client_version\n"
+        "properties: product_sku, page_type, current_url\n"
         "To fix the rejected and invalid rows, see report.quarantine()."
     ) == repr(report)
     assert "the ledger gone cannot be read any more" in report._repr_html_()

@@ -484,16 +484,30 @@ def test_an_interrupt_leaves_the_report() -> None:
 
 def test_a_broken_page_of_a_parquet_file_leaves_the_report(tmp_path: Path) -> None:
     """What was sent before it is known, although the file cannot be read again."""
-    pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow")
     day = traffic.shop_day(3_000, invalid_rate=0)
     day.to_parquet(tmp_path / "day.parquet", row_group_size=500, compression="none", index=False)
     content = bytearray((tmp_path / "day.parquet").read_bytes())
     last = content.rindex(day["current_url"].iloc[-1].encode())
     content[last - 4_000 : last] = b"\xff" * 4_000
     (tmp_path / "day.parquet").write_bytes(content)
-    with pytest.raises(pyarrow.ArrowException) as caught:
-        _send(tmp_path / "day.parquet")
-    report = caught.value.report  # type: ignore[attr-defined]
+    report = _send(tmp_path / "day.parquet")
     assert 0 < report.counts["sent"] == 3_000 - report.counts["failed"] < 3_000
     assert 3_000 == len(report.frame(ids=False))
-    assert report.stopped
+    assert report.stopped.startswith("day.parquet cannot be read: ")
+
+
+def test_an_error_of_a_worker_leaves_the_report() -> None:
+    """It says what happened, and the rows that were sent."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        if len(client.history) == 2:
+            raise RuntimeError("a defect")
+        return httpx.Response(200, json=SUCCESS)
+
+    client = bwp.Client(httpx.MockTransport(answer), "https://api.invalid/graphql")
+    with pytest.raises(RuntimeError, match="a defect") as caught:
+        bwp.send_table(client, traffic.shop_day(200, invalid_rate=0), workers=1, progress=False)
+    report = caught.value.report  # type: ignore[attr-defined]
+    assert (100, 50, 50) == tuple(report.counts[state] for state in ("sent", "unknown", "failed"))
+    assert "RuntimeError: a defect" == report.stopped
