@@ -12,8 +12,9 @@ from bwp_nb.tables.batches import batches
 from bwp_nb.tables.encoding import encode_rows
 from bwp_nb.tables.ledger import STATES, Ledger, Run
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
-from bwp_nb.tables.report import DryRun, Report, SentTable
+from bwp_nb.tables.report import DryRun, Report
 from bwp_nb.tables.sender import Sender, SendOptions
+from bwp_nb.tables.sent import SentTable
 from bwp_nb.tables.source import table
 from bwp_nb.tables.survey import surveyed
 from bwp_nb.text import quoted

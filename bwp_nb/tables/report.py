@@ -3,22 +3,22 @@
 import csv
 import html
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, compress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.errors import LedgerError
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.problems import Problem
-from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.columns import Columns
 from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
-from bwp_nb.tables.mapping import TAKEN, ColumnMapping, GeneratedIds, MappedRows, flat
+from bwp_nb.tables.mapping import ColumnMapping, MappedRows
+from bwp_nb.tables.sent import SentTable, end
 from bwp_nb.tables.source import table
-from bwp_nb.tables.survey import surveyed, wanted
+from bwp_nb.tables.survey import surveyed
 from bwp_nb.text import counted, html_table, readable
 
 if TYPE_CHECKING:
@@ -27,62 +27,6 @@ if TYPE_CHECKING:
 _ENDS = ("sent", "rejected", "invalid", "failed", "unknown")
 _MAX_SHOWN = 10
 _FORMULA = frozenset("=+-@\t\r\n")
-
-
-@dataclass(frozen=True)
-class SentTable:
-    """A table, and the ledger of the runs that sent it."""
-
-    ledger: Ledger
-    table: Table
-    mapping: ColumnMapping
-
-    def outcomes(self) -> "pd.DataFrame":
-        """Return the `row`, and its `state`, `reason`, `batch`, `attempts` and `copies`."""
-        import numpy as np
-        import pandas as pd
-
-        account = self.ledger.account()
-        account["copies"][account["state"] == STATES.index("rejected")] = 0
-        account["state"] = np.array([_end(state) for state in STATES], dtype=object)[account["state"]]
-        return pd.DataFrame({"row": range(len(self.ledger.states)), **account})
-
-    def ids(self) -> Iterator[Any]:
-        """Yield the id of each event."""
-        for rows in self._chunks(wanted(self.table, self.mapping)):
-            yield from rows.ids
-
-    def records(self, *states: str) -> Iterator[dict[str, Any]]:
-        """Yield what each row in some states contains."""
-        for rows, places in self._chosen(states):
-            yield from map(rows.record, places)
-
-    def columns(self, *states: str) -> Iterator[tuple[list[int], dict[str, list[Any]]]]:
-        """Yield the numbers of the rows in some states, and what they contain as columns; some rows at a time."""
-        for rows, places in self._chosen(states):
-            if rows.chunk.events is None and not rows.chunk.kept and rows.properties.keys().isdisjoint(TAKEN):
-                given = rows.fields | rows.properties
-                columns = {name: [cells[place] for place in places] for name, cells in given.items()}
-            else:
-                found = flat(list(map(rows.record, places)))
-                columns = {name: [row.get(name) for row in found] for name in chain.from_iterable(found)}
-            yield [rows.chunk.first + place for place in places], columns
-
-    def _chosen(self, states: Collection[str]) -> Iterator[tuple[MappedRows, list[int]]]:
-        """Yield all rows of the source, and the places of those in some states."""
-        is_chosen = self.ledger.states.translate(bytes(_end(state) in states for state in STATES).ljust(256))
-        for rows in self._chunks():
-            first, length = rows.chunk.first, rows.chunk.length
-            yield rows, list(compress(range(length), is_chosen[first : first + length]))
-
-    def _chunks(self, names: Collection[str] | None = None) -> Iterator[MappedRows]:
-        """Yield all rows of the source, or raise `InvalidTable` if it has changed."""
-        assert self.ledger.run is not None  # noqa: S101  # a run has begun, or there is nothing to report
-        generated = GeneratedIds(self.ledger.run.run, self.ledger.run.time)
-        self.table.check()
-        for chunk in self.table.chunks(names):
-            yield self.mapping.mapped(chunk, generated)
-        self.table.check()
 
 
 class Report:
@@ -138,7 +82,7 @@ class Report:
         Raises
         ------
         ValueError
-            If there are no reports.
+            Without any report.
         """
         given = list(reports)
         if not given:
@@ -151,7 +95,7 @@ class Report:
         """The number of rows in each state."""
         found = dict.fromkeys(_ENDS, 0)
         for state in STATES:
-            found[_end(state)] += sum(part.ledger.count(state) for part in self._parts)
+            found[end(state)] += sum(part.ledger.count(state) for part in self._parts)
         return found
 
     @property
@@ -383,11 +327,6 @@ def _save_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
     with Path(path).open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")
-
-
-def _end(state: str) -> str:
-    """Return the reported state: an untried row is known not to be accepted, one being sent is not known."""
-    return {"untried": "failed", "in_flight": "unknown"}.get(state, state)
 
 
 def _harmless(cells: Iterable[Any]) -> list[str]:
