@@ -166,9 +166,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Check and send tables of events to the Buy with Prime API, check the way to it, compare it with "
         "what is known of it, or serve a sandbox of it.",
         epilog="Exit statuses: 0 success; 1 a step failed, something has changed, or rows are invalid or rejected; "
-        "2 wrong usage; 3 the API did not answer, or rows are left to send; 4 settings, table or ledger cannot be used; "
-        "130 interrupted. "
-        "Each command's help says more.",
+        "2 wrong usage; 3 the API did not answer, or rows are left to send; 4 settings, table or ledger cannot be "
+        "used; 130 interrupted. Each command's help says more.",
     )
     commands = parser.add_subparsers(title="commands", metavar="command", required=True)
     check, send, _, _, serve = (_command(commands, run) for run in (_check, _send, _doctor, _drift, _serve))

@@ -317,7 +317,7 @@ def test_options_say_how_the_table_is_read(day: pd.DataFrame, capsys: pytest.Cap
     options += " --property n=note --property page_type --convert --timezone UTC --on-duplicates send --json"
     assert 1 == main(["check", "day.txt.csv", *options.split()])
     found = _json(capsys)["columns"]
-    assert (" from ts", " = '2'") == (found["fields"]["event_time"], found["fields"]["client_version"])
+    assert (["ts"], {"client_version": "2"}) == (found["fields"]["event_time"], found["values"])
     assert ["page_type", "n as note"] == found["properties"]
     assert {"event_id": 120, "event_time": 0} == found["generated"]
 

@@ -68,6 +68,14 @@ class Conversion:
         return text
 
 
+def zone(name: str | None) -> ZoneInfo | None:
+    """Return a time zone by its name, or raise `ValueError`."""
+    try:
+        return None if name is None else ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        raise ValueError(f"timezone: expected a name such as 'UTC' or 'Europe/Berlin', got {quoted(name)}") from None
+
+
 def is_missing(value: Any) -> bool:
     """Return whether a value means that there is none: None, NaN, NaT or pandas' NA."""
     if isinstance(value, float | np.generic):
