@@ -360,7 +360,8 @@ def test_rows_that_are_left_are_status_3(
     assert (0, 117) == (found["sent"], found["failed"])
     assert found["stopped"].startswith("the API denies access")
     assert 1 == main(["send", "day.csv", "--ledger", "a", "--workers", "1", "--json"])
-    assert (117, 3) == tuple(_json(capsys)[name] for name in ("sent", "invalid"))
+    found = _json(capsys)
+    assert (117, 3) == (found["sent"], found["invalid"])
 
 
 def test_an_interrupt_is_status_130(

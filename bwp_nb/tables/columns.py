@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bwp_nb.event import TEXT_FIELDS
-from bwp_nb.text import counted, readable
+from bwp_nb.text import counted, quoted, readable
 
 #: The columns that contain mappings of properties.
 NESTED = ("additional_properties", "additionalProperties")
