@@ -58,7 +58,7 @@ def _drift(given: argparse.Namespace) -> int:
     it prints ok and changes, each with place, result, concerns, severity, path, before and after.
 
     Exit statuses: 0 nothing has changed; 1 something has changed; 2 wrong usage; 3 nothing has changed, but something
-    was not answered; 4 settings are missing or malformed.
+    was not answered; 4 settings are missing or malformed, or the server refuses the credentials or the target.
     """
     from bwp_nb.connection import connect
     from bwp_nb.drift import drift
@@ -67,7 +67,8 @@ def _drift(given: argparse.Namespace) -> int:
         found = drift(client)
     _show(given, found, {"ok": found.ok, "changes": [asdict(change) for change in found.changes]})
     results = {change.result for change in found.changes}
-    return FAILED if "changed" in results else NOT_ANSWERED if "not answered" in results else OK
+    statuses = {"misconfigured": MISCONFIGURED, "changed": FAILED, "not answered": NOT_ANSWERED}
+    return next((status for result, status in statuses.items() if result in results), OK)
 
 
 def _serve(given: argparse.Namespace) -> int:
@@ -166,9 +167,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Check and send tables of events to the Buy with Prime API, check the way to it, compare it with "
         "what is known of it, or serve a sandbox of it.",
         epilog="Exit statuses: 0 success; 1 a step failed, something has changed, or rows are invalid or rejected; "
-        "2 wrong usage; 3 the API did not answer, or rows are left to send; 4 settings, table or ledger cannot be used; "
-        "130 interrupted. "
-        "Each command's help says more.",
+        "2 wrong usage; 3 the API did not answer, or rows are left to send; 4 settings, table or ledger cannot be "
+        "used; 130 interrupted. Each command's help says more.",
     )
     commands = parser.add_subparsers(title="commands", metavar="command", required=True)
     check, send, _, _, serve = (_command(commands, run) for run in (_check, _send, _doctor, _drift, _serve))

@@ -119,6 +119,12 @@ def _point_at(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
         monkeypatch.setenv(name, text)
 
 
+def test_a_refused_target_is_status_4(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a wrong setting, not a drift."""
+    monkeypatch.setenv("BWP_TARGET_ID", "bp-somebody-else")
+    assert 4 == main(["drift"])
+
+
 @pytest.mark.parametrize("command", ["doctor", "drift"])
 def test_missing_settings_are_status_4_without_a_traceback(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that are missing are named."""
@@ -317,7 +323,7 @@ def test_options_say_how_the_table_is_read(day: pd.DataFrame, capsys: pytest.Cap
     options += " --property n=note --property page_type --convert --timezone UTC --on-duplicates send --json"
     assert 1 == main(["check", "day.txt.csv", *options.split()])
     found = _json(capsys)["columns"]
-    assert (" from ts", " = '2'") == (found["fields"]["event_time"], found["fields"]["client_version"])
+    assert (["ts"], {"client_version": "2"}) == (found["fields"]["event_time"], found["values"])
     assert ["page_type", "n as note"] == found["properties"]
     assert {"event_id": 120, "event_time": 0} == found["generated"]
 
@@ -360,7 +366,8 @@ def test_rows_that_are_left_are_status_3(
     assert (0, 117) == (found["sent"], found["failed"])
     assert found["stopped"].startswith("the API denies access")
     assert 1 == main(["send", "day.csv", "--ledger", "a", "--workers", "1", "--json"])
-    assert (117, 3) == tuple(_json(capsys)[name] for name in ("sent", "invalid"))
+    found = _json(capsys)
+    assert (117, 3) == (found["sent"], found["invalid"])
 
 
 def test_an_interrupt_is_status_130(

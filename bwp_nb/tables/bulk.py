@@ -137,8 +137,6 @@ def send_table(
     given = table(source, delimiter, encoding)
     mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone, ids_from)
     mapping = surveyed(given, mapping, may_repeat=on_duplicates == "send")
-    if progress:
-        _show(mapping)
     client._confirm()  # in this thread: the workers cannot read the keyboard
     book = Ledger(ledger)
     try:
@@ -147,6 +145,8 @@ def send_table(
             moment = client.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
             book.begin(Run(digest, mapping.digest, client.target, mapping.found.rows, client.new_id(), moment))
         run = book.expect(given.name, digest, mapping.digest, client.target)
+        if progress:
+            _show(mapping)
         done = {code for code, state in enumerate(STATES) if state not in _TO_SEND[on_unknown]}
         report = Report([SentTable(book, given, mapping)])
         sender = Sender(client, book, options)

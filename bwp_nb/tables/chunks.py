@@ -7,7 +7,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bwp_nb.errors import InvalidTable
-from bwp_nb.event import UserEvent
 from bwp_nb.text import quoted
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ class Chunk:
     """Some rows of a table as columns: `first` is the number of the first one, from 0; None is a missing value.
 
     `broken` says why rows cannot be read, by their place in the chunk, and `kept` has what the columns cannot represent
-    of them, by the name that it gets in a quarantine. A table of events has `events` instead.
+    of them, by the name that it gets in a quarantine.
     """
 
     first: int
@@ -32,7 +31,6 @@ class Chunk:
     columns: dict[str, list[Any]] = field(default_factory=dict)
     broken: dict[int, str] = field(default_factory=dict)
     kept: dict[int, dict[str, Any]] = field(default_factory=dict)
-    events: list[UserEvent] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,6 @@ class Table:
     names: list[str] | None
     chunks: Callable[..., Iterator[Chunk]]
     maps: Collection[str] = ()
-    has_events: bool = False
     file_digest: str = ""
     check: Callable[[], None] = lambda: None
     index: "pd.Index[Any] | None" = None
@@ -58,7 +55,7 @@ class Table:
         """Return a text that identifies the content: of a file its bytes, otherwise the values, whatever holds them."""
         found = hashlib.sha256(repr(self.names).encode("utf-8", "surrogatepass"))
         for chunk in self.chunks() if not self.file_digest else ():
-            found.update(repr((chunk.columns, chunk.events)).encode("utf-8", "surrogatepass"))
+            found.update(repr(chunk.columns).encode("utf-8", "surrogatepass"))
         return self.file_digest or found.hexdigest()
 
 

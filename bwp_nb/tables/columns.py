@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bwp_nb.event import TEXT_FIELDS
-from bwp_nb.text import counted, readable
+from bwp_nb.text import counted, quoted, readable
 
 #: The columns that contain mappings of properties.
 NESTED = ("additional_properties", "additionalProperties")
@@ -15,7 +15,7 @@ _MAX_NAMES = 30
 _ORDINARY_ENDINGS = {"ip", "ad", "in", "is", "it", *(f"{letter}id" for letter in "abcgmprstuv")}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Columns:
     """What is done with the columns of a table: which are fields, which properties, and what is generated.
 
@@ -23,8 +23,10 @@ class Columns:
     ----------
     rows : int
         The number of rows of the table.
-    fields : mapping of str to str
-        For each field, `from` and the columns with another name, or `=` and the value for all rows.
+    fields : mapping of str to sequence of str
+        The columns that each field is read from.
+    values : mapping of str to object
+        The value for all rows of fields that have one.
     properties : sequence of str
         The additional properties, as `column` or `column as property`.
     left_out : sequence of str
@@ -34,19 +36,21 @@ class Columns:
     """
 
     rows: int = 0
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
     properties: Sequence[str] = ()
     left_out: Sequence[str] = ()
     generated: Mapping[str, int] = field(default_factory=dict)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(self.lines())
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each kind of column."""
-        if self.fields:
-            yield f"fields: {', '.join(name + readable(origin, 200) for name, origin in self.fields.items())}"
-            yield f"properties: {_listed(self.properties) or 'none'}"
+        read = [name if [*found] == [name] else f"{name} from {_listed(found)}" for name, found in self.fields.items()]
+        given = [f"{name} = {quoted(value)}" for name, value in self.values.items()]
+        yield f"fields: {', '.join(read + given) or 'none'}"
+        yield f"properties: {_listed(self.properties) or 'none'}"
         if self.left_out:
             yield f"not sent: {_listed(self.left_out)}"
         made = [f"{name} for {counted(count, 'row')}" for name, count in self.generated.items() if count]

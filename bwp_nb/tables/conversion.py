@@ -68,6 +68,14 @@ class Conversion:
         return text
 
 
+def zone(name: str | None) -> ZoneInfo | None:
+    """Return a time zone by its name, or raise `ValueError`."""
+    try:
+        return None if name is None else ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        raise ValueError(f"timezone: expected a name such as 'UTC' or 'Europe/Berlin', got {quoted(name)}") from None
+
+
 def is_missing(value: Any) -> bool:
     """Return whether a value means that there is none: None, NaN, NaT or pandas' NA."""
     if isinstance(value, float | np.generic):
@@ -139,16 +147,10 @@ def _written(value: Any) -> str:
     raise _Refused("turn it into a str")
 
 
-def _float(value: float) -> str:
-    if not math.isfinite(value) or abs(value) >= _MAX_FLOAT:
-        raise _Refused("a float of 2**53 or more may have lost digits; read the column as text or whole numbers")
-    return repr(float(value))
-
-
-def _decimal(value: Decimal) -> str:
-    if not value.is_finite():
-        raise _Refused("turn it into a str")
-    return format(value, "f")
+def _number(value: float | Decimal) -> str:
+    if not math.isfinite(value) or (isinstance(value, float) and abs(value) >= _MAX_FLOAT):
+        raise _Refused("not finite, or of 2**53 or more, where a float loses digits; read the column as text")
+    return repr(float(value)) if isinstance(value, float) else format(value, "f")
 
 
 def _json(value: Any) -> str:
@@ -171,8 +173,7 @@ def _in_json(value: Any) -> Any:
 _WRITERS: list[tuple[type | tuple[type, ...], Callable[[Any], str]]] = [
     (bool, lambda value: str(value).lower()),
     (int, lambda value: format(int(value))),
-    (float, _float),
-    (Decimal, _decimal),
+    ((float, Decimal), _number),
     ((date, time), lambda value: value.isoformat()),
     (UUID, str),
     ((dict, list, tuple), _json),

@@ -35,7 +35,7 @@ class EncodedRows:
 def encode_rows(rows: MappedRows) -> EncodedRows:
     """Check some rows, and encode those that can be sent as JSON."""
     chunk = rows.chunk
-    doubtful = {*chunk.broken, *rows.problems} if chunk.events is None else set(range(chunk.length))
+    doubtful = {*chunk.broken, *rows.problems}
     for name, cells in rows.fields.items():
         doubtful |= _doubtful(_texts_of(cells, rows), _SURE.get(name, _is_text), optional=name in _OPTIONAL)
     for name, cells in rows.properties.items():

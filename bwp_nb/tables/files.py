@@ -6,15 +6,17 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from bwp_nb.errors import InvalidTable
 from bwp_nb.tables.arrow import parquet_files, parquet_table
-from bwp_nb.tables.chunks import CHUNK, Chunk, Table, blocks, checked, row_chunks, rows_chunk
+from bwp_nb.tables.chunks import CHUNK, Chunk, Table, blocks, checked, rows_chunk
 from bwp_nb.text import quoted, readable
 
 #: The name of an unreadable row in a quarantine; its value is a list, so that it is never taken for a property.
@@ -121,21 +123,8 @@ def text_table(file: TextFile, delimiter: str | None = None, encoding: str | Non
 def _csv(file: TextFile, delimiter: str) -> Table:
     """Return CSV as a table: every cell is text, unchanged, and an empty one is a missing value."""
     name = readable(file.name)
-
-    @contextmanager
-    def parsed() -> Iterator[Any]:
-        with file.opened() as text:
-            reader = csv.reader(text, strict=True, delimiter=delimiter)
-            try:
-                yield reader
-            except csv.Error as error:
-                is_long = "field limit" in str(error)
-                advice = " Save the rows as JSONL or Parquet, or raise Python's csv.field_size_limit." * is_long
-                said = f"line {reader.line_num} cannot be read as CSV: {readable(str(error), 160)}.{advice}"
-                raise InvalidTable(f"{name}, {said}") from None
-
-    with parsed() as reader:
-        names = checked(next(reader, []), name)
+    with closing(_csv_rows(file, delimiter)) as rows:
+        names = checked(next(rows, (0, []))[1], name)
     if names[:3] == SPREADSHEET_COLUMNS:
         raise InvalidTable(
             f"{name} was written by save_spreadsheet, which changes cells that begin like a formula. "
@@ -143,33 +132,41 @@ def _csv(file: TextFile, delimiter: str) -> Table:
         )
 
     def chunks(wanted: Collection[str] | None = None) -> Iterator[Chunk]:
-        ragged: dict[int, tuple[int, list[str]]] = {}
-        with parsed() as reader:
-            next(reader)
-            for chunk in row_chunks(names, _rows(reader, len(names), ragged)):
-                for row, (line, cells) in ragged.items():
-                    place = row - chunk.first
-                    chunk.broken[place] = f"line {line}: expected {len(names)} cells, got {len(cells)}"
-                    chunk.kept[place] = {UNREADABLE: cells}
-                ragged.clear()
-                chunk.columns = {
-                    name: [text or None for text in column] if "" in column else column
-                    for name, column in chunk.columns.items()
-                    if wanted is None or name in wanted
-                }
-                yield chunk
+        for number, block in enumerate(blocks(islice(_csv_rows(file, delimiter), 1, None))):
+            yield _csv_chunk(number * CHUNK, names, block, wanted)
 
     return Table(name, names, chunks)
 
 
-def _rows(reader: Any, width: int, ragged: dict[int, tuple[int, list[str]]]) -> Iterator[list[str]]:
-    """Yield rows of one width; the others are noted in `ragged` by their number, with the line that they end in."""
-    for number, row in enumerate(filter(None, reader)):  # without empty lines
-        if len(row) == width:
-            yield row
-        else:
-            ragged[number] = reader.line_num, row
-            yield (row + [""] * width)[:width]
+def _csv_rows(file: TextFile, delimiter: str) -> Generator[tuple[int, list[str]]]:
+    """Yield each row, the header first, with the line that it ends in; empty lines are passed over."""
+    with file.opened() as text:
+        reader = csv.reader(text, strict=True, delimiter=delimiter)
+        try:
+            for row in filter(None, reader):
+                yield reader.line_num, row
+        except csv.Error as error:
+            advice = "Save the rows as JSONL or Parquet, or raise Python's csv.field_size_limit."
+            said = f"line {reader.line_num} cannot be read as CSV: {readable(str(error), 160)}."
+            raise InvalidTable(
+                f"{readable(file.name)}, {said} {advice * ('field limit' in str(error))}".strip()
+            ) from None
+
+
+def _csv_chunk(
+    first: int, names: list[str], block: list[tuple[int, list[str]]], wanted: Collection[str] | None
+) -> Chunk:
+    width = len(names)
+    chunk = Chunk(first, len(block))
+    for place, (line, row) in enumerate(block):
+        if len(row) != width:
+            chunk.broken[place] = f"line {line}: expected {width} cells, got {len(row)}"
+            chunk.kept[place] = {UNREADABLE: row}
+            block[place] = line, (row + [""] * width)[:width]
+    for name, column in zip(names, zip(*(row for _, row in block), strict=True), strict=True):
+        if wanted is None or name in wanted:
+            chunk.columns[name] = [text or None for text in column] if "" in column else list(column)
+    return chunk
 
 
 def _jsonl(file: TextFile) -> Table:
@@ -205,11 +202,12 @@ def _jsonl_chunk(first: int, lines: list[tuple[int, str]]) -> Chunk:
 
 
 class _RepeatedName(Exception):
-    pass
+    """A JSON object has a name more than once."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise _RepeatedName(quoted(next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))))
+        (name, _), *_ = Counter(name for name, _ in pairs).most_common()
+        raise _RepeatedName(quoted(name))
     return found

@@ -5,14 +5,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from bwp_nb.errors import InvalidEvent, InvalidTable
 from bwp_nb.event import TEXT_FIELDS, UserEvent, rule
 from bwp_nb.problems import Problem
 from bwp_nb.tables.chunks import Chunk, Table
 from bwp_nb.tables.columns import NESTED, Columns, meant
-from bwp_nb.tables.conversion import Conversion, is_missing
+from bwp_nb.tables.conversion import Conversion, is_missing, zone
 from bwp_nb.text import quoted, readable
 
 #: Each name of a field, ours and the API's, with ours.
@@ -37,45 +36,34 @@ class MappedRows:
     """Some rows as columns of fields and properties; None is a missing value. A row is named by its place, from 0.
 
     `problems` are those of the values that have no text, by the row's place; the columns contain these unchanged.
-    `inner` has the names of properties that are in a mapping.
+    `inner` are the names of properties that are in mappings.
     """
 
     chunk: Chunk
-    fields: dict[str, list[Any]] = field(default_factory=dict)
-    properties: dict[str, list[Any]] = field(default_factory=dict)
-    problems: dict[int, list[Problem]] = field(default_factory=dict)
-    inner: Collection[str] = ()
+    fields: dict[str, list[Any]]
+    properties: dict[str, list[Any]]
+    problems: dict[int, list[Problem]]
+    inner: Collection[str]
 
     @property
     def ids(self) -> list[Any]:
         """The events' ids."""
-        if self.chunk.events is not None:
-            return [event.event_id for event in self.chunk.events]
         return self.fields["event_id"]
 
     def contents(self) -> list[str | None]:
         """Return a text for each row without an id: the same for rows with equal values, whatever their order."""
-        return [None if given is not None else self._content(place) for place, given in enumerate(self.ids)]
-
-    def _content(self, place: int) -> str:
-        values = self.record(place)
-        pairs = values.pop("additional_properties", {})
-        return repr((sorted(values.items()), sorted(pairs.items())))
+        return [None if given is not None else _content(self.record(place)) for place, given in enumerate(self.ids)]
 
     def record(self, place: int) -> dict[str, Any]:
         """Return a row as the keywords of a `UserEvent`, with its values unchanged and without the missing ones."""
-        if self.chunk.events is not None:
-            return record(self.chunk.events[place])
         values, pairs = (
             {name: cells[place] for name, cells in columns.items() if cells[place] is not None}
             for columns in (self.fields, self.properties)
         )
-        return values | ({"additional_properties": pairs} if pairs else {}) | self.chunk.kept.get(place, {})
+        return values | ({NESTED[0]: pairs} if pairs else {}) | self.chunk.kept.get(place, {})
 
     def event(self, place: int, default: Mapping[str, Any] | None = None) -> UserEvent | list[Problem]:
         """Return the event in a row, with `default` for the fields that it lacks, or its problems."""
-        if self.chunk.events is not None:
-            return self.chunk.events[place]
         if place in self.chunk.broken:
             return [Problem("row", None, _ROW_RULE, self.chunk.broken[place])]
         if place in self.problems:
@@ -85,31 +73,6 @@ class MappedRows:
         except InvalidEvent as error:
             return error.problems
 
-    def completed(self, generated: GeneratedIds, mapping: "ColumnMapping") -> "MappedRows":
-        """Return the rows with ids and times where they lack them.
-
-        An id has the form of a UUID version 4; its bits are a digest of the run and the row's number, or of the row's
-        content and the number of equal rows before it.
-        """
-        ids, times = self.fields["event_id"], self.fields["event_time"]
-        if None in ids:
-            contents = self.contents() if mapping.ids_from == "content" else [generated.run] * len(ids)
-            ids = [
-                _uuid(f"{content} {mapping.occurrences.get(row, 0) if mapping.ids_from == 'content' else row}")
-                if given is None
-                else given
-                for row, (given, content) in enumerate(zip(ids, contents, strict=True), self.chunk.first)
-            ]
-        if None in times:
-            times = [generated.time if given is None else given for given in times]
-        self.fields.update(event_id=ids, event_time=times)
-        return self
-
-
-def _uuid(content: str) -> str:
-    digest = blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    return str(uuid.UUID(bytes=digest, version=4))
-
 
 @dataclass(frozen=True)
 class ColumnMapping:
@@ -117,26 +80,26 @@ class ColumnMapping:
 
     `columns` maps names of columns to names of fields where they differ. `properties` maps the columns that become
     additional properties to the properties' names; if it is None, all that are not a field do. `fields` gives all rows
-    one value. `maps` are the columns of which the type is a map. `ids_from` says what missing ids are made of: the
-    `run`, or the `content`, for which `occurrences` has the number of equal rows before some rows. `found` is what a
-    first reading found.
+    one value. `maps` are the columns of which the type is a map. If missing ids are made from content, `occurrences`
+    has the number of equal rows before a row where there are any. `found` is what a first reading of the table found.
     """
 
-    columns: Mapping[str, str]
-    properties: Mapping[str, str] | None
-    fields: Mapping[str, str]
-    conversion: Conversion
-    ids_from: str = "run"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    conversion: Conversion = field(default_factory=Conversion)
     maps: Collection[str] = ()
-    occurrences: Mapping[int, int] = field(default_factory=dict)
+    occurrences: Mapping[int, int] | None = None
     found: Columns = field(default_factory=Columns)
 
     @property
     def digest(self) -> str:
         """A text that is the same for equal mappings only."""
-        parts = (self.columns, self.properties, self.fields)
-        content = [None if part is None else sorted(part.items()) for part in parts], self.conversion, self.ids_from
-        return sha256(repr(content).encode("utf-8", "backslashreplace")).hexdigest()
+        parts = [
+            part if part is None else sorted(part.items()) for part in (self.columns, self.properties, self.fields)
+        ]
+        content = repr((parts, self.conversion, self.occurrences is None))
+        return sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
 
     @classmethod
     def of(
@@ -150,10 +113,6 @@ class ColumnMapping:
         ids_from: str = "run",
     ) -> "ColumnMapping":
         """Return the mapping that a caller asks for, or raise `InvalidTable` if it does not fit the table."""
-        given = (columns, fields, convert, timezone, properties is not None, ids_from != "run")
-        if table.has_events and any(given):
-            advice = "columns=, properties=, fields=, convert=, timezone= and ids_from= have no effect."
-            raise InvalidTable(f"{table.name} has complete events, on which {advice}")
         if ids_from not in ("run", "content"):
             raise ValueError(f"ids_from: expected 'run' or 'content', got {quoted(ids_from)}")
         if properties is not None and not isinstance(properties, Mapping):
@@ -162,17 +121,16 @@ class ColumnMapping:
             {column: _field(name) for column, name in (columns or {}).items()},
             properties,
             {_field(name): value for name, value in (fields or {}).items()},
-            Conversion(convert, _zone(timezone)),
-            ids_from,
+            Conversion(convert, zone(timezone)),
             table.maps,
+            {} if ids_from == "content" else None,
         )
         for column, name in (properties or {}).items():
             if not isinstance(name, str):
                 raise InvalidTable(f"Expected a str as the name of a property, got {quoted(name)}.")
-            if mapping.field(column):
-                meaning = f"is the field {mapping.field(column)}"
-                raise InvalidTable(f"The column {quoted(column)} in properties= {meaning}; leave it out.")
-        if table.names is not None and not table.has_events:
+            if meaning := mapping.field(column):
+                raise InvalidTable(f"The column {quoted(column)} in properties= is the field {meaning}; leave it out.")
+        if table.names is not None:
             if not any(map(mapping.is_nested, table.names)):  # which may contain the properties
                 mapping.refuse_unseen(table.name, table.names)
             mapping.refuse_nearly_fields(table.names)
@@ -197,7 +155,7 @@ class ColumnMapping:
 
     def _refuse_fields(self, name: str, columns: list[str]) -> None:
         """Raise `InvalidTable` if a field that is required is missing, or one is given twice."""
-        found = [field for field in map(self.field, columns) if field] + list(self.fields)
+        found = [*filter(None, map(self.field, columns)), *self.fields]
         for required in _REQUIRED:
             if required not in found:
                 raise InvalidTable(
@@ -205,10 +163,10 @@ class ColumnMapping:
                     f"columns={{'its name': '{required}'}} to name the column, or fields={{'{required}': '…'}} to give "
                     "all rows one value."
                 )
-        for field_name in found:
-            if found.count(field_name) > 1:
+        for given in found:
+            if found.count(given) > 1:
                 advice = "Two columns have it, or a column and fields=."
-                raise InvalidTable(f"The field {field_name} is given twice. {advice} {_listed(name, columns)}")
+                raise InvalidTable(f"The field {given} is given twice. {advice} {_listed(name, columns)}")
 
     def field(self, column: str) -> str | None:
         """Return the field that a column is mapped to, if any."""
@@ -217,56 +175,68 @@ class ColumnMapping:
 
     def is_nested(self, column: str) -> bool:
         """Return whether a column contains mappings of properties."""
-        return self.columns.get(column) in NESTED or (column not in self.columns and column in (*NESTED, *self.maps))
+        return self.columns.get(column, column) in NESTED or (column in self.maps and column not in self.columns)
 
-    def described(self, rows: int, columns: list[str], inner: list[str], generated: Mapping[str, int]) -> Columns:
-        """Return what is done with columns, and with properties in mappings."""
-        origins = {name: [column for column in columns if self.field(column) == name] for name in TEXT_FIELDS}
-        fields = {
-            name: "" if found == [name] else f" from {', '.join(found)}" for name, found in origins.items() if found
-        }
-        others = [name for name in [*columns, *inner] if not self.field(name) and not self.is_nested(name)]
-        names = {name: name for name in others} if self.properties is None else self.properties
-        return Columns(
-            rows,
-            fields | {name: f" = {value!r}" for name, value in self.fields.items()},
-            [name if names[name] == name else f"{name} as {names[name]}" for name in others if name in names],
-            [name for name in others if name not in names],
-            generated,
-        )
+    def sent_as(self, name: str) -> str | None:
+        """Return the name by which a property is sent, None if it is left out."""
+        return name if self.properties is None else self.properties.get(name)
 
     def mapped(self, chunk: Chunk, generated: GeneratedIds | None = None) -> MappedRows:
         """Return the fields and properties in a chunk, with `generated` ids and times for rows that lack them."""
-        if chunk.events is not None:
-            return MappedRows(chunk)
-        nested = {name: cells for name, cells in chunk.columns.items() if self.is_nested(name)}
-        inner = _properties(nested, chunk)
-        rows = MappedRows(chunk, inner=inner)
-        others = {}
+        inner = _inner({name: cells for name, cells in chunk.columns.items() if self.is_nested(name)}, chunk)
+        rows = MappedRows(chunk, {}, {}, {}, inner)
+        fields: dict[str, list[Any]] = {}
+        others: dict[str, list[Any]] = {}
         for column, cells in chunk.columns.items():
             if name := self.field(column):
-                _put(rows.fields, name, self._texts(cells, name, rows), chunk, TEXT_FIELDS[name])
-            elif column not in nested:
+                _put(fields, name, self._texts(cells, name, rows), chunk, TEXT_FIELDS[name])
+            elif not self.is_nested(column):
                 others[column] = cells
         for name, value in self.fields.items():
-            _put(rows.fields, name, self._texts([value] * chunk.length, name, rows), chunk)
-        for columns in (others, inner):
-            for column, cells in columns.items():
-                if self.properties is None or column in self.properties:
-                    name = column if self.properties is None else self.properties[column]
-                    texts = self._texts(cells, f"additionalProperties[{name!a:.80}]", rows)
-                    _put(rows.properties, name, texts, chunk, name)
-        missing = [None] * chunk.length
-        fields = {name: rows.fields.get(name, missing) for name in TEXT_FIELDS}
-        found = MappedRows(chunk, fields, rows.properties, rows.problems, inner)
-        return found if generated is None else found.completed(generated, self)
+            _put(fields, name, self._texts([value] * chunk.length, name, rows), chunk)
+        for column, cells in [*others.items(), *inner.items()]:
+            if (sent_as := self.sent_as(column)) is not None:
+                texts = self._texts(cells, f"additionalProperties[{sent_as!a:.80}]", rows)
+                _put(rows.properties, sent_as, texts, chunk, sent_as)
+        rows.fields.update({name: fields.get(name, [None] * chunk.length) for name in TEXT_FIELDS})
+        if generated is not None:
+            self._complete(rows, generated)
+        return rows
 
     def _texts(self, cells: list[Any], name: str, rows: MappedRows) -> list[Any]:
         found, refused = self.conversion.texts(cells, name)
         for place, message in refused.items():
-            label = TEXT_FIELDS.get(name, name)
-            rows.problems.setdefault(place, []).append(Problem(label, cells[place], _TEXT_RULE, message))
+            problem = Problem(TEXT_FIELDS.get(name, name), cells[place], _TEXT_RULE, message)
+            rows.problems.setdefault(place, []).append(problem)
         return found
+
+    def _complete(self, rows: MappedRows, generated: GeneratedIds) -> None:
+        """Add ids and times where rows lack them.
+
+        An id has the form of a UUID version 4; its bits are a digest of the run and the row's number, or of the row's
+        content and the number of equal rows before it.
+        """
+        ids, numbers = rows.ids, range(rows.chunk.first, rows.chunk.first + rows.chunk.length)
+        if None in ids:
+            seeds = [f"{generated.run} {row}" for row in numbers]
+            if (equal := self.occurrences) is not None:
+                seeds = [f"{text} {equal.get(row, 0)}" for text, row in zip(rows.contents(), numbers, strict=True)]
+            rows.fields["event_id"] = [
+                _uuid(seed) if given is None else given for given, seed in zip(ids, seeds, strict=True)
+            ]
+        times = rows.fields["event_time"]
+        if None in times:
+            rows.fields["event_time"] = [generated.time if given is None else given for given in times]
+
+
+def _content(values: dict[str, Any]) -> str:
+    properties = values.pop(NESTED[0], {})
+    return repr((sorted(values.items()), sorted(properties.items())))
+
+
+def _uuid(seed: str) -> str:
+    digest = blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return str(uuid.UUID(bytes=digest, version=4))
 
 
 def _field(name: str) -> str:
@@ -278,14 +248,7 @@ def _field(name: str) -> str:
     raise InvalidTable(f"Unknown field {quoted(name)}; {advice}")
 
 
-def _zone(name: str | None) -> ZoneInfo | None:
-    try:
-        return None if name is None else ZoneInfo(name)
-    except (LookupError, ValueError, OSError):
-        raise ValueError(f"timezone: expected a name such as 'UTC' or 'Europe/Berlin', got {quoted(name)}") from None
-
-
-def _properties(nested: Mapping[str, list[Any]], chunk: Chunk) -> dict[str, list[Any]]:
+def _inner(nested: Mapping[str, list[Any]], chunk: Chunk) -> dict[str, list[Any]]:
     """Return the properties in columns of mappings as columns; a row with another value is broken."""
     found: dict[str, list[Any]] = {}
     for name, cells in nested.items():

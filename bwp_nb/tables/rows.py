@@ -14,7 +14,6 @@ from bwp_nb.mutation import Mutation
 from bwp_nb.problems import Problem
 from bwp_nb.tables.chunks import Chunk
 from bwp_nb.tables.columns import NESTED
-from bwp_nb.tables.conversion import Conversion
 from bwp_nb.tables.files import DELIMITERS, TextFile, text_table
 from bwp_nb.tables.mapping import TAKEN, ColumnMapping, flat, record
 from bwp_nb.tables.source import table
@@ -66,7 +65,7 @@ def events_of(source: Any, default: Callable[[], UserEvent]) -> list[UserEvent]:
         given = _read(source)
         if isinstance(given, Mutation):
             return list(given.events)
-        return [event for chunk in given for event in chunk.events or _events(chunk, default)]
+        return [event for chunk in given for event in _events(chunk, default)]
     except InvalidTable as error:
         raise InvalidEvent([Problem("source", None, _SOURCE_RULE, str(error).rstrip("."))]) from None
 
@@ -85,12 +84,17 @@ def _read(source: Any) -> Mutation | Iterable[Chunk]:
         source = _parsed(source)
     if isinstance(source, Mutation):
         return source
-    is_one = isinstance(source, UserEvent) or (hasattr(source, "items") and not hasattr(source, "columns"))
-    return table([source] if is_one else source).chunks()
+    if isinstance(source, UserEvent) or (hasattr(source, "items") and not hasattr(source, "columns")):
+        source = [source]
+    if isinstance(source, Iterable) and not hasattr(source, "columns"):
+        source = list(source)
+        if all(isinstance(row, UserEvent) for row in source):
+            return Mutation(source)
+    return table(source).chunks()
 
 
 def _events(chunk: Chunk, default: Callable[[], UserEvent]) -> Iterator[UserEvent]:
-    rows = ColumnMapping({}, None, {}, Conversion()).mapped(chunk)
+    rows = ColumnMapping().mapped(chunk)
     for place in range(chunk.length):
         fields = {name: value for name, value in record(default()).items() if name in TEXT_FIELDS}
         found = rows.event(place, fields)

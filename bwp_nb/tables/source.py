@@ -7,17 +7,17 @@ import threading
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.errors import InvalidTable
-from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.event import UserEvent
 from bwp_nb.tables.arrow import stream_table
 from bwp_nb.tables.chunks import CHUNK, Chunk, Table, blocks, checked, rows_chunk
 from bwp_nb.tables.columns import NESTED
 from bwp_nb.tables.conversion import column_cells
 from bwp_nb.tables.files import file_table
+from bwp_nb.tables.mapping import record
 from bwp_nb.text import quoted
 
 if TYPE_CHECKING:
@@ -47,31 +47,19 @@ def table(source: Any, delimiter: str | None = None, encoding: str | None = None
 
 
 def _rows(source: Iterable[Any]) -> Table:
-    """Return events, or dicts that may each have other names."""
-    rows = iter(source)
-    start = list(islice(rows, 1))
-    is_events = not hasattr(start[0] if start else None, "items")
-    read = _event_chunk if is_events else _dict_chunk
-    chunks = (read(number * CHUNK, block) for number, block in enumerate(blocks(chain(start, rows))))
-    if is_events:
-        kept = list(chunks) if isinstance(source, list | tuple) else _Spool(chunks)
-        return Table("the list of events", list(TEXT_FIELDS), lambda _=None: iter(kept), has_events=True)
+    """Return events, and dicts that may each have other names."""
+    rows = (_row(number, given) for number, given in enumerate(source))
+    chunks = (rows_chunk(number * CHUNK, block) for number, block in enumerate(blocks(rows)))
     return Table("the list of rows", None, _Spool(chunks).chunks)
 
 
-def _event_chunk(first: int, block: list[Any]) -> Chunk:
-    for row, event in enumerate(block, first):
-        if not isinstance(event, UserEvent):
-            expected = "a UserEvent or a dict, and all rows of one kind"
-            raise InvalidTable(f"Row {row}: expected {expected}, got {quoted(event)}.")
-    return Chunk(first, len(block), events=block)
-
-
-def _dict_chunk(first: int, block: list[Any]) -> Chunk:
-    for row, given in enumerate(block, first):
-        if not hasattr(given, "items") or not all(isinstance(name, str) for name in dict(given.items())):
-            raise InvalidTable(f"Row {row}: expected a dict with str as the names of columns, got {quoted(given)}.")
-    return rows_chunk(first, [dict(given.items()) for given in block])
+def _row(number: int, given: Any) -> dict[str, Any]:
+    if isinstance(given, UserEvent):
+        return record(given)
+    if not hasattr(given, "items") or not all(isinstance(name, str) for name in dict(given.items())):
+        expected = "a UserEvent, or a dict with str as the names of columns"
+        raise InvalidTable(f"Row {number}: expected {expected}, got {quoted(given)}.")
+    return dict(given.items())
 
 
 class _Spool:

@@ -1,12 +1,13 @@
 """Reads a table once before it is sent: counts its rows and what is generated, and refuses what does not fit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 from operator import attrgetter
 from typing import Any
 
 from bwp_nb.errors import InvalidEvent
+from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.problems import Problem
 from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.columns import Columns
@@ -35,11 +36,11 @@ def surveyed(table: Table, mapping: ColumnMapping, *, may_repeat: bool = True) -
         columns |= dict.fromkeys(chunk.columns)
         inner |= dict.fromkeys(mapped.inner)
         ids.add(() if may_repeat else mapped.ids)
-        contents.add(mapped.contents() if mapping.ids_from == "content" else ())
-        for name in _GENERATED if mapped.fields else ():
+        contents.add(() if mapping.occurrences is None else mapped.contents())
+        for name in _GENERATED:
             cells = mapped.fields[name]
             generated[name] += cells.count(None) - sum(cells[place] is None for place in chunk.broken)
-    if rows and not table.has_events:
+    if rows:
         mapping.refuse_unseen(table.name, [*columns, *inner])
     mapping.refuse_nearly_fields(columns)
 
@@ -49,14 +50,30 @@ def surveyed(table: Table, mapping: ColumnMapping, *, may_repeat: bool = True) -
     if suspects := ids.repeated():
         _refuse_repeated(again(attrgetter("ids")), suspects)
     equal = repeats(again(MappedRows.contents), suspects) if (suspects := contents.repeated()) else ()
-    occurrences = {row: len(earlier) for row, _, earlier in equal}
-    found = Columns(rows) if table.has_events else mapping.described(rows, [*columns], [*inner], generated)
-    return replace(mapping, occurrences=occurrences, found=found)
+    occurrences = None if mapping.occurrences is None else {row: len(earlier) for row, _, earlier in equal}
+    return replace(mapping, occurrences=occurrences, found=_described(mapping, rows, columns, inner, generated))
+
+
+def _described(
+    mapping: ColumnMapping, rows: int, columns: Iterable[str], inner: Iterable[str], generated: dict[str, int]
+) -> Columns:
+    """Return what is done with columns, and with properties in mappings."""
+    origins = {name: [column for column in columns if mapping.field(column) == name] for name in TEXT_FIELDS}
+    others = [column for column in columns if not mapping.field(column) and not mapping.is_nested(column)]
+    names = {column: mapping.sent_as(column) for column in [*others, *inner]}
+    return Columns(
+        rows,
+        {name: found for name, found in origins.items() if found},
+        mapping.fields,
+        [column if name == column else f"{column} as {name}" for column, name in names.items() if name is not None],
+        [column for column, name in names.items() if name is None],
+        generated,
+    )
 
 
 def wanted(table: Table, mapping: ColumnMapping) -> list[str] | None:
     """Return the columns to read, None for all: those of ids, times and mappings, unless content is looked at."""
-    if table.names is None or mapping.ids_from == "content":
+    if table.names is None or mapping.occurrences is not None:
         return None
     return [name for name in table.names if mapping.field(name) in _GENERATED or mapping.is_nested(name)]
 

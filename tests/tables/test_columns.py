@@ -157,7 +157,8 @@ def test_report_dry_run_and_progress_say_what_is_done_with_each_column(capsys: p
     frame = pd.DataFrame(rows).drop(columns="event_id")
     expected = Columns(
         2,
-        dict.fromkeys(["event_type", "event_time", "client_type", "client_version"], ""),
+        {name: [name] for name in ("event_type", "event_time", "client_type", "client_version")},
+        {},
         ["sku as product_sku"],
         ["note"],
         {"event_id": 2, "event_time": 1},
@@ -198,11 +199,8 @@ def test_properties_in_mappings_are_listed() -> None:
 @pytest.mark.parametrize(
     ("source", "options", "words"),
     [
-        ([event()], {"columns": {"a": "event_id"}}, "has complete events, on which columns="),
-        ([event()], {"properties": []}, "have no effect"),
-        ([event()], {"fields": {"client_version": "1"}}, "have no effect"),
-        ([event()], {"convert": True}, "have no effect"),
-        ([event()], {"ids_from": "content"}, "have no effect"),
+        ([event()], {"columns": {"a": "event_id"}}, "Missing column 'a'. The columns of the list of rows are"),
+        ([event()], {"properties": ["sku"]}, "Missing column 'sku'"),
         ([event()], {"delimiter": ";"}, "delimiter= and encoding= have an effect on files of text only"),
         (
             pd.DataFrame([VALID]),

@@ -51,9 +51,9 @@ TEXTS: list[tuple[Any, str]] = [
 
 #: Values that have no text, and words of the remedy.
 REFUSED: list[tuple[Any, str]] = [
-    (2.0**53, "may have lost digits"),
-    (math.inf, "may have lost digits"),
-    (Decimal("Infinity"), "turn it into a str"),
+    (2.0**53, "not finite, or of 2**53 or more"),
+    (math.inf, "not finite, or of 2**53 or more"),
+    (Decimal("Infinity"), "not finite"),
     (b"bytes", "turn it into a str"),
     (timedelta(1), "turn it into a str"),
     (np.timedelta64(1, "s"), "turn it into a str"),

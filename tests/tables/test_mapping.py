@@ -225,11 +225,13 @@ def test_a_value_for_all_rows_does_not_change_one_that_has_its_own(tmp_path: Pat
     assert "client_type is given twice" in report.frame()["reason"][0]
 
 
-@pytest.mark.parametrize("options", [{"fields": {"client_type": "SERVER_CLIENT"}}, {"properties": ["sku"]}])
-def test_a_list_of_events_takes_no_mapping(options: dict[str, Any]) -> None:
-    """An option that would have no effect is refused."""
-    with pytest.raises(bwp.InvalidTable, match="the list of events"):
-        _sent([bwp.UserEvent(**VALID)], **options)
+def test_events_are_rows_like_others() -> None:
+    """Properties are chosen and values added as in any table; a value that an event has is not replaced."""
+    given = [event(additional_properties={"sku": "a", "ip": "b"})]
+    _, (arrived,) = _sent(given, properties={"sku": "product_sku"}, fields={"schema_name": "sfcc-schema"})
+    assert event(schema_name="sfcc-schema", additional_properties={"product_sku": "a"}).input == arrived
+    report, arrived_too = _sent(given, fields={"client_type": "SERVER_CLIENT"})
+    assert (1, []) == (report.counts["invalid"], arrived_too)
 
 
 @pytest.mark.parametrize("name", [" event_id", "Event_ID", "EVENTTIME ", "clientversion"])

@@ -61,7 +61,7 @@ def test_many_reasons_are_cut_and_the_others_are_counted() -> None:
     """All of them are in the frame."""
     rows = [event(event_id=str(number), event_time=str(number)) for number in range(30)]
     text = repr(_send(rows))
-    assert 12 == len(text.splitlines()) - 1
+    assert 14 == len(text.splitlines()) - 1
     assert "20 more reasons, all in report.frame()" in text
 
 
