@@ -50,7 +50,7 @@ class SentTable:
     def columns(self, *states: str) -> Iterator[tuple[list[int], dict[str, list[Any]]]]:
         """Yield the numbers of the rows in some states, and what they contain as columns; some rows at a time."""
         for rows, places in self._chosen(states):
-            if rows.chunk.events is None and not rows.chunk.kept and rows.properties.keys().isdisjoint(TAKEN):
+            if not rows.chunk.kept and rows.properties.keys().isdisjoint(TAKEN):
                 given = rows.fields | rows.properties
                 columns = {name: [cells[place] for place in places] for name, cells in given.items()}
             else:
