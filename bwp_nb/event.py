@@ -100,13 +100,17 @@ class UserEvent:
         additional_properties: Mapping[str, str] | None = None,
     ) -> None:
         required = (event_type, event_id, event_time, client_type, client_version)
-        optional = (schema_name, schema_version)
-        fields = dict(zip(TEXT_FIELDS, required + optional, strict=True))
-        is_plain = {*map(type, required)} == _STR and {*map(type, optional)} <= _STR_OR_NONE
-        if not is_plain or not _is_plain(additional_properties):
-            fields, additional_properties = _texts(fields, additional_properties)
+        fields = dict(zip(TEXT_FIELDS, (*required, schema_name, schema_version), strict=True))
+        properties = {} if additional_properties is None else additional_properties
+        is_plain = (
+            type(properties) is dict
+            and {*map(type, required), *map(type, properties), *map(type, properties.values())} == {str}
+            and {type(schema_name), type(schema_version)} <= {str, type(None)}
+        )
+        if not is_plain:
+            fields, properties = _texts(fields, properties)
         # Not with setattr, which a frozen dataclass refuses and which costs a call for each field.
-        self.__dict__.update(fields, additional_properties=immutabledict(additional_properties or {}))
+        self.__dict__.update(fields, additional_properties=immutabledict(properties))
 
     def __repr__(self) -> str:
         shown: dict[str, Any] = {name: getattr(self, name) for name in TEXT_FIELDS}
@@ -138,7 +142,6 @@ TEXT_FIELDS = {
     "schema_name": "schemaName",
     "schema_version": "schemaVersion",
 }
-_STR, _STR_OR_NONE = {str}, {str, type(None)}
 
 
 def _text(api_name: str, value: Any) -> str | None:
@@ -171,13 +174,6 @@ def _utc(moment: datetime) -> str:
     return utc.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
-def _is_plain(properties: Any) -> bool:
-    """Return whether properties are None or a dict of str to str."""
-    return properties is None or (
-        type(properties) is dict and {*map(type, properties), *map(type, properties.values())} <= _STR
-    )
-
-
 def _texts(fields: dict[str, Any], properties: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """Return fields and properties as the texts to send, or raise `InvalidEvent`."""
     found: list[Problem] = []
@@ -187,16 +183,15 @@ def _texts(fields: dict[str, Any], properties: Any) -> tuple[dict[str, Any], dic
             texts[name] = _text(TEXT_FIELDS[name], value)
         except InvalidEvent as error:
             found += error.problems
-    given = {} if properties is None else properties
-    if not isinstance(given, Mapping):
-        advice = f"must be a dict of str to str such as {{'product_sku': 'example-sku'}}, got {quoted(given)}"
-        raise InvalidEvent([*found, Problem("additionalProperties", given, _TEXT_RULE, advice)])
-    for name, value in given.items():
+    if not isinstance(properties, Mapping):
+        advice = f"must be a dict of str to str such as {{'product_sku': 'example-sku'}}, got {quoted(properties)}"
+        raise InvalidEvent([*found, Problem("additionalProperties", properties, _TEXT_RULE, advice)])
+    for name, value in properties.items():
         api_name = f"additionalProperties[{quoted(name)}]"
         found += [_not_text(api_name, part) for part in (name, value) if not isinstance(part, str)]
     if found:
         raise InvalidEvent(found)
-    return texts, {str.__str__(name): str.__str__(value) for name, value in given.items()}
+    return texts, {str.__str__(name): str.__str__(value) for name, value in properties.items()}
 
 
 def _not_text(api_name: str, value: Any) -> Problem:

@@ -153,8 +153,8 @@ class Report:
         Its columns have the names of fields and properties, whatever the source calls them; its index is that of the
         source, or the row's number.
         """
-        numbers, events = self._events(*states)
-        return events.set_axis(self._index[numbers])
+        events = self._events(*states)
+        return events.set_axis(self._index[events.index])
 
     def quarantine(self) -> "pd.DataFrame":
         """Return the rows to fix, `invalid` and `rejected`, as a table for `send_table`."""
@@ -175,16 +175,16 @@ class Report:
         """
         if Path(path).suffix != ".csv":
             raise ValueError(f"Expected the path of a .csv file, got {Path(path).name!r}; see save_quarantine.")
-        numbers, events = self._events("invalid", "rejected")
-        outcomes = self._outcomes().iloc[numbers]
+        events = self._events("invalid", "rejected")
+        outcomes = self._outcomes().iloc[events.index]
         named = outcomes[[*SPREADSHEET_COLUMNS, *outcomes.columns.intersection(["source"])]]
         columns = [_harmless([name, *part[name].to_numpy(object)]) for part in (named, events) for name in part]
         with Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             file.write("\ufeff")  # by which spreadsheets recognise UTF-8; the codec utf-8-sig is slow
             csv.writer(file).writerows(zip(*columns, strict=True))
 
-    def _events(self, *states: str) -> "tuple[list[int], pd.DataFrame]":
-        """Return the numbers of the rows in some states, and what they contain."""
+    def _events(self, *states: str) -> "pd.DataFrame":
+        """Return what the rows in some states contain, by their number."""
         import pandas as pd
 
         numbers: list[int] = []
@@ -201,7 +201,7 @@ class Report:
         for column in columns.values():
             column.extend([None] * (len(numbers) - len(column)))
         names = pd.Index(list(columns), dtype=object)  # which may have any text, as str may not
-        return numbers, pd.DataFrame(dict(enumerate(columns.values())), dtype=object).set_axis(names, axis=1)
+        return pd.DataFrame(dict(enumerate(columns.values())), numbers, dtype=object).set_axis(names, axis=1)
 
     @property
     def _index(self) -> "pd.Index[Any]":

@@ -76,9 +76,9 @@ class Outcome:
     @property
     def is_denied(self) -> bool:
         """Whether the caller has no access, so that its other requests will fail as well."""
-        if isinstance(self.found, MutationRejected):
-            return self.found.is_denied
-        return isinstance(self.found, RequestFailed) and self.found.status_code in (401, 403)
+        found = self.found
+        is_refused = isinstance(found, RequestFailed) and found.status_code in (401, 403)
+        return found.is_denied if isinstance(found, MutationRejected) else is_refused
 
     @property
     def is_too_large(self) -> bool:
@@ -251,16 +251,13 @@ class Sender:
             elif outcome.is_refusal and state == "unknown":
                 reason = _OF_OTHERS + reason
             rows.setdefault((state, reason), []).append(row)
-        splits = iter([outcome.is_too_large and len(part) > 1])  # a request is counted once
-        self._ledger.write(
-            *(
-                Line(
-                    ranges(found_rows), state, outcome.batch, found.attempts,
-                    0 if state == "rejected" else found.copies, reason, next(splits, False),
-                )
-                for (state, reason), found_rows in rows.items()
-            )
-        )  # fmt: skip
+        copies = {"rejected": 0}
+        lines = [
+            Line(ranges(numbers), state, outcome.batch, found.attempts, copies.get(state, found.copies), reason)
+            for (state, reason), numbers in rows.items()
+        ]
+        is_split = outcome.is_too_large and len(part) > 1
+        self._ledger.write(replace(lines[0], split=is_split), *lines[1:])
 
     def _delivered(self, part: Batch) -> Receipt | BwpError:
         def wait(error: BwpError, seconds: float) -> None:
