@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Rows that are read, checked and written at a time: enough to be fast, few enough to stay small.
-CHUNK = 2_000
+CHUNK = 1_000
 
 
 @dataclass

@@ -350,7 +350,8 @@ def test_a_map_of_arrow_has_properties(name: str, tmp_path: Path) -> None:
 
 def test_the_same_rows_have_the_same_digest_in_any_library() -> None:
     """So a run of one can be resumed with another."""
-    found = pa.table({"a": [str(row) for row in range(2 * CHUNK + 1)], "b": [None, "x", "y"] * 333 + ["z", "z"]})
+    rows = range(2 * CHUNK + 1)
+    found = pa.table({"a": list(map(str, rows)), "b": [(None, "x", "y", "z")[row % 4] for row in rows]})
     sources = [found, pl.from_arrow(found), duckdb.from_arrow(found), found.to_pandas(), found.to_reader(77)]
     assert 1 == len({table(source).digest() for source in sources})
 
