@@ -77,7 +77,7 @@ def zone(name: str | None) -> ZoneInfo | None:
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value means that there is none: None, NaN, NaT or pandas' NA."""
+    """Return whether a value is a missing one: None, NaN, NaT or pandas' NA."""
     if isinstance(value, float | np.generic):
         return bool(value != value)  # noqa: PLR0124  # only NaN and NaT differ from themselves
     return value is None or type(value).__name__ in ("NAType", "NaTType") or (type(value) is Decimal and value.is_nan())
