@@ -250,7 +250,8 @@ class Client:
             self.confirm = None
 
     def _request(self, body: bytes, seconds: float, ends: float) -> httpx.Request:
-        extensions = {"timeout": httpx.Timeout(seconds).as_dict(), "deadline": ends}
+        timeout = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+        extensions = {"timeout": timeout, "deadline": ends}
         return httpx.Request("POST", self._url, headers=self._headers, content=body, extensions=extensions)
 
     def _post(self, request: httpx.Request) -> Answer:

@@ -53,6 +53,10 @@ def rule(api_name: str) -> str:
 
 
 _TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?Z")
+#: A time that is surely valid; the last days of a month are looked at one by one.
+SURE_TIME = re.compile(
+    r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}(?:\.[0-9]{1,9})?Z"
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -86,19 +90,18 @@ class UserEvent:
         schema_version: str | None = None,
         additional_properties: Mapping[str, str] | None = None,
     ) -> None:
-        given = (event_type, event_id, event_time, client_type, client_version, schema_name, schema_version)
-        found: list[Problem] = []
-        for (name, api_name), value in zip(TEXT_FIELDS.items(), given, strict=True):
-            try:
-                object.__setattr__(self, name, _text(api_name, value))
-            except InvalidEvent as error:
-                found += error.problems
-        try:
-            object.__setattr__(self, "additional_properties", immutabledict(_properties(additional_properties)))
-        except InvalidEvent as error:
-            found += error.problems
-        if found:
-            raise InvalidEvent(found)
+        required = (event_type, event_id, event_time, client_type, client_version)
+        fields = dict(zip(TEXT_FIELDS, (*required, schema_name, schema_version), strict=True))
+        properties = {} if additional_properties is None else additional_properties
+        is_plain = (
+            type(properties) is dict
+            and {*map(type, required), *map(type, properties), *map(type, properties.values())} == {str}
+            and {type(schema_name), type(schema_version)} <= {str, type(None)}
+        )
+        if not is_plain:
+            fields, properties = _texts(fields, properties)
+        # Not with setattr, which a frozen dataclass refuses and which costs a call for each field.
+        self.__dict__.update(fields, additional_properties=immutabledict(properties))
 
     def __repr__(self) -> str:
         shown: dict[str, Any] = {name: getattr(self, name) for name in TEXT_FIELDS}
@@ -208,22 +211,24 @@ def _utc(moment: datetime) -> str:
     return utc.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
-def _properties(given: Any) -> dict[str, str]:
-    """Return the additional properties as a dict of str to str, or raise `InvalidEvent`."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        advice = f"must be a dict of str to str such as {{'product_sku': 'example-sku'}}, got {quoted(given)}"
-        raise InvalidEvent([Problem("additionalProperties", given, _TEXT_RULE, advice)])
-    found = [
-        _not_text(f"additionalProperties[{quoted(name)}]", part)
-        for name, value in given.items()
-        for part in (name, value)
-        if not isinstance(part, str)
-    ]
+def _texts(fields: dict[str, Any], properties: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return fields and properties as the texts to send, or raise `InvalidEvent`."""
+    found: list[Problem] = []
+    texts: dict[str, Any] = {}
+    for name, value in fields.items():
+        try:
+            texts[name] = _text(TEXT_FIELDS[name], value)
+        except InvalidEvent as error:
+            found += error.problems
+    if not isinstance(properties, Mapping):
+        advice = f"must be a dict of str to str such as {{'product_sku': 'example-sku'}}, got {quoted(properties)}"
+        raise InvalidEvent([*found, Problem("additionalProperties", properties, _TEXT_RULE, advice)])
+    for name, value in properties.items():
+        api_name = f"additionalProperties[{quoted(name)}]"
+        found += [_not_text(api_name, part) for part in (name, value) if not isinstance(part, str)]
     if found:
         raise InvalidEvent(found)
-    return {str.__str__(name): str.__str__(value) for name, value in given.items()}
+    return texts, {str.__str__(name): str.__str__(value) for name, value in properties.items()}
 
 
 def _not_text(api_name: str, value: Any) -> Problem:
@@ -232,14 +237,15 @@ def _not_text(api_name: str, value: Any) -> Problem:
 
 def _is_surely_right(event: UserEvent) -> bool:
     """Return true for most events that have no problem: the fast path of a send."""
-    texts = [getattr(event, name) or "" for name in TEXT_FIELDS]
+    properties = event.additional_properties
+    texts = (event.event_id, event.event_type, event.client_version, event.schema_version or "")
     shortest, longest = LENGTHS["eventType"]
     return (
-        "".join([*texts, *event.additional_properties, *event.additional_properties.values()]).isascii()
+        "".join((*texts, *properties, *properties.values())).isascii()
         and shortest <= len(event.event_type) <= longest
         and event.client_type in CLIENT_TYPES
         and event.schema_name is None
-        and _is_utc_time(event.event_time)
+        and SURE_TIME.fullmatch(event.event_time) is not None
     )
 
 

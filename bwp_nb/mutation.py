@@ -101,17 +101,18 @@ def body(events: Iterable[str]) -> bytes:
 
 def encode_event(event: UserEvent) -> str:
     """Return the `input` of an event as JSON: the fast path of a send."""
+    values = vars(event)
     fields = [
-        f'"{api_name}":{encode_basestring(value)}'
+        f'"{api_name}":{encode_basestring(text)}'
         for name, api_name in TEXT_FIELDS.items()
-        if (value := getattr(event, name)) is not None
+        if (text := values[name]) is not None
     ]
     if event.additional_properties:
-        pairs = ",".join(
-            f'{{"property":{encode_basestring(name)},"value":{encode_basestring(value)}}}'
-            for name, value in event.additional_properties.items()
-        )
-        fields.append(f'"additionalProperties":{{"additionalProperties":[{pairs}]}}')
+        pairs = [
+            f'{{"property":{encode_basestring(name)},"value":{encode_basestring(text)}}}'
+            for name, text in event.additional_properties.items()
+        ]
+        fields.append(f'"additionalProperties":{{"additionalProperties":[{",".join(pairs)}]}}')
     return f"{{{','.join(fields)}}}"
 
 

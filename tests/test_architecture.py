@@ -19,7 +19,7 @@ IMPORTS = {
     unit: set(names.split())
     for unit, names in {
         "__init__": "",
-        "__main__": "connection doctor drift errors sandbox text",
+        "__main__": "connection doctor drift errors sandbox tables text",
         "checklist": "client contract displays errors event history mutation text wire",
         "client": "displays errors event history mutation sandbox text wire",
         "connection": "client displays errors sandbox settings text wire",

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import bwp_nb as bwp
@@ -20,7 +21,7 @@ from bwp_nb.settings import SETTINGS
 from tests.served import ask
 from tests.servers import Connection, serving
 
-COMMANDS = ["doctor", "drift", "serve"]
+COMMANDS = ["check", "send", "doctor", "drift", "serve"]
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +138,16 @@ def test_missing_settings_are_status_4_without_a_traceback(command: str, monkeyp
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["check"], ["doctor", "x"], ["serve", "--port", "x"], ["serve", "--host", "0.0.0.0"]],  # noqa: S104
+    [
+        [],
+        ["check"],
+        ["doctor", "x"],
+        ["serve", "--port", "x"],
+        ["serve", "--host", "0.0.0.0"],  # noqa: S104
+        ["send", "a.csv", "--quarantine", "a.csv"],
+        ["send", "a.csv", "--workers", "many"],
+        ["check", "a.csv", "--ids-from", "rows"],
+    ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """The usage goes to standard error."""
@@ -178,9 +188,10 @@ def test_help_documents_every_exit_status(command: str, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit) as caught:
         main([*command.split(), "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    statuses = re.findall(r"(\d) ", text[text.index("Exit statuses:") :])
-    known = {"": "01234", "doctor": "0124", "drift": "01234", "serve": "012"}
-    assert (0, list(known[command])) == (caught.value.code, statuses)
+    statuses = re.findall(r"(\d+) ", text[text.index("Exit statuses:") :])
+    known = {"": "0 1 2 3 4 130", "doctor": "0 1 2 4", "drift": "0 1 2 3 4", "serve": "0 1 2"}
+    known |= {"check": "0 1 2 4", "send": "0 1 2 3 4 130"}
+    assert (0, known[command].split()) == (caught.value.code, statuses)
 
 
 def test_help_loads_neither_pandas_nor_the_server() -> None:
@@ -268,3 +279,105 @@ def test_a_question_does_not_disturb_the_json(
     out, err = capsys.readouterr()
     assert json.loads(out)["ok"]
     assert f"Send real events to {server.endpoint}? Type yes: " == err
+
+
+@pytest.fixture
+def day() -> pd.DataFrame:
+    """Return 120 events, of which 3 are invalid."""
+    return bwp.traffic.shop_day(120, invalid_rate=0.025)
+
+
+def test_a_table_is_sent_and_what_is_left_is_sent_by_the_same_command(day: pd.DataFrame) -> None:
+    """Counts go to standard output, progress and columns to standard error, rows to fix to a file."""
+    day.to_csv("day.csv", index=False)
+    done = _ran("send", "day.csv", "--ledger", "day.ledger", "--quarantine", "fix.jsonl", "--json")
+    found = json.loads(done.stdout)
+    assert (1, 120, 117, 3, "") == (done.returncode, found["rows"], found["sent"], found["invalid"], found["stopped"])
+    assert ["product_sku", "page_type", "current_url"] == found["columns"]["properties"]
+    assert "fields: event_type, event_id, event_time, client_type, client_version\n" in done.stderr
+    assert "sent=117" in done.stderr
+    assert 3 == len(Path("fix.jsonl").read_text("utf-8").splitlines())
+    again = _ran("send", "day.csv", "--ledger", "day.ledger")
+    assert (1, "120 rows: 117 sent, 3 invalid") == (again.returncode, again.stdout.splitlines()[0])
+
+
+@pytest.mark.parametrize(("invalid_rate", "status"), [(0, 0), (0.1, 1)])
+def test_a_checked_table_is_not_sent(
+    invalid_rate: float, status: int, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 1 if some rows are invalid; these can be saved."""
+    bwp.traffic.shop_day(60, invalid_rate=invalid_rate).to_csv("day.csv", index=False)
+    assert status == main(["check", "day.csv", "--json", "--quarantine", "fix.jsonl"])
+    found = _json(capsys)
+    assert ["rows", "valid", "requests", "bytes", "columns"] == list(found)
+    assert (60, 60 - 6 * status) == (found["rows"], found["valid"])
+    assert 6 * status == len(Path("fix.jsonl").read_text("utf-8").splitlines())
+    assert [] == server.sandbox.requests
+
+
+def test_options_say_how_the_table_is_read(day: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the arguments of `send_table` do."""
+    renamed = day.drop(columns=["event_id", "client_version"]).rename(columns={"event_time": "ts"})
+    renamed.assign(n="é").to_csv("day.txt.csv", index=False, sep=";", encoding="cp1252")
+    options = "--delimiter ; --encoding cp1252 --column ts=eventTime --field client_version=2 --ids-from content"
+    options += " --property n=note --property page_type --convert --timezone UTC --on-duplicates send --json"
+    assert 1 == main(["check", "day.txt.csv", *options.split()])
+    found = _json(capsys)["columns"]
+    assert (["ts"], {"client_version": "2"}) == (found["fields"]["event_time"], found["values"])
+    assert ["page_type", "n as note"] == found["properties"]
+    assert {"event_id": 120, "event_time": 0} == found["generated"]
+
+
+@pytest.mark.parametrize("command", ["check", "send"])
+@pytest.mark.parametrize(
+    ("content", "options", "status", "words"),
+    [
+        (None, [], 4, "day.csv cannot be read: No such file or directory."),
+        ("event_tiem\n2024\n", [], 4, "Unknown column 'event_tiem'; did you mean event_time?"),
+        (
+            "event_type,client_type,client_version,event_id\nclick,a,b,c\nclick,a,b,c\n",
+            [],
+            4,
+            "is a duplicate of row 0",
+        ),
+        ("a\n1\n", ["--timezone", "nowhere"], 2, "timezone: expected a name such as 'UTC'"),
+    ],
+)
+def test_a_table_that_cannot_be_used_ends_without_a_traceback(
+    command: str, content: str | None, options: list[str], status: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message goes to standard error, and nothing is sent."""
+    if content:
+        Path("day.csv").write_text(content)
+    assert status == main([command, "day.csv", *options])
+    out, err = capsys.readouterr()
+    assert ("", True) == (out, words in err)
+
+
+def test_rows_that_are_left_are_status_3(
+    day: pd.DataFrame, server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command sends them later."""
+    monkeypatch.setenv("BWP_CONFIRM", "no")
+    day.to_csv("day.csv", index=False)
+    server.sandbox.fail_next("access_denied", times=2)
+    assert 3 == main(["send", "day.csv", "--ledger", "a", "--workers", "1", "--json"])
+    found = _json(capsys)
+    assert (0, 117) == (found["sent"], found["failed"])
+    assert found["stopped"].startswith("the API denies access")
+    assert 1 == main(["send", "day.csv", "--ledger", "a", "--workers", "1", "--json"])
+    found = _json(capsys)
+    assert (117, 3) == (found["sent"], found["invalid"])
+
+
+def test_an_interrupt_is_status_130(
+    day: pd.DataFrame, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what was sent, and how to go on."""
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt("Stopped. 50 of 120 rows are sent.")
+
+    monkeypatch.setattr("bwp_nb.tables.bulk.send_table", interrupted)
+    assert 130 == main(["send", "day.csv"])
+    assert ("", "Stopped. 50 of 120 rows are sent.\n") == tuple(capsys.readouterr())

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import compress, count
-from typing import Any
 
-from bwp_nb.errors import InvalidEvent
+from bwp_nb import mutation
 from bwp_nb.tables.chunks import Table
-from bwp_nb.tables.duplicates import duplicates
 from bwp_nb.tables.encoding import encode_rows
-from bwp_nb.tables.ledger import Ledger, Line
+from bwp_nb.tables.ledger import Ledger, Line, ranges
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
 
 
@@ -23,6 +22,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @cached_property
+    def body(self) -> bytes:
+        """The request with these events."""
+        return mutation.body(self.texts)
+
     def take(self, places: Iterable[int]) -> "Batch":
         """Return the part at some places."""
         chosen = list(places)
@@ -32,26 +36,6 @@ class Batch:
         """Yield it in parts of a size; the last one may be smaller."""
         for start in range(0, len(self), size):
             yield Batch(self.rows[start : start + size], self.texts[start : start + size])
-
-
-def count_rows(table: Table, mapping: ColumnMapping, on_duplicates: str) -> int:
-    """Return the number of rows, or raise `InvalidEvent` for repeated ids, or `InvalidTable` for missing columns."""
-    names = mapping.columns_of("event_id", table)
-    seen: set[str] = set()
-
-    def ids() -> Iterator[list[Any]]:
-        for chunk in table.chunks(names):
-            seen.update(chunk.columns, chunk.properties)
-            yield mapping.mapped(chunk).ids
-
-    rows, problems = (sum(map(len, ids())), []) if on_duplicates == "send" else duplicates(ids)
-    if problems:
-        error = InvalidEvent(problems)
-        error.is_unsent = True
-        raise error
-    if table.names is None and rows:
-        mapping.refuse_unseen(table.name, seen)
-    return rows
 
 
 def batches(
@@ -70,13 +54,9 @@ def batches(
             continue
         encoded = encode_rows(mapping.mapped(chunk, generated))
         problems = encoded.problems.items()
-        ledger.write(
-            *(
-                Line([[row, row + 1]], "invalid", reason="; ".join(map(str, found)))
-                for row, found in problems
-                if ledger.states[row] not in done
-            )
-        )
+        invalid = {row: "; ".join(map(str, found)) for row, found in problems if ledger.states[row] not in done}
+        if invalid:
+            ledger.write(Line(ranges(list(invalid)), "invalid", reason=list(invalid.values())))
         wanted = [text is not None and state not in done for text, state in zip(encoded.texts, states, strict=True)]
         left.rows.extend(compress(count(chunk.first), wanted))
         left.texts.extend(filter(None, compress(encoded.texts, wanted)))

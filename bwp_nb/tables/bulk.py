@@ -1,5 +1,6 @@
 """Sends a table of events, or checks it only: connects what reads, encodes, sends, records and reports."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,13 +11,15 @@ from bwp_nb.contract.hints import hints
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.mutation import MAX_EVENTS, body
 from bwp_nb.problems import Problem
-from bwp_nb.tables.batches import batches, count_rows
+from bwp_nb.tables.batches import batches
 from bwp_nb.tables.encoding import encode_rows
 from bwp_nb.tables.ledger import STATES, Ledger, Run
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, MappedRows
 from bwp_nb.tables.report import MAX_HINTED, DryRun, Report
 from bwp_nb.tables.sender import Sender, SendOptions
+from bwp_nb.tables.sent import SentTable
 from bwp_nb.tables.source import table
+from bwp_nb.tables.survey import surveyed
 from bwp_nb.text import quoted
 
 _TO_SEND = {"resend": ("untried", "failed", "in_flight", "unknown"), "skip": ("untried", "failed")}
@@ -30,6 +33,11 @@ def send_table(
     columns: Mapping[str, str] | None = None,
     properties: Iterable[str] | Mapping[str, str] | None = None,
     fields: Mapping[str, str] | None = None,
+    convert: bool = False,
+    timezone: str | None = None,
+    ids_from: str = "run",
+    delimiter: str | None = None,
+    encoding: str | None = None,
     workers: int = 8,
     ledger: str | Path | None = None,
     on_unknown: str = "resend",
@@ -37,48 +45,122 @@ def send_table(
     on_duplicates: str = "refuse",
     batch_size: int = MAX_EVENTS,
     max_wait: float = 60.0,
+    rate: float | None = None,
     progress: bool = True,
 ) -> Report:
-    """Send a table of events, `batch_size` (1 to 50) in each request, and report the outcome of each row.
+    """Send a table of events, up to 50 in each request, and report the outcome of each row.
 
-    `source` is a DataFrame, an iterable of `UserEvent`, or the path of a CSV, JSONL or Parquet file of any length.
-    Columns are fields by their name, ours or the API's; `columns` maps other names to fields, `fields` gives all rows
-    one value. The other columns become additional properties: all of them, or those in `properties`, which may map them
-    to other names. A missing value leaves a property out; a missing `event_id` or `event_time` is generated once for
-    the run and the row. In CSV all cells are text, unchanged, and an empty one is a missing value.
+    Columns with the name of a field, ours or the API's, are fields; the others become additional properties. A missing
+    value (None, NaN, NaT, `pandas.NA`, null, an empty cell of CSV) leaves a property out; a missing `event_id` or
+    `event_time` is generated once for the run and the row. `report.columns` says what was done with each column.
 
-    `ledger` is the path of a file that records the outcome of each row: the same call again sends what is left, with
-    the same ids. `on_unknown` is `resend` to include what may have been accepted, or `skip`. `on_duplicates` is
-    `refuse`, or `send` if rows may have equal ids. Up to `workers` requests are sent at once.
+    Parameters
+    ----------
+    client : Client
+        Where to send the events.
+    source : DataFrame, Arrow data, iterable of UserEvent or dict, str or Path
+        A pandas DataFrame; anything with an Arrow C stream, such as polars frames, pyarrow tables and readers and
+        DuckDB relations (needs pyarrow); events or rows; or the path of a file or folder of any length: `.csv`,
+        `.tsv`, `.jsonl`, `.ndjson` (each also with `.gz` after it), `.parquet`, a folder of Parquet files. In CSV all
+        cells are text, unchanged. The properties may also be in a column `additional_properties` of dicts, or in a
+        column of Arrow's type map.
+    columns : mapping of str to str, optional
+        Which field a column is, where the name does not say it: `{"ts": "event_time"}` or `{"ts": "eventTime"}`.
+    properties : iterable of str, or mapping of str to str, optional
+        The columns to send as additional properties, or a mapping to their names there. Default: all that are not a
+        field. A column with nearly the name of a field is refused unless it is listed here.
+    fields : mapping of str to str, optional
+        Values that are the same in all rows, by the name of the field.
+    convert : bool, default False
+        Whether values that are not text become text: without it they are problems of their rows. Whole numbers become
+        their digits; floats the shortest text that gives the same float (`1.0`, `0.1`), but not from 2**53 on, where
+        digits may be lost, and not as an `event_id`; decimals their digits; booleans `true` and `false`; dates and
+        times of day ISO 8601; UUIDs their usual form; dicts, lists and arrays JSON without spaces. Times with a zone
+        become UTC even without it, such as `2023-12-03T10:15:30.123Z`, with 0, 3, 6 or 9 decimals, as many as they
+        need. As an `event_time` only these are accepted, and text.
+    timezone : str, optional
+        The zone of times that have none, such as `UTC` or `Europe/Berlin`; without it they are problems of their rows,
+        and so are those that occur twice or never because the clock changes.
+    ids_from : {"run", "content"}, default "run"
+        What missing ids are made of. With `content` it is the row and the number of equal rows before it, so that
+        sending the same rows again, in any order, sends the same ids; without an `event_time`, only the ids.
+    delimiter : str, optional
+        What separates the cells of CSV, one character. Default: a comma, or a tab in `.tsv`.
+    encoding : str, default "utf-8"
+        The encoding of a text file.
+    workers : int, default 8
+        The largest number of requests at a time.
+    ledger : str or Path, optional
+        A file that records the outcome of each row: the same call again sends what is left, with the same ids.
+    on_unknown : {"resend", "skip"}, default "resend"
+        Whether a resumed run sends the rows again that may have been accepted.
+    on_refused : {"resend", "skip"}, default "resend"
+        What to do if the API refuses a request, besides rejecting the rows that it names: whether the others were
+        accepted is unknown (no page says it). With `resend` they are sent once more together, then each alone, with the
+        same ids, so they may be stored more than once. With `skip` they stay unknown.
+    on_duplicates : {"refuse", "send"}, default "refuse"
+        Whether rows may have equal ids.
+    batch_size : int, default 50
+        The largest number of events in a request, 1 to 50.
+    max_wait : float, default 60.0
+        The run stops if the API asks to wait for more seconds than this.
+    rate : float, optional
+        The largest number of events a second, on average and over all workers; what is sent again counts too.
+    progress : bool, default True
+        Whether to show what is done with the columns, and a progress bar.
 
-    If the API refuses a request, the rows that it names are rejected. With `on_refused="resend"` the others are sent
-    once more together, then each alone, with the same ids: whether they were accepted is unknown (no page says it), so
-    they may be stored more than once. With `on_refused="skip"` they stay unknown. If the API asks to wait for more than
-    `max_wait` seconds, the run stops.
+    Returns
+    -------
+    Report
+        The outcome of each row; if the run ended early, its `stopped` says why.
 
-    Raises `InvalidTable`, `InvalidEvent` or `LedgerError` before anything is sent if source, columns or ledger do not
-    fit; if the run ends early later on, the report's `stopped` says why. A ledger that can no longer be written raises
-    `LedgerError`, and an interrupt `KeyboardInterrupt`.
+    Raises
+    ------
+    InvalidTable, InvalidEvent
+        If source, columns or ids do not fit; nothing was sent.
+    LedgerError
+        If the ledger does not fit, and nothing was sent; or if it can no longer be written.
+    KeyboardInterrupt
+        If the run is interrupted, after the outcomes of the requests that were being sent are known. An error that ends
+        a run early has the report as its `report`.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> day = bwp.traffic.shop_day(100, invalid_rate=0)
+    >>> bwp.send_table(bwp.connect(), day, progress=False).counts["sent"]
+    100
     """
     _one_of("on_unknown", on_unknown, *_TO_SEND)
     _one_of("on_refused", on_refused, "resend", "skip")
     _one_of("on_duplicates", on_duplicates, "refuse", "send")
-    options = SendOptions(workers, batch_size, on_refused == "resend", max_wait, progress)
-    given = table(source)
-    mapping = ColumnMapping.of(given, columns, properties, fields)
+    if on_unknown == "skip" and ledger is None:
+        raise ValueError("on_unknown='skip' has no effect without ledger=")
+    options = SendOptions(workers, batch_size, on_refused == "resend", max_wait, rate, progress)
+    given = table(source, delimiter, encoding)
+    mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone, ids_from)
+    mapping = surveyed(given, mapping, may_repeat=on_duplicates == "send")
     client._confirm()  # in this thread: the workers cannot read the keyboard
     book = Ledger(ledger)
     try:
         digest = given.digest() if book.path else ""
         if book.run is None:
-            rows = count_rows(given, mapping, on_duplicates)
             moment = client.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
-            book.begin(Run(digest, mapping.digest, client.target, rows, client.new_id(), moment))
+            book.begin(Run(digest, mapping.digest, client.target, mapping.found.rows, client.new_id(), moment))
         run = book.expect(given.name, digest, mapping.digest, client.target)
+        if progress:
+            _show(mapping)
         done = {code for code, state in enumerate(STATES) if state not in _TO_SEND[on_unknown]}
+        report = Report([SentTable(book, given, mapping)])
         sender = Sender(client, book, options)
-        sender.send(batches(given, mapping, GeneratedIds(run.run, run.time), book, done, batch_size))
-        return Report(book, given, mapping, sender.stopped)
+        try:
+            sender.send(batches(given, mapping, GeneratedIds(run.run, run.time), book, done, batch_size))
+        except BaseException as error:
+            error.report = report  # type: ignore[attr-defined]
+            raise
+        finally:
+            report.stopped = sender.stopped
+        return report
     finally:
         book.close()
 
@@ -89,15 +171,28 @@ def dry_run(
     columns: Mapping[str, str] | None = None,
     properties: Iterable[str] | Mapping[str, str] | None = None,
     fields: Mapping[str, str] | None = None,
+    convert: bool = False,
+    timezone: str | None = None,
+    ids_from: str = "run",
+    delimiter: str | None = None,
+    encoding: str | None = None,
     on_duplicates: str = "refuse",
     batch_size: int = MAX_EVENTS,
 ) -> DryRun:
-    """Return what `send_table` would send: everything is done but the sending. The arguments are the same."""
+    """Return what `send_table` would send: everything is done but the sending.
+
+    The parameters are those of `send_table`.
+
+    Raises
+    ------
+    InvalidTable, InvalidEvent
+        If source, columns or ids do not fit.
+    """
     _one_of("on_duplicates", on_duplicates, "refuse", "send")
     size = SendOptions(batch_size=batch_size).batch_size
-    given = table(source)
-    mapping = ColumnMapping.of(given, columns, properties, fields)
-    rows = count_rows(given, mapping, on_duplicates)
+    given = table(source, delimiter, encoding)
+    mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone, ids_from)
+    mapping = surveyed(given, mapping, may_repeat=on_duplicates == "send")
     valid = length = 0
     problems: dict[int, list[Problem]] = {}
     hinted: Counter[str] = Counter()
@@ -109,14 +204,28 @@ def dry_run(
         texts = [text for text in encoded.texts if text is not None]
         valid, length = valid + len(texts), length + sum(len(text.encode()) for text in texts)
     requests = -(-valid // size)
-    return DryRun(rows, valid, requests, length + valid - requests + requests * len(body([])), problems, hinted)
+    total = length + valid - requests + requests * len(body([]))
+    found = mapping.found
+
+    def rows() -> Iterator[MappedRows]:
+        return map(mapping.mapped, given.chunks())
+
+    return DryRun(found.rows, valid, requests, total, problems, found, rows, hinted)
+
+
+def _show(mapping: ColumnMapping) -> None:
+    from tqdm.auto import tqdm
+
+    for line in mapping.found.lines():
+        tqdm.write(line, sys.stderr)
 
 
 def _hinted(rows: MappedRows) -> Iterator[str]:
     """Yield the field of each hint on each row, as far as its values are texts."""
     for place in range(rows.chunk.length):
         row = rows.record(place)
-        properties = row.get("additional_properties") or {}
+        given = row.get("additional_properties")
+        properties = given if isinstance(given, Mapping) else {}
         fields = {api_name: row.get(name) for name, api_name in TEXT_FIELDS.items()}
         if all(isinstance(text, str) for text in [*filter(None, fields.values()), *properties.values()]):
             yield from (hint.field for hint in hints(fields, properties))

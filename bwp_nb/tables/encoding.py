@@ -4,7 +4,6 @@ Each column is first checked as a whole for values that are surely valid, which 
 made into events and asked for their problems, so that there is one verdict and one message.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import filterfalse, repeat
@@ -12,16 +11,12 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from bwp_nb import mutation
-from bwp_nb.event import CLIENT_TYPES, LENGTHS, TEXT_FIELDS, UserEvent
+from bwp_nb.event import CLIENT_TYPES, LENGTHS, SURE_TIME, TEXT_FIELDS, UserEvent
 from bwp_nb.problems import Problem
 from bwp_nb.tables.mapping import MappedRows
 
 _OPTIONAL = ("schema_name", "schema_version")
 
-# A time that is surely valid; the last days of a month are looked at one by one.
-_SURE_TIME = re.compile(
-    r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}(?:\.[0-9]{1,9})?Z"
-)
 _OPENING = ',"additionalProperties":{"additionalProperties":['
 
 #: The text before a column's values, the values, the text after them; or a text that is the same in each row.
@@ -40,11 +35,14 @@ class EncodedRows:
 def encode_rows(rows: MappedRows) -> EncodedRows:
     """Check some rows, and encode those that can be sent as JSON."""
     chunk = rows.chunk
-    doubtful = set(chunk.broken) if chunk.events is None else set(range(chunk.length))
+    doubtful = {*chunk.broken, *rows.problems}
     for name, cells in rows.fields.items():
-        doubtful |= _doubtful(cells, _SURE.get(name, _is_text), optional=name in _OPTIONAL)
+        doubtful |= _doubtful(_texts_of(cells, rows), _SURE.get(name, _is_text), optional=name in _OPTIONAL)
     for name, cells in rows.properties.items():
-        doubtful |= _doubtful(cells, _is_text, optional=True) if _is_text(name) else set(range(chunk.length))
+        if _is_text(name):
+            doubtful |= _doubtful(_texts_of(cells, rows), _is_text, optional=True)
+        else:
+            doubtful |= set(range(chunk.length))
     if not doubtful:
         return EncodedRows(list(_texts(rows.fields, rows.properties)), {})
     texts: list[str | None] = [None] * chunk.length
@@ -67,18 +65,19 @@ def encode_rows(rows: MappedRows) -> EncodedRows:
     return EncodedRows(texts, problems)
 
 
-def _doubtful(cells: Sequence[Any], is_sure: Callable[[Any], Any], *, optional: bool) -> set[int]:
+def _texts_of(cells: Sequence[Any], rows: MappedRows) -> Sequence[str | None]:
+    """Return a column without the values that are not text, which are problems already."""
+    return [cell if isinstance(cell, str) else None for cell in cells] if rows.problems else cells
+
+
+def _doubtful(cells: Sequence[str | None], is_sure: Callable[[Any], Any], *, optional: bool) -> set[int]:
     """Return the places of values that are not surely valid."""
-    try:
-        distinct = set(cells)
-    except TypeError:  # a list or a dict in a cell
-        return set(range(len(cells)))
-    if optional:
-        distinct.discard(None)
-    if set(map(type, distinct)) <= {str}:
-        wrong = set(filterfalse(is_sure, distinct))
-    else:
-        wrong = {value for value in distinct if type(value) is not str or not is_sure(value)}
+    if is_sure is _is_text and "".join(filter(None, cells)).isascii() and (optional or None not in cells):
+        return set()
+    distinct = set(cells)
+    lacks = None in distinct
+    distinct.discard(None)
+    wrong = {*filterfalse(is_sure, distinct), *((None,) if lacks and not optional else ())}
     return {place for place, value in enumerate(cells) if value in wrong} if wrong else set()
 
 
@@ -98,7 +97,7 @@ def _is_as_long(api_name: str) -> Callable[[str], bool]:
 #: What makes a field's value surely valid; a value that fails it may be valid too.
 _SURE: dict[str, Callable[[str], Any]] = {
     "event_type": _is_as_long("eventType"),
-    "event_time": _SURE_TIME.fullmatch,
+    "event_time": SURE_TIME.fullmatch,
     "client_type": CLIENT_TYPES.__contains__,
     "schema_name": _is_as_long("schemaName"),
 }
@@ -134,7 +133,8 @@ def _tidied(text: str) -> str:
 def _joined(pieces: Iterable[_Piece], length: int) -> Iterable[str]:
     """Return the text of each row: texts that are the same for all rows, and each row's own values as JSON.
 
-    Equal values are encoded once, and what is the same in all rows is joined with what comes after it.
+    Values that JSON leaves as they are need no encoding; of others, equal ones are encoded once. What is the same in
+    all rows is joined with what comes after it.
     """
     parts: list[Iterable[str]] = []
     same = ""
@@ -143,6 +143,10 @@ def _joined(pieces: Iterable[_Piece], length: int) -> Iterable[str]:
             same += piece
             continue
         before, cells, after = piece
+        if None not in cells and cells.count(cells[0]) < length and _is_plain("".join(cells)):
+            parts += [repeat(f'{same}{before}"', length), cells]
+            same = f'"{after}'
+            continue
         known = {
             value: same if value is None else f"{same}{before}{encode_basestring(value)}{after}" for value in set(cells)
         }
@@ -152,3 +156,8 @@ def _joined(pieces: Iterable[_Piece], length: int) -> Iterable[str]:
             parts.append(map(known.__getitem__, cells))
             same = ""
     return map("".join, zip(*parts, repeat(same, length), strict=False))
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether a text is the same in JSON but for the quotation marks around it."""
+    return len(encode_basestring(text)) == len(text) + 2

@@ -1,54 +1,130 @@
 """Reads CSV, JSONL and Parquet files of any length as tables."""
 
 import csv
+import gzip
 import hashlib
+import io
 import json
-from collections.abc import Callable, Collection, Iterator
-from contextlib import closing, contextmanager
+import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, TextIO, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from bwp_nb.errors import InvalidTable
-from bwp_nb.tables.chunks import CHUNK, Chunk, Table, blocks, cells, checked, new_chunk, present, rows_chunk
+from bwp_nb.tables.arrow import parquet_files, parquet_table
+from bwp_nb.tables.chunks import CHUNK, Chunk, Table, blocks, checked, rows_chunk
 from bwp_nb.text import quoted, readable
-
-F = TypeVar("F", bound=IO[Any])
 
 #: The name of an unreadable row in a quarantine; its value is a list, so that it is never taken for a property.
 UNREADABLE = "unreadable_row"
 #: The first columns of a spreadsheet of refused rows, by which it is recognised and not sent.
 SPREADSHEET_COLUMNS = ["row", "state", "reason"]
 
+#: The endings of files of CSV, and what separates their cells.
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_JSONL = (".jsonl", ".ndjson")
+_KINDS = (*DELIMITERS, *_JSONL, ".parquet")
 
-def file_table(path: Path) -> Table:
-    """Return the table in a file, which knows whether the file has changed since."""
-    kinds = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
-    if path.suffix.lower() not in kinds:
-        raise InvalidTable(f"{readable(path.name)}: expected a file ending in {', '.join(kinds)}.")
-    name, known = readable(path.name), _digest_of(path)
+
+class TextFile(NamedTuple):
+    """A file of text: its name, how to open it, and how it is encoded; it is compressed if its name ends in `.gz`."""
+
+    name: str
+    open_bytes: Callable[[], BinaryIO]
+    encoding: str = "utf-8-sig"
+
+    @property
+    def kind(self) -> str:
+        """The ending that says what is in it."""
+        return Path(self.name.lower().removesuffix(".gz")).suffix
+
+    @contextmanager
+    def opened(self) -> Iterator[TextIO]:
+        """Open it, and name it, the line and the remedy in the error if it cannot be read."""
+        name = readable(self.name)
+        try:
+            with self._text() as file:
+                yield file
+        except (OSError, EOFError, zlib.error) as error:
+            said = readable(getattr(error, "strerror", None) or str(error), 160)
+            raise InvalidTable(f"{name} cannot be read: {said}.") from None
+        except UnicodeError as error:
+            encoding, advice = self.encoding.upper().removesuffix("-SIG"), "Save it as UTF-8, or pass encoding=."
+            said = f"line {self._undecodable_line()} is not {encoding}: {readable(str(error), 160)}"
+            raise InvalidTable(f"{name}, {said}. {advice}") from None
+        except LookupError:
+            found = quoted(self.encoding)
+            raise InvalidTable(f"Unknown encoding {found}; expected e.g. 'utf-8' or 'cp1252'.") from None
+
+    @contextmanager
+    def _text(self, errors: str = "strict") -> Iterator[TextIO]:
+        with self.open_bytes() as content:
+            given: Any = gzip.GzipFile(fileobj=content) if self.name.lower().endswith(".gz") else content
+            with io.TextIOWrapper(given, self.encoding, errors, newline="") as file:
+                yield file
+
+    def _undecodable_line(self) -> int:
+        number = 1
+        with self._text("surrogateescape") as file, suppress(UnicodeError):
+            for number, line in enumerate(file, 1):  # noqa: B007
+                line.encode()
+        return number
+
+
+def file_table(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Table:
+    """Return the table in a file or a folder, which knows whether it has changed since."""
+    name = readable(path.name)
+    text = TextFile(path.name, lambda: path.open("rb"))
+    if path.is_dir() or text.kind == ".parquet":
+        if delimiter or encoding:
+            raise InvalidTable(f"delimiter= and encoding= have no effect on {name}, which is Parquet.")
+        found = parquet_table(name, path)
+    else:
+        found = text_table(text, delimiter, encoding)
+    known = _digest_of(path)
 
     def check() -> None:
         if _digest_of(path) != known:
             advice = "report.frame(ids=False) has the outcome of each row by its number."
             raise InvalidTable(f"{name} has changed since it was first read. {advice}")
 
-    return replace(kinds[path.suffix.lower()](name, path), digest=lambda: known, check=check)
+    return replace(found, file_digest=known, check=check)
 
 
 def _digest_of(path: Path) -> str:
-    with reading(readable(path.name), lambda: path.open("rb")) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    found = hashlib.sha256()
+    try:
+        for part in parquet_files(path):
+            with part.open("rb") as file:
+                found.update(hashlib.file_digest(file, "sha256").digest() + bytes(part.relative_to(path)))
+    except OSError as error:
+        raise InvalidTable(f"{readable(path.name)} cannot be read: {error.strerror}.") from None
+    return found.hexdigest()
 
 
-def _csv(name: str, path: Path) -> Table:
-    return csv_table(name, lambda: path.open(encoding="utf-8-sig", newline=""))
+def text_table(file: TextFile, delimiter: str | None = None, encoding: str | None = None) -> Table:
+    """Return the table in a file of CSV or JSONL."""
+    if encoding and encoding.lower() not in ("utf-8", "utf8"):  # of which the default passes over a byte order mark
+        file = file._replace(encoding=encoding)
+    if file.kind in _JSONL:
+        if delimiter:
+            raise InvalidTable(f"delimiter= has no effect on {readable(file.name)}, which is JSONL.")
+        return _jsonl(file)
+    if file.kind not in DELIMITERS:
+        expected = f"expected a file ending in {', '.join(_KINDS)}, or a text file with .gz after that"
+        raise InvalidTable(f"{readable(file.name)}: {expected}.")
+    return _csv(file, delimiter or DELIMITERS[file.kind])
 
 
-def csv_table(name: str, open_text: Callable[[], TextIO]) -> Table:
+def _csv(file: TextFile, delimiter: str) -> Table:
     """Return CSV as a table: every cell is text, unchanged, and an empty one is a missing value."""
-    with reading(name, open_text) as file:
-        names = checked(next(csv.reader(file, strict=True), []), name)
+    name = readable(file.name)
+    with closing(_csv_rows(file, delimiter)) as rows:
+        names = checked(next(rows, (0, []))[1], name)
     if names[:3] == SPREADSHEET_COLUMNS:
         raise InvalidTable(
             f"{name} was written by save_spreadsheet, which changes cells that begin like a formula. "
@@ -56,98 +132,82 @@ def csv_table(name: str, open_text: Callable[[], TextIO]) -> Table:
         )
 
     def chunks(wanted: Collection[str] | None = None) -> Iterator[Chunk]:
-        with reading(name, open_text) as file:
-            reader = csv.reader(file, strict=True)
-            next(reader)
-            for number, block in enumerate(blocks(filter(None, reader))):  # without empty lines
-                yield _csv_chunk(number * CHUNK, names, block, wanted)
+        for number, block in enumerate(blocks(islice(_csv_rows(file, delimiter), 1, None))):
+            yield _csv_chunk(number * CHUNK, names, block, wanted)
 
-    return Table(name, names, chunks, str)
+    return Table(name, names, chunks)
 
 
-def _csv_chunk(first: int, names: list[str], block: list[list[str]], wanted: Collection[str] | None) -> Chunk:
-    width = len(names)
-    broken = {place: f"expected {width} cells, got {len(row)}" for place, row in enumerate(block) if len(row) != width}
-    kept = {place: {UNREADABLE: block[place]} for place in broken}
-    for place in broken:
-        block[place] = (block[place] + [""] * width)[:width]
-    given = {
-        name: [text or None for text in column] if "" in column else list(column)
-        for name, column in zip(names, zip(*block, strict=True), strict=True)
-        if wanted is None or name in wanted
-    }
-    return Chunk(first, len(block), given, broken=broken, kept=kept)
-
-
-def _jsonl(name: str, path: Path) -> Table:
-    """Return a file of JSON objects, one a line, as a table; null is a missing value."""
-
-    def chunks(_: Collection[str] | None = None) -> Iterator[Chunk]:
-        with reading(name, lambda: path.open(encoding="utf-8-sig", newline="")) as file:
-            for number, block in enumerate(blocks(filter(str.strip, file))):
-                yield _jsonl_chunk(number * CHUNK, block)
-
-    return Table(name, None, chunks, str)
-
-
-def _jsonl_chunk(first: int, lines: list[str]) -> Chunk:
-    rows, broken, kept = [], {}, {}
-    for place, line in enumerate(lines):
+def _csv_rows(file: TextFile, delimiter: str) -> Generator[tuple[int, list[str]]]:
+    """Yield each row, the header first, with the line that it ends in; empty lines are passed over."""
+    with file.opened() as text:
+        reader = csv.reader(text, strict=True, delimiter=delimiter)
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
-            broken[place] = f"expected a JSON object, got {quoted(line.strip())}"
-            kept[place] = {UNREADABLE: [line.rstrip("\r\n")]}
-        rows.append(row if isinstance(row, dict) else {})
-    chunk = rows_chunk(first, rows)
-    chunk.broken |= broken
-    chunk.kept |= kept
+            for row in filter(None, reader):
+                yield reader.line_num, row
+        except csv.Error as error:
+            advice = "Save the rows as JSONL or Parquet, or raise Python's csv.field_size_limit."
+            said = f"line {reader.line_num} cannot be read as CSV: {readable(str(error), 160)}."
+            raise InvalidTable(
+                f"{readable(file.name)}, {said} {advice * ('field limit' in str(error))}".strip()
+            ) from None
+
+
+def _csv_chunk(
+    first: int, names: list[str], block: list[tuple[int, list[str]]], wanted: Collection[str] | None
+) -> Chunk:
+    width = len(names)
+    chunk = Chunk(first, len(block))
+    for place, (line, row) in enumerate(block):
+        if len(row) != width:
+            chunk.broken[place] = f"line {line}: expected {width} cells, got {len(row)}"
+            chunk.kept[place] = {UNREADABLE: row}
+            block[place] = line, (row + [""] * width)[:width]
+    for name, column in zip(names, zip(*(row for _, row in block), strict=True), strict=True):
+        if wanted is None or name in wanted:
+            chunk.columns[name] = [text or None for text in column] if "" in column else list(column)
     return chunk
 
 
-def _parquet(name: str, path: Path) -> Table:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise InvalidTable(f"To read {name}, install pyarrow: pip install 'bwp-nb[parquet]'.") from None
-    try:
-        names = checked(pq.read_schema(path).names, name)
-    except pa.ArrowInvalid as error:
-        raise InvalidTable(f"{name} cannot be read as Parquet: {readable(str(error), 160)}.") from None
+def _jsonl(file: TextFile) -> Table:
+    """Return a file of JSON objects, one a line, as a table; null is a missing value."""
 
-    def chunks(wanted: Collection[str] | None = None) -> Iterator[Chunk]:
-        first, shown = 0, names if wanted is None else list(wanted)
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(CHUNK, columns=shown):
-                columns = {name: _parquet_cells(batch.column(name)) for name in shown}
-                yield new_chunk(first, batch.num_rows, columns)
-                first += batch.num_rows
+    def chunks(_: Collection[str] | None = None) -> Iterator[Chunk]:
+        with file.opened() as text:
+            lines = ((number, line) for number, line in enumerate(text, 1) if not line.isspace())
+            for number, block in enumerate(blocks(lines)):
+                yield _jsonl_chunk(number * CHUNK, block)
 
-    return Table(name, names, chunks, str)
+    return Table(readable(file.name), None, chunks)
 
 
-def _parquet_cells(column: Any) -> list[Any]:
-    import pyarrow as pa
+def _jsonl_chunk(first: int, lines: list[tuple[int, str]]) -> Chunk:
+    rows: list[dict[str, Any]] = []
+    broken, kept = {}, {}
+    for place, (number, line) in enumerate(lines):
+        try:
+            row = json.loads(line, object_pairs_hook=_unique)
+            problem = "" if isinstance(row, dict) else f"expected a JSON object, got {quoted(line.strip())}"
+        except _RepeatedName as error:
+            problem = f"the name {error} is repeated in an object"
+        except (ValueError, RecursionError):
+            problem = f"expected a JSON object, got {quoted(line.strip())}"
+        if problem:
+            broken[place] = f"line {number}: {problem}"
+            kept[place] = {UNREADABLE: [line.rstrip("\r\n")]}
+        rows.append({} if problem else row)
+    chunk = rows_chunk(first, rows)
+    chunk.broken, chunk.kept = broken, kept
+    return chunk
 
-    if pa.types.is_timestamp(column.type):
-        return cells(column.to_pandas().array)
-    return [present(value) for value in column.to_pylist()]
+
+class _RepeatedName(Exception):
+    """A JSON object has a name more than once."""
 
 
-@contextmanager
-def reading(name: str, open_file: Callable[[], F]) -> Iterator[F]:
-    """Open a file, and name it and the remedy in the error if it cannot be read."""
-    try:
-        with closing(open_file()) as file:
-            yield file
-    except OSError as error:
-        raise InvalidTable(f"{name} cannot be read: {readable(error.strerror or str(error), 160)}.") from None
-    except UnicodeDecodeError as error:
-        raise InvalidTable(f"{name} is not UTF-8: {readable(str(error), 160)}. Save it as UTF-8.") from None
-    except csv.Error as error:
-        is_long = "field limit" in str(error)
-        advice = " Save the rows as JSONL or Parquet, or raise Python's csv.field_size_limit." if is_long else ""
-        raise InvalidTable(f"{name} cannot be read as CSV: {readable(str(error), 160)}.{advice}") from None
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (name, _), *_ = Counter(name for name, _ in pairs).most_common()
+        raise _RepeatedName(quoted(name))
+    return found

@@ -10,10 +10,12 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
+from operator import lt
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 import numpy as np
@@ -21,10 +23,15 @@ import numpy as np
 from bwp_nb.errors import LedgerError
 from bwp_nb.text import quoted, readable
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 #: The states of a row, by the number that represents each; the first two are never tried, and being sent.
 STATES = ("untried", "in_flight", "sent", "rejected", "invalid", "failed", "unknown")
 
 _FORM = {"bwp_ledger": 3}
+_NOT_TRIED = "not sent: the run ended before its turn"
+_NO_RESPONSE = "sent, but the run ended before the response was recorded"
 _SPOOL = 2**23
 _BEGINNING = b'{"bwp_ledger":'
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
@@ -50,7 +57,8 @@ class Line:
     """What is known of some rows, given as ranges: the first row of each, and the one after its last.
 
     `copies` is the number of requests, retries included, that may have been accepted with them; before the outcome is
-    known, the most that there can be.
+    known, the most that there can be. `reason` is that of all rows, or a list with one for each. `split` says
+    that the request was too large, and that its rows are sent again in smaller ones.
     """
 
     rows: Sequence[Sequence[int]]
@@ -58,7 +66,8 @@ class Line:
     batch: int = 0
     attempts: int = 0
     copies: int = 0
-    reason: str = ""
+    reason: str | list[str] = ""
+    split: bool = False
 
     def text(self) -> str:
         """Return the line as JSON, without empty values."""
@@ -68,15 +77,16 @@ class Line:
 class Ledger:
     """A run's file, locked against other runs until it is closed; a temporary one without a path.
 
-    `run` is None until a run has begun. `states` has a byte for each row. One that is `read_only` is not locked: it has
-    what was written when it was opened, also while a run is writing more.
+    `run` is None until a run has begun. `states` has a byte for each row, `splits` is the number of requests that were
+    split. One that is `read_only` is not locked: it has what was written when it was opened, also while a run is
+    writing more.
     """
 
     def __init__(self, path: str | Path | None = None, *, read_only: bool = False) -> None:
         self.path = None if path is None else Path(path)
         self.run: Run | None = None
         self.states = bytearray()
-        self.batches = 0
+        self.batches = self.splits = 0
         self._writing = threading.Lock()
         self._lock: filelock.BaseFileLock | None = None
         try:
@@ -158,8 +168,8 @@ class Ledger:
         """Return the number of rows in some states."""
         return sum(self.states.count(STATES.index(state)) for state in states)
 
-    def lines(self) -> Iterator[Line]:
-        """Return all that is known, from the beginning."""
+    def account(self) -> "dict[str, NDArray[Any]]":
+        """Return what is known of each row, as columns: `state` (a number), `batch`, `attempts`, `copies`, `reason`."""
         if self.path is not None:
             content = self.path.read_bytes()[: self._size]
         else:
@@ -167,7 +177,7 @@ class Ledger:
             content = self._file.read()
         if len(content) < self._size or _run(content, self.name) != self.run:
             raise LedgerError(f"Cannot read {self.name}: it now belongs to another run.")
-        return _lines(content, self.name, len(self.states))
+        return _account(content, self.name, len(self.states))[0]
 
     def close(self) -> None:
         """Unlock the file; a temporary one remains until the ledger is collected."""
@@ -185,13 +195,13 @@ class Ledger:
         self._size = content.rfind(b"\n") + 1
         if self._size:
             self.run = _run(content, self.name)
-            self.states = bytearray(self.run.rows)
-            for line in _lines(content[: self._size], self.name, self.run.rows):
-                self._note([line])
-                self.batches = max(self.batches, line.batch)
+            columns, self.splits = _account(content[: self._size], self.name, self.run.rows)
+            self.states = bytearray(columns["state"].astype(np.uint8))
+            self.batches = int(columns["batch"].max(initial=0))
 
     def _note(self, found: Iterable[Line]) -> None:
         for line in found:
+            self.splits += line.split
             code = bytes([STATES.index(line.state)])
             for first, end in line.rows:
                 self.states[first:end] = code * (end - first)
@@ -233,31 +243,48 @@ def _run(content: bytes, name: str) -> Run:
     raise LedgerError(f"The first line of {name} was not written by this version of bwp_nb; use a new ledger path.")
 
 
-def _check(line: Line, rows: int) -> None:
-    """Raise `ValueError` or `TypeError` for a line that this module does not write."""
-    numbers = [line.batch, line.attempts, line.copies, *(row for part in line.rows for row in part)]
-    is_typed = type(line.reason) is str and all(type(number) is int and number >= 0 for number in numbers)
-    is_known = line.state in STATES[1:] and (line.state == "invalid") == (line.batch == 0)
-    if not is_typed or not is_known or not all(first < end <= rows for first, end in line.rows):
-        raise ValueError
+def _account(content: bytes, name: str, rows: int) -> "tuple[dict[str, NDArray[Any]], int]":
+    """Return what the lines after the first say of each row, without an incomplete last line, and how many split.
 
-
-def _lines(content: bytes, name: str, rows: int) -> Iterator[Line]:
-    """Yield what follows the first line, without an incomplete last line.
-
-    A row has the outcome only of the batch that it was last sent in.
+    A request counts with the most copies that there can be until its outcome is known.
     """
-    batches = np.zeros(rows, dtype=np.int64)
+    state, batch, attempts, copies, reason = np.zeros((5, rows), dtype=np.int64)
+    reasons, splits, most = [_NOT_TRIED], 0, {0: 0}
     for number, text in enumerate(content.split(b"\n")[1:-1], 2):
         try:
             line = Line(**json.loads(text))
-            _check(line, rows)
-            for first, end in line.rows:
-                if line.state == "in_flight":
-                    batches[first:end] = line.batch
-                elif line.batch and (batches[first:end] != line.batch).any():
-                    raise ValueError
-            yield line
+            found = _checked(line, rows)
+            if line.state == "in_flight":
+                most[line.batch] = line.copies
+            elif line.batch and not (state[found] == 1).all() & (batch[found] == line.batch).all():
+                raise ValueError  # it has the outcome only of the batch that it is in
         except (ValueError, TypeError):
             shown = quoted(readable(text.decode("utf-8", "replace"), 60))
             raise LedgerError(f"Cannot read line {number} of {name}: {shown}.") from None
+        given = [_NO_RESPONSE] if line.state == "in_flight" else _reasons(line)
+        state[found] = STATES.index(line.state)
+        batch[found] = line.batch
+        attempts[found] += line.attempts
+        copies[found] += line.copies - (0 if line.state == "in_flight" else most[line.batch])
+        reason[found] = np.arange(len(given)) + len(reasons)
+        reasons += given
+        splits += line.split
+    texts = np.array(reasons, dtype=object)[reason]
+    return {"state": state, "reason": texts, "batch": batch, "attempts": attempts, "copies": copies}, splits
+
+
+def _reasons(line: Line) -> list[str]:
+    return line.reason if isinstance(line.reason, list) else [line.reason]
+
+
+def _checked(line: Line, rows: int) -> "NDArray[np.int64]":
+    """Return the rows of a line, or raise `ValueError` or `TypeError` for one that this module does not write."""
+    bounds = [row for part in line.rows for row in part]
+    numbers = [line.batch, line.attempts, line.copies, *bounds]
+    is_typed = {*map(type, numbers)} == {int} and {*map(type, _reasons(line))} == {str} and type(line.split) is bool
+    is_known = line.state in STATES[1:] and (line.state == "invalid") == (line.batch == 0)
+    is_range = len(bounds) == 2 * len(line.rows) and all(map(lt, bounds, [*bounds[1:], rows + 1]))
+    found = list(chain.from_iterable(map(range, bounds[::2], bounds[1::2])))
+    if not (is_typed and is_known and is_range and min(numbers) >= 0 and len(_reasons(line)) in (1, len(found))):
+        raise ValueError
+    return np.array(found)

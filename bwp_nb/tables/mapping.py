@@ -2,72 +2,72 @@
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from typing import Any
 
 from bwp_nb.errors import InvalidEvent, InvalidTable
-from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.event import TEXT_FIELDS, UserEvent, rule
 from bwp_nb.problems import Problem
-from bwp_nb.tables.chunks import NESTED, Chunk, Table
+from bwp_nb.tables.chunks import Chunk, Table
+from bwp_nb.tables.columns import NESTED, Columns, meant
+from bwp_nb.tables.conversion import Conversion, is_missing, zone
 from bwp_nb.text import quoted, readable
 
-#: The names of fields in lower case, to recognise a column that differs from one only in case or white space.
-_LOWER_CASE = {spelling.lower(): name for name, api_name in TEXT_FIELDS.items() for spelling in (name, api_name)}
-_OUR_NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()}
+#: Each name of a field, ours and the API's, with ours.
+_NAMES = {name: ours for ours, api_name in TEXT_FIELDS.items() for name in (ours, api_name)}
 _REQUIRED = ("event_type", "client_type", "client_version")
 #: The names that a property in a column of its own must not have.
-TAKEN = (*TEXT_FIELDS, *TEXT_FIELDS.values(), *NESTED)
+TAKEN = (*_NAMES, *NESTED)
 _ROW_RULE = "a row that can be read"
+_TEXT_RULE = rule("clientVersion")
 
 
 @dataclass(frozen=True)
 class GeneratedIds:
-    """The ids and times for rows that lack them: always the same for one run and row, so that none is stored.
-
-    An id has the form of a UUID version 4; its bits are a digest of the run's own id and the row's number.
-    """
+    """The ids and times for rows that lack them: always the same for one run and row, so that none is stored."""
 
     run: str
     time: str
 
-    def event_id(self, row: int) -> str:
-        """Return the id of a row."""
-        digest = blake2b(f"{self.run} {row}".encode(), digest_size=16).digest()
-        return str(uuid.UUID(bytes=digest, version=4))
-
 
 @dataclass(frozen=True)
 class MappedRows:
-    """Some rows as columns of fields and properties; None is a missing value. A row is named by its place, from 0."""
+    """Some rows as columns of fields and properties; None is a missing value. A row is named by its place, from 0.
+
+    `problems` are those of the values that have no text, by the row's place; the columns contain these unchanged.
+    `inner` are the names of properties that are in mappings.
+    """
 
     chunk: Chunk
     fields: dict[str, list[Any]]
     properties: dict[str, list[Any]]
+    problems: dict[int, list[Problem]]
+    inner: Collection[str]
 
     @property
     def ids(self) -> list[Any]:
         """The events' ids."""
-        if self.chunk.events is not None:
-            return [event.event_id for event in self.chunk.events]
         return self.fields["event_id"]
+
+    def contents(self) -> list[str | None]:
+        """Return a text for each row without an id: the same for rows with equal values, whatever their order."""
+        return [None if given is not None else _content(self.record(place)) for place, given in enumerate(self.ids)]
 
     def record(self, place: int) -> dict[str, Any]:
         """Return a row as the keywords of a `UserEvent`, with its values unchanged and without the missing ones."""
-        if self.chunk.events is not None:
-            return record(self.chunk.events[place])
         values, pairs = (
             {name: cells[place] for name, cells in columns.items() if cells[place] is not None}
             for columns in (self.fields, self.properties)
         )
-        return values | ({"additional_properties": pairs} if pairs else {}) | self.chunk.kept.get(place, {})
+        return values | ({NESTED[0]: pairs} if pairs else {}) | self.chunk.kept.get(place, {})
 
     def event(self, place: int, default: Mapping[str, Any] | None = None) -> UserEvent | list[Problem]:
         """Return the event in a row, with `default` for the fields that it lacks, or its problems."""
-        if self.chunk.events is not None:
-            return self.chunk.events[place]
         if place in self.chunk.broken:
             return [Problem("row", None, _ROW_RULE, self.chunk.broken[place])]
+        if place in self.problems:
+            return self.problems[place]
         try:
             return UserEvent(**{**(default or dict.fromkeys(TEXT_FIELDS)), **self.record(place)})
         except InvalidEvent as error:
@@ -76,51 +76,69 @@ class MappedRows:
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """Which columns are fields of an event, and which are additional properties.
+    """Which columns are fields of an event, which are additional properties, and how their values become text.
 
     `columns` maps names of columns to names of fields where they differ. `properties` maps the columns that become
     additional properties to the properties' names; if it is None, all that are not a field do. `fields` gives all rows
-    one value.
+    one value. `maps` are the columns of which the type is a map. If missing ids are made from content, `occurrences`
+    has the number of equal rows before a row where there are any. `found` is what a first reading of the table found.
     """
 
-    columns: Mapping[str, str]
-    properties: Mapping[str, str] | None
-    fields: Mapping[str, str]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    conversion: Conversion = field(default_factory=Conversion)
+    maps: Collection[str] = ()
+    occurrences: Mapping[int, int] | None = None
+    found: Columns = field(default_factory=Columns)
 
     @property
     def digest(self) -> str:
         """A text that is the same for equal mappings only."""
-        parts = (self.columns, self.properties, self.fields)
-        content = repr([None if part is None else sorted(part.items()) for part in parts])
+        parts = [
+            part if part is None else sorted(part.items()) for part in (self.columns, self.properties, self.fields)
+        ]
+        content = repr((parts, self.conversion, self.occurrences is None))
         return sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
 
     @classmethod
     def of(
         cls,
         table: Table,
-        columns: Mapping[str, str] | None,
-        properties: Iterable[str] | Mapping[str, str] | None,
-        fields: Mapping[str, str] | None,
+        columns: Mapping[str, str] | None = None,
+        properties: Iterable[str] | Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+        convert: bool = False,
+        timezone: str | None = None,
+        ids_from: str = "run",
     ) -> "ColumnMapping":
         """Return the mapping that a caller asks for, or raise `InvalidTable` if it does not fit the table."""
         if isinstance(properties, str):
             given = quoted(properties)
             raise InvalidTable(f"properties: expected a list of column names, got str {given}; use [{given}].")
+        if ids_from not in ("run", "content"):
+            raise ValueError(f"ids_from: expected 'run' or 'content', got {quoted(ids_from)}")
         if properties is not None and not isinstance(properties, Mapping):
             properties = {name: name for name in properties}
-        mapping = cls(dict(columns or {}), properties, dict(fields or {}))
-        mapping._refuse_unknown_fields()
-        if table.names is not None:
-            mapping._refuse_missing_columns(table.name, table.names)
-        return mapping
-
-    def _refuse_unknown_fields(self) -> None:
-        for name in (*self.columns.values(), *self.fields):
-            if name not in TEXT_FIELDS:
-                raise InvalidTable(f"Unknown field {quoted(name)}; the fields are {', '.join(TEXT_FIELDS)}.")
-        for name in (self.properties or {}).values():
+        mapping = cls(
+            {column: _field(name) for column, name in (columns or {}).items()},
+            properties,
+            {_field(name): value for name, value in (fields or {}).items()},
+            Conversion(convert, zone(timezone)),
+            table.maps,
+            {} if ids_from == "content" else None,
+        )
+        for column, name in (properties or {}).items():
             if not isinstance(name, str):
                 raise InvalidTable(f"Expected a str as the name of a property, got {quoted(name)}.")
+            if meaning := mapping.field(column):
+                raise InvalidTable(f"The column {quoted(column)} in properties= is the field {meaning}; leave it out.")
+        if table.names is not None:
+            if not any(map(mapping.is_nested, table.names)):  # which may contain the properties
+                mapping.refuse_unseen(table.name, table.names)
+            mapping.refuse_nearly_fields(table.names)
+            mapping._refuse_fields(table.name, table.names)
+        return mapping
 
     def refuse_unseen(self, name: str, seen: Collection[str]) -> None:
         """Raise `InvalidTable` if a column that was asked for is not among those that a table has."""
@@ -128,70 +146,139 @@ class ColumnMapping:
             if wanted not in seen:
                 raise InvalidTable(f"Missing column {quoted(wanted)}. {_listed(name, sorted(seen))}")
 
-    def _refuse_missing_columns(self, name: str, names: list[str]) -> None:
-        if not set(NESTED) & set(names):  # which may contain the properties
-            self.refuse_unseen(name, names)
-        for column in names:
-            meant = _LOWER_CASE.get(column.strip().lower())
-            if meant and not self.field(column) and column not in (self.properties or ()):
+    def refuse_nearly_fields(self, columns: Iterable[str]) -> None:
+        """Raise `InvalidTable` for a column with nearly the name of a field."""
+        for column in columns:
+            is_known = self.field(column) or self.is_nested(column) or column in (self.properties or ())
+            if not is_known and (name := meant(column)):
                 raise InvalidTable(
-                    f"Unknown column {quoted(column)}; did you mean {meant}? "
-                    f"Rename it, pass columns={{{column!r}: '{meant}'}}, or list it in properties=."
+                    f"Unknown column {quoted(column)}; did you mean {name}? "
+                    f"Rename it, pass columns={{{column!r}: '{name}'}}, or list it in properties=."
                 )
-        found = [field for column in names if (field := self.field(column))] + list(self.fields)
-        for field in _REQUIRED:
-            if field not in found:
+
+    def _refuse_fields(self, name: str, columns: list[str]) -> None:
+        """Raise `InvalidTable` if a field that is required is missing, or one is given twice."""
+        found = [*filter(None, map(self.field, columns)), *self.fields]
+        for required in _REQUIRED:
+            if required not in found:
                 raise InvalidTable(
-                    f"Missing column {field}, which is required. {_listed(name, names)} Pass columns={{'its name': "
-                    f"'{field}'}} to name the column, or fields={{'{field}': '…'}} to give all rows one value."
+                    f"Missing column {required}, which is required. {_listed(name, columns)} Pass "
+                    f"columns={{'its name': '{required}'}} to name the column, or fields={{'{required}': '…'}} to give "
+                    "all rows one value."
                 )
-        for field in found:
-            if found.count(field) > 1:
+        for given in found:
+            if found.count(given) > 1:
                 advice = "Two columns have it, or a column and fields=."
-                raise InvalidTable(f"The field {field} is given twice. {advice} {_listed(name, names)}")
+                raise InvalidTable(f"The field {given} is given twice. {advice} {_listed(name, columns)}")
 
     def field(self, column: str) -> str | None:
         """Return the field that a column is mapped to, if any."""
-        if column in self.columns:
-            return self.columns[column]
-        return _OUR_NAMES.get(column, column if column in TEXT_FIELDS else None)
+        name = self.columns.get(column) or _NAMES.get(column)
+        return None if name in NESTED else name
 
-    def columns_of(self, field: str, table: Table) -> list[str] | None:
-        """Return the columns that may contain a field, None if each row has its own."""
-        return None if table.names is None else [name for name in table.names if self.field(name) == field]
+    def is_nested(self, column: str) -> bool:
+        """Return whether a column contains mappings of properties."""
+        return self.columns.get(column, column) in NESTED or (column in self.maps and column not in self.columns)
+
+    def sent_as(self, name: str) -> str | None:
+        """Return the name by which a property is sent, None if it is left out."""
+        return name if self.properties is None else self.properties.get(name)
 
     def mapped(self, chunk: Chunk, generated: GeneratedIds | None = None) -> MappedRows:
         """Return the fields and properties in a chunk, with `generated` ids and times for rows that lack them."""
-        if chunk.events is not None:
-            return MappedRows(chunk, {}, {})
+        inner = _inner({name: cells for name, cells in chunk.columns.items() if self.is_nested(name)}, chunk)
+        rows = MappedRows(chunk, {}, {}, {}, inner)
         fields: dict[str, list[Any]] = {}
-        properties: dict[str, list[Any]] = {}
         others: dict[str, list[Any]] = {}
-        for name, cells in chunk.columns.items():
-            if field := self.field(name):
-                _put(fields, field, cells, chunk, TEXT_FIELDS[field])
-            else:
-                others[name] = cells
-        for field, value in self.fields.items():
-            _put(fields, field, [value] * chunk.length, chunk)
-        for columns in (others, chunk.properties):
-            for name, cells in columns.items():
-                if self.properties is None:
-                    _put(properties, name, cells, chunk, name)
-                elif name in self.properties:
-                    _put(properties, self.properties[name], cells, chunk, self.properties[name])
-        missing = [None] * chunk.length
-        fields = {field: fields.get(field, missing) for field in TEXT_FIELDS}
-        return MappedRows(chunk, fields if generated is None else _completed(fields, chunk, generated), properties)
+        for column, cells in chunk.columns.items():
+            if name := self.field(column):
+                _put(fields, name, self._texts(cells, name, rows), chunk, TEXT_FIELDS[name])
+            elif not self.is_nested(column):
+                others[column] = cells
+        for name, value in self.fields.items():
+            _put(fields, name, self._texts([value] * chunk.length, name, rows), chunk)
+        for column, cells in [*others.items(), *inner.items()]:
+            if (sent_as := self.sent_as(column)) is not None:
+                texts = self._texts(cells, f"additionalProperties[{sent_as!a:.80}]", rows)
+                _put(rows.properties, sent_as, texts, chunk, sent_as)
+        rows.fields.update({name: fields.get(name, [None] * chunk.length) for name in TEXT_FIELDS})
+        if generated is not None:
+            self._complete(rows, generated)
+        return rows
+
+    def _texts(self, cells: list[Any], name: str, rows: MappedRows) -> list[Any]:
+        found, refused = self.conversion.texts(cells, name)
+        for place, message in refused.items():
+            problem = Problem(TEXT_FIELDS.get(name, name), cells[place], _TEXT_RULE, message)
+            rows.problems.setdefault(place, []).append(problem)
+        return found
+
+    def _complete(self, rows: MappedRows, generated: GeneratedIds) -> None:
+        """Add ids and times where rows lack them.
+
+        An id has the form of a UUID version 4; its bits are a digest of the run and the row's number, or of the row's
+        content and the number of equal rows before it.
+        """
+        ids, numbers = rows.ids, range(rows.chunk.first, rows.chunk.first + rows.chunk.length)
+        if None in ids:
+            seeds = [f"{generated.run} {row}" for row in numbers]
+            if (equal := self.occurrences) is not None:
+                seeds = [f"{text} {equal.get(row, 0)}" for text, row in zip(rows.contents(), numbers, strict=True)]
+            rows.fields["event_id"] = [
+                _uuid(seed) if given is None else given for given, seed in zip(ids, seeds, strict=True)
+            ]
+        times = rows.fields["event_time"]
+        if None in times:
+            rows.fields["event_time"] = [generated.time if given is None else given for given in times]
 
 
-def _completed(fields: dict[str, list[Any]], chunk: Chunk, generated: GeneratedIds) -> dict[str, list[Any]]:
-    ids, times = fields["event_id"], fields["event_time"]
-    if None in ids:
-        ids = [generated.event_id(row) if given is None else given for row, given in enumerate(ids, chunk.first)]
-    if None in times:
-        times = [generated.time if given is None else given for given in times]
-    return fields | {"event_id": ids, "event_time": times}
+def _content(values: dict[str, Any]) -> str:
+    properties = values.pop(NESTED[0], {})
+    return repr((sorted(values.items()), sorted(properties.items())))
+
+
+def _uuid(seed: str) -> str:
+    digest = blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return str(uuid.UUID(bytes=digest, version=4))
+
+
+def _field(name: str) -> str:
+    """Return our name of a field, or raise `InvalidTable`."""
+    if name in TAKEN:
+        return _NAMES.get(name, NESTED[0])
+    near = meant(name) if isinstance(name, str) else None
+    advice = f"did you mean {near}?" if near else f"the fields are {', '.join(TEXT_FIELDS)}."
+    raise InvalidTable(f"Unknown field {quoted(name)}; {advice}")
+
+
+def _inner(nested: Mapping[str, list[Any]], chunk: Chunk) -> dict[str, list[Any]]:
+    """Return the properties in columns of mappings as columns; a row with another value is broken."""
+    found: dict[str, list[Any]] = {}
+    for name, cells in nested.items():
+        columns: dict[str, list[Any]] = {}
+        for place, cell in enumerate(cells):
+            pairs = _pairs(cell)
+            if pairs is None:
+                chunk.broken[place] = f"{name}: expected a dict of str to str, got {quoted(cell)}"
+                chunk.kept[place] = {name: [str(cell)]}
+            for key, value in (pairs or {}).items():
+                columns.setdefault(key, [None] * chunk.length)[place] = value
+        for key, values in columns.items():
+            _put(found, key, values, chunk, key)
+    return found
+
+
+def _pairs(cell: Any) -> Mapping[str, Any] | None:
+    """Return the properties in a cell, which may have the API's shape; None where there is another value."""
+    if is_missing(cell):
+        return {}
+    if not isinstance(cell, Mapping) or not all(isinstance(key, str) for key in cell):
+        return None
+    pairs = cell.get("additionalProperties")
+    if isinstance(pairs, list) and all(isinstance(pair, dict) and {*pair} == {"property", "value"} for pair in pairs):
+        found = {pair["property"]: pair["value"] for pair in pairs}
+        return found if len(found) == len(pairs) and all(isinstance(name, str) for name in found) else None
+    return cell
 
 
 def record(event: UserEvent) -> dict[str, Any]:

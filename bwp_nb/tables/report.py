@@ -2,8 +2,9 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,46 +12,37 @@ from bwp_nb.displays.html import card, chip, html_table
 from bwp_nb.errors import LedgerError
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.problems import Problem
-from bwp_nb.tables.chunks import Table
+from bwp_nb.tables.columns import Columns
 from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
-from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, MappedRows, flat
+from bwp_nb.tables.mapping import ColumnMapping, MappedRows
+from bwp_nb.tables.sent import SentTable, end
 from bwp_nb.tables.source import table
+from bwp_nb.tables.survey import surveyed
 from bwp_nb.text import counted, readable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _ENDS = ("sent", "rejected", "invalid", "failed", "unknown")
-_NOT_TRIED = "not sent: the run ended before its turn"
-_NO_RESPONSE = "sent, but the run ended before the response was recorded"
 _MAX_SHOWN = 10
 
 #: The rows of a dry run that are looked at for hints: it takes as long as all the rest.
 MAX_HINTED = 10_000
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = frozenset("=+-@\t\r\n")
 
 
 class Report:
     """The outcome of each row of a table: `sent`, `rejected`, `invalid`, `failed` or `unknown`.
 
-    `counts` has the number of rows in each state, `rows` is their sum; a row is named by its number in the source, from
-    0. `stopped` says why the run ended early, if it did.
+    A row is named by its number in the source, from 0. `stopped` says why the run ended early, if it did. An error that
+    ends a run has the report as its `report`.
     """
 
-    def __init__(self, ledger: Ledger, table: Table, mapping: ColumnMapping, stopped: str = "") -> None:
-        self._ledger = ledger
-        self._table = table
-        self._mapping = mapping
+    def __init__(self, parts: Sequence[SentTable], stopped: str = "") -> None:
+        self._parts = parts
         self.stopped = stopped
-        assert ledger.run is not None  # noqa: S101  # a run has begun, or there is nothing to report
-        self._run = ledger.run
-        self._generated = GeneratedIds(ledger.run.run, ledger.run.time)
-        self.rows = ledger.run.rows
-        self.counts = dict.fromkeys(_ENDS, 0)
-        for state in STATES:
-            self.counts[_end(state)] += ledger.count(state)
 
     @classmethod
     def read(
@@ -61,17 +53,77 @@ class Report:
         columns: Mapping[str, str] | None = None,
         properties: Iterable[str] | Mapping[str, str] | None = None,
         fields: Mapping[str, str] | None = None,
+        convert: bool = False,
+        timezone: str | None = None,
+        ids_from: str = "run",
+        delimiter: str | None = None,
+        encoding: str | None = None,
     ) -> "Report":
-        """Return the report of a run that ended early, from its ledger and the table that it was sending."""
-        given = table(source)
-        mapping = ColumnMapping.of(given, columns, properties, fields)
+        """Return the report of a run that ended early, from its ledger and the table that it was sending.
+
+        The parameters are those of `send_table`, with the values that the run had.
+        """
+        given = table(source, delimiter, encoding)
+        mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone, ids_from)
+        mapping = surveyed(given, mapping)
         book = Ledger(ledger, read_only=True)
         book.close()
         book.expect(given.name, given.digest(), mapping.digest)
-        return cls(book, given, mapping)
+        return cls([SentTable(book, given, mapping)])
+
+    @classmethod
+    def merge(cls, reports: "Iterable[Report]") -> "Report":
+        """Return one report of several tables, for example of a file for each day.
+
+        It has the rows of all reports in their order; `frame()` has two more columns, the `source` and the `row` in it.
+        A row that is in two reports counts twice.
+
+        Parameters
+        ----------
+        reports : iterable of Report
+            The reports, at least one.
+
+        Raises
+        ------
+        ValueError
+            Without any report.
+        """
+        given = list(reports)
+        if not given:
+            raise ValueError("reports: expected at least one Report, got none")
+        stopped = dict.fromkeys(report.stopped for report in given if report.stopped)
+        return cls([part for report in given for part in report._parts], " ".join(stopped))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of rows in each state."""
+        found = dict.fromkeys(_ENDS, 0)
+        for state in STATES:
+            found[end(state)] += sum(part.ledger.count(state) for part in self._parts)
+        return found
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, which is the sum of the counts."""
+        return sum(len(part.ledger.states) for part in self._parts)
+
+    @property
+    def columns(self) -> Columns:
+        """What was done with each column; nothing if the report is of several tables."""
+        return self._parts[0].mapping.found if len(self._parts) == 1 else Columns(self.rows)
+
+    @property
+    def ok(self) -> bool:
+        """Whether all rows are sent."""
+        return self.counts["sent"] == self.rows
+
+    @property
+    def split_requests(self) -> int:
+        """The number of requests that were too large for the server (HTTP 413) and were split."""
+        return sum(part.ledger.splits for part in self._parts)
 
     def __repr__(self) -> str:
-        listed = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count) or "none"
+        listed = ", ".join(f"{number} {state}" for state, number in self.counts.items() if number) or "none"
         reasons, notes = self._summary()
         lines = [f"  {rows}: {state}, {reason}" for rows, state, reason in reasons]
         return "\n".join([f"{self._head()}: {listed}", *lines, *notes])
@@ -92,11 +144,11 @@ class Report:
         """
         import pandas as pd
 
-        frame = self._outcomes()
+        frame = self._outcomes().set_axis(self._index)
         if ids:
-            found = [event_id for rows in self._chunks() for event_id in rows.ids]
-            frame.insert(0, "event_id", pd.Series(found, frame.index, dtype=object))
-        return frame
+            found = [event_id for part in self._parts for event_id in part.ids()]
+            frame.insert(list(frame).index("state"), "event_id", pd.Series(found, frame.index, dtype=object))
+        return frame if len(self._parts) > 1 else frame.drop(columns="row")
 
     def events(self, *states: str) -> "pd.DataFrame":
         """Return the rows in some states as a table to send again, with the ids and times they were sent with.
@@ -104,14 +156,8 @@ class Report:
         Its columns have the names of fields and properties, whatever the source calls them; its index is that of the
         source, or the row's number.
         """
-        import pandas as pd
-
-        found = dict(self._records(states))
-        rows = flat(list(found.values()))
-        names = list(dict.fromkeys(name for row in rows for name in row)) or list(TEXT_FIELDS)
-        columns = pd.Index(names, dtype=object)  # which may have any text, as str may not
-        cells = [[row.get(name) for name in names] for row in rows]
-        return pd.DataFrame(cells, self._index[list(found)], columns, dtype=object)
+        events = self._events(*states)
+        return events.set_axis(self._index[events.index])
 
     def quarantine(self) -> "pd.DataFrame":
         """Return the rows to fix, `invalid` and `rejected`, as a table for `send_table`."""
@@ -123,11 +169,7 @@ class Report:
         Each line has the keywords of one `UserEvent`, or an `unreadable_row`. What JSON cannot represent becomes a list
         of its text, so that it is refused again until it is fixed.
         """
-        if Path(path).suffix != ".jsonl":
-            raise ValueError(f"Expected the path of a .jsonl file, got {Path(path).name!r}; see save_spreadsheet.")
-        with Path(path).open("w", encoding="utf-8") as file:
-            for _, row in self._records(("invalid", "rejected")):
-                file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")
+        _save_jsonl(path, chain.from_iterable(part.records("invalid", "rejected") for part in self._parts))
 
     def save_spreadsheet(self, path: str | Path) -> None:
         """Write the rows to fix, and why, to a `.csv` file for a spreadsheet; it cannot be sent again.
@@ -136,104 +178,96 @@ class Report:
         """
         if Path(path).suffix != ".csv":
             raise ValueError(f"Expected the path of a .csv file, got {Path(path).name!r}; see save_quarantine.")
+        events = self._events("invalid", "rejected")
+        outcomes = self._outcomes().iloc[events.index]
+        named = outcomes[[*SPREADSHEET_COLUMNS, *outcomes.columns.intersection(["source"])]]
+        columns = [_harmless([name, *part[name].to_numpy(object)]) for part in (named, events) for name in part]
+        with Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            file.write("\ufeff")  # by which spreadsheets recognise UTF-8; the codec utf-8-sig is slow
+            csv.writer(file).writerows(zip(*columns, strict=True))
+
+    def _events(self, *states: str) -> "pd.DataFrame":
+        """Return what the rows in some states contain, by their number."""
         import pandas as pd
 
-        events = self.quarantine()
-        rows = [row for row, code in enumerate(self._ledger.states) if STATES[code] in ("invalid", "rejected")]
-        ends = self._outcomes()[["state", "reason"]].iloc[rows]
-        with Path(path).open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow([*SPREADSHEET_COLUMNS, *map(_harmless, events.columns)])
-            for row, end, cells in zip(rows, ends.to_numpy(), events.to_numpy(), strict=True):
-                given = ["" if pd.api.types.is_scalar(cell) and pd.isna(cell) else cell for cell in cells]
-                writer.writerow(map(_harmless, [row, *end, *given]))
-
-    def _records(self, states: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the number and the content of each row in some states."""
-        wanted = {code for code, state in enumerate(STATES) if _end(state) in states}
-        for rows in self._chunks():
-            first = rows.chunk.first
-            for place, code in enumerate(self._ledger.states[first : first + rows.chunk.length]):
-                if code in wanted:
-                    yield first + place, rows.record(place)
-
-    def _chunks(self) -> Iterator[MappedRows]:
-        """Yield all rows of the source, or raise `InvalidTable` if it has changed."""
-        self._table.check()
-        for chunk in self._table.chunks():
-            yield self._mapping.mapped(chunk, self._generated)
-        self._table.check()
+        numbers: list[int] = []
+        columns: dict[str, list[Any]] = {}
+        first = 0
+        for part in self._parts:
+            for rows, found in part.columns(*states):
+                for name, cells in found.items():
+                    if cells.count(None) < len(cells):
+                        columns.setdefault(name, []).extend([None] * (len(numbers) - len(columns[name])) + cells)
+                numbers += [first + row for row in rows]
+            first += len(part.ledger.states)
+        columns = columns or {name: [] for name in TEXT_FIELDS}
+        for column in columns.values():
+            column.extend([None] * (len(numbers) - len(column)))
+        names = pd.Index(list(columns), dtype=object)  # which may have any text, as str may not
+        return pd.DataFrame(dict(enumerate(columns.values())), numbers, dtype=object).set_axis(names, axis=1)
 
     @property
     def _index(self) -> "pd.Index[Any]":
         """The index of the source, or the numbers of its rows."""
         import pandas as pd
 
-        return pd.RangeIndex(self.rows, name="row") if self._table.index is None else self._table.index
+        own = self._parts[0].table.index if len(self._parts) == 1 else None
+        return pd.RangeIndex(self.rows, name="row" if len(self._parts) == 1 else None) if own is None else own
 
     def _outcomes(self) -> "pd.DataFrame":
-        import numpy as np
+        """Return the outcome of each row, after its `source` if there are several."""
         import pandas as pd
 
-        states = np.frombuffer(bytes(self._ledger.states), dtype=np.uint8)
-        batches, attempts, copies, in_flight, reasons = (np.zeros(self.rows, dtype=np.int64) for _ in range(5))
-        texts = ["", _NOT_TRIED, _NO_RESPONSE]
-        for line in self._ledger.lines():
-            texts += [line.reason] if line.reason else []
-            for first, end in line.rows:
-                batches[first:end] = line.batch
-                attempts[first:end] += line.attempts
-                copies[first:end] += in_flight[first:end] if line.state == "in_flight" else line.copies
-                in_flight[first:end] = line.copies if line.state == "in_flight" else 0
-                reasons[first:end] = len(texts) - 1 if line.reason else 0
-        copies += in_flight
-        copies[states == STATES.index("rejected")] = 0
-        reasons[states == STATES.index("untried")] = 1
-        reasons[states == STATES.index("in_flight")] = 2
-        columns = {
-            "state": np.array([_end(state) for state in STATES], dtype=object)[states],
-            "reason": np.array(texts, dtype=object)[reasons],
-            "batch": batches,
-            "attempts": attempts,
-            "copies": copies,
-        }
-        return pd.DataFrame(columns, index=self._index)
+        found = [part.outcomes() for part in self._parts]
+        if len(found) == 1:
+            return found[0]
+        for part, outcomes in zip(self._parts, found, strict=True):
+            outcomes.insert(0, "source", part.table.name)
+        return pd.concat(found, ignore_index=True)
 
     def _summary(self) -> tuple[list[list[str]], list[str]]:
         """Return the first row with each reason and how many others have it, and notes on what to do."""
         try:
-            known = self._outcomes().set_axis(range(self.rows)).reset_index(names="row")
+            outcomes = self._outcomes()
         except (OSError, LedgerError):  # the counts are known anyway
-            lost = f"{self._ledger.name} cannot be read any more"
-            return [["reasons", "not known", lost]], list(self._next_steps())
-        kinds = known[known["reason"] != ""].groupby(["state", "reason"], sort=False)["row"].agg(["min", "size"])
+            lost = ", ".join(part.ledger.name for part in self._parts)
+            return [["reasons", "not known", f"{lost} cannot be read any more"]], list(self._notes())
+        known = outcomes[outcomes["reason"] != ""].rename_axis("number").reset_index()
+        kinds = known.groupby(["state", "reason"], sort=False)["number"].agg(["min", "size"])
         shown = kinds.sort_values("min").head(_MAX_SHOWN)
-        lines = [
-            [f"row {first}" if count == 1 else f"row {first} and {count - 1} more", state, reason]
-            for (state, reason), first, count in shown.itertuples()
-        ]
+        lines = []
+        for (state, reason), first, size in shown.itertuples():
+            row = f"row {outcomes['row'][first]}" + (f" of {outcomes['source'][first]}" if "source" in outcomes else "")
+            lines.append([row if size == 1 else f"{row} and {size - 1} more", state, reason])
         if left := len(kinds) - len(shown):
             lines.append(["others", "", f"{counted(left, 'more reason')}, all in report.frame()"])
-        copied = int((known["copies"] > 1).sum())
-        note = f"{counted(copied, 'row')} may have been stored more than once; see copies in report.frame()."
-        return lines, [*([note] if copied else []), *self._next_steps()]
+        return lines, list(self._notes(int((outcomes["copies"] > 1).sum())))
 
     def _head(self) -> str:
         """Return the number of rows, and where they went if that is the live API."""
-        live = "" if self._run.target == "sandbox" else f" to the live API, {readable(self._run.target, 200)}"
-        return counted(self.rows, "row") + live
+        runs = [part.ledger.run for part in self._parts]
+        targets = dict.fromkeys(readable(run.target, 200) for run in runs if run and run.target != "sandbox")
+        sources = f" of {len(runs)} tables" if len(runs) > 1 else ""
+        return counted(self.rows, "row") + sources + (f" to the live API, {', '.join(targets)}" if targets else "")
 
-    def _next_steps(self) -> Iterator[str]:
+    def _notes(self, copied: int = 0) -> Iterator[str]:
+        """Yield what else is to be known, `copied` rows included, and what to do."""
+        counts = self.counts
+        yield from self.columns.lines()
+        if copied:
+            yield f"{counted(copied, 'row')} may have been stored more than once; see copies in report.frame()."
+        if self.split_requests:
+            yield f"Split because the server refused their size (HTTP 413): {counted(self.split_requests, 'request')}."
         if self.stopped:
-            is_early = self.counts["failed"] + self.counts["unknown"] > 0
+            is_early = counts["failed"] + counts["unknown"] > 0
             yield f"Stopped early: {self.stopped}" if is_early else f"Note: {self.stopped}"
-        if self.counts["failed"] + self.counts["unknown"]:
+        if counts["failed"] + counts["unknown"]:
             yield (
                 "To send the failed and unknown rows, make the same call again; the ledger records what is done."
-                if self._ledger.path
+                if all(part.ledger.path for part in self._parts)
                 else "To send the failed and unknown rows, pass report.events('failed', 'unknown') to send_table."
             )
-        if self.counts["rejected"] + self.counts["invalid"]:
+        if counts["rejected"] + counts["invalid"]:
             yield "To fix the rejected and invalid rows, see report.quarantine()."
 
 
@@ -241,35 +275,49 @@ class Report:
 class DryRun:
     """What sending a table would take: how many of its `rows` are `valid`, and how many requests and bytes that is.
 
-    `problems` has all problems of the other rows, by row. `hints` counts likely mistakes in the first 10,000 rows, by
-    field or property; they keep no row from being sent.
+    `problems` has all problems of the other rows, by row; `columns` says what would be done with each column. `hints`
+    counts likely mistakes in the first 10,000 rows, by field or property; they keep no row from being sent.
     """
 
     rows: int
     valid: int
     requests: int
     bytes: int
-    problems: dict[int, list[Problem]] = field(default_factory=dict, repr=False)
+    problems: dict[int, list[Problem]] = field(repr=False)
+    columns: Columns = field(repr=False)
+    _chunks: Callable[[], Iterator[MappedRows]] = field(repr=False, compare=False)
     hints: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
-        sizes = f"{counted(self.requests, 'request')}, {counted(self.bytes, 'byte')}"
-        shown = list(self.problems.items())[:_MAX_SHOWN]
-        lines = [f"  row {row}: {'; '.join(map(str, problems))}" for row, problems in shown]
-        left = len(self.problems) - len(shown)
-        lines += [f"  and {counted(left, 'more row')}, all in frame()"] if left else []
-        return "\n".join([f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}", *lines])
+        problems = [f"  {rows}: {problem}" for rows, problem in self._problems()]
+        return "\n".join([self._head(), *problems, *self._notes()])
 
     def _repr_html_(self) -> str:
-        """Return the numbers, and the first problems as a table."""
+        """Return the numbers, the first problems as a table, and what would be done with each column."""
+        problems = self._problems()
+        return card(self._head(), html_table(problems, ("rows", "problem")) if problems else "", *self._notes())
+
+    def _head(self) -> str:
         sizes = f"{counted(self.requests, 'request')}, {counted(self.bytes, 'byte')}"
-        found = [(str(row), one.field, one.message) for row, problems in self.problems.items() for one in problems]
-        shown = html_table(found[:_MAX_SHOWN], ("row", "field", "what")) if found else ""
-        more = len(found) - _MAX_SHOWN
-        left = f"and {counted(more, 'more problem')}, all in frame()" if more > 0 else ""
-        hints = html_table(((name, str(count)) for name, count in self.hints.items()), ("where", "hints"))
-        head = f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}"
-        return card(head, shown, left, hints if self.hints else "")
+        return f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}"
+
+    def _problems(self) -> list[tuple[str, str]]:
+        """Return the first different problems, and in which rows they are."""
+        rows: dict[str, list[int]] = {}
+        for row, problems in self.problems.items():
+            for problem in problems:
+                rows.setdefault(str(problem), []).append(row)
+        shown = [
+            (f"row {first}{f' and {len(others)} more' if others else ''}", problem)
+            for problem, (first, *others) in list(rows.items())[:_MAX_SHOWN]
+        ]
+        left = len(rows) - len(shown)
+        return [*shown, ("…", f"{counted(left, 'more problem')}, all in frame()")] if left else shown
+
+    def _notes(self) -> list[str]:
+        """Return what would be done with each column, and where likely mistakes are."""
+        hints = ", ".join(f"{name} ({counted(count, 'row')})" for name, count in self.hints.items())
+        return [*self.columns.lines(), *([f"Likely mistakes, which are sent anyway: {hints}"] if hints else [])]
 
     def frame(self) -> "pd.DataFrame":
         """Return a row for each problem: the row it is in, the field, the value, what is wrong, the rule."""
@@ -283,16 +331,25 @@ class DryRun:
         frame = pd.DataFrame(found, columns=["row", "field", "value", "what", "rule"], dtype=object)
         return frame.astype({"row": "int64"})
 
+    def save_quarantine(self, path: str | Path) -> None:
+        """Write the rows that are not valid to a `.jsonl` file, as `Report.save_quarantine` does."""
+        found = ((rows, place) for rows in self._chunks() for place in range(rows.chunk.length))
+        _save_jsonl(path, (rows.record(place) for rows, place in found if rows.chunk.first + place in self.problems))
+
     def seconds(self, requests_a_second: float) -> float:
         """Return how long the requests take at a rate."""
         return self.requests / requests_a_second
 
 
-def _end(state: str) -> str:
-    """Return the reported state: an untried row is known not to be accepted, one being sent is not known."""
-    return {"untried": "failed", "in_flight": "unknown"}.get(state, state)
+def _save_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
+    if Path(path).suffix != ".jsonl":
+        raise ValueError(f"Expected the path of a .jsonl file, got {Path(path).name!r}; see save_spreadsheet.")
+    with Path(path).open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")
 
 
-def _harmless(cell: Any) -> str:
-    text = str(cell)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+def _harmless(cells: Iterable[Any]) -> list[str]:
+    """Return cells as text that no spreadsheet takes for a formula."""
+    texts = ["" if cell is None else str(cell) for cell in cells]
+    return [f"'{text}" if text[:1] in _FORMULA else text for text in texts]

@@ -6,15 +6,17 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from bwp_nb.errors import InvalidEvent, InvalidTable
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
 from bwp_nb.problems import Problem
-from bwp_nb.tables.chunks import NESTED, Chunk, rows_chunk
-from bwp_nb.tables.files import csv_table, reading
+from bwp_nb.tables.chunks import Chunk
+from bwp_nb.tables.columns import NESTED
+from bwp_nb.tables.files import DELIMITERS, TextFile, text_table
 from bwp_nb.tables.mapping import TAKEN, ColumnMapping, flat, record
+from bwp_nb.tables.source import table
 from bwp_nb.text import quoted
 
 _SOURCE_RULE = "a request, an event, or a row of a table"
@@ -61,56 +63,38 @@ def events_of(source: Any, default: Callable[[], UserEvent]) -> list[UserEvent]:
     """
     try:
         given = _read(source)
+        if isinstance(given, Mutation):
+            return list(given.events)
+        return [event for chunk in given for event in _events(chunk, default)]
     except InvalidTable as error:
         raise InvalidEvent([Problem("source", None, _SOURCE_RULE, str(error).rstrip("."))]) from None
-    if isinstance(given, Mutation):
-        return list(given.events)
-    return [event for chunk in given for event in chunk.events or _events(chunk, default)]
 
 
-def _read(source: Any) -> Mutation | list[Chunk]:
+def _read(source: Any) -> Mutation | Iterable[Chunk]:
     if isinstance(source, Path):
         source = File(source.name, source.read_bytes())
     if isinstance(source, File):
-        name, content = source
-
-        def open_text() -> TextIO:
-            return io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
-
-        if name.lower().endswith(".csv"):
-            return list(csv_table(name, open_text).chunks())
-        with reading(name, open_text) as file:
-            source = file.read()
+        content = source.content
+        file = TextFile(source.name, lambda: io.BytesIO(content))
+        if file.kind in DELIMITERS:
+            return text_table(file).chunks()
+        with file.opened() as text:
+            source = text.read()
     if isinstance(source, str):
         source = _parsed(source)
-    return source if isinstance(source, Mutation) else [_chunk(source)]
-
-
-def _chunk(source: Any) -> Chunk:
-    """Return events or rows as one chunk."""
-    if hasattr(source, "columns"):
-        source = source.to_dict("records")
-    items = [source] if isinstance(source, UserEvent) or hasattr(source, "items") else source
-    if not isinstance(items, Iterable):
-        raise InvalidTable(f"Expected {_SOURCE_RULE}, got {quoted(source)}.")
-    rows = list(items)
-    if all(isinstance(row, UserEvent) for row in rows):
-        return Chunk(0, len(rows), events=rows)
-    for place, row in enumerate(rows):
-        if not hasattr(row, "items"):
-            message = f"expected a UserEvent, a dict or a Series, got {quoted(row)}"
-            raise InvalidEvent([Problem("row", row, _SOURCE_RULE, message, place)])
-    return rows_chunk(0, [{name: None if _is_missing(cell) else cell for name, cell in row.items()} for row in rows])
-
-
-def _is_missing(value: Any) -> bool:
-    import pandas as pd
-
-    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+    if isinstance(source, Mutation):
+        return source
+    if isinstance(source, UserEvent) or (hasattr(source, "items") and not hasattr(source, "columns")):
+        source = [source]
+    if isinstance(source, Iterable) and not hasattr(source, "columns"):
+        source = list(source)
+        if all(isinstance(row, UserEvent) for row in source):
+            return Mutation(source)
+    return table(source).chunks()
 
 
 def _events(chunk: Chunk, default: Callable[[], UserEvent]) -> Iterator[UserEvent]:
-    rows = ColumnMapping({}, None, {}).mapped(chunk)
+    rows = ColumnMapping().mapped(chunk)
     for place in range(chunk.length):
         fields = {name: value for name, value in record(default()).items() if name in TEXT_FIELDS}
         found = rows.event(place, fields)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from bwp_nb.client import Client
 from bwp_nb.contract.classifications import THROTTLING
 from bwp_nb.errors import BwpError, LedgerError, MutationRejected, RequestFailed
-from bwp_nb.mutation import MAX_EVENTS, body
+from bwp_nb.mutation import MAX_EVENTS
 from bwp_nb.tables.batches import Batch
 from bwp_nb.tables.ledger import STATES, Ledger, Line, ranges
-from bwp_nb.tables.throttle import Throttle
+from bwp_nb.tables.throttle import SizeLimit, Throttle
 from bwp_nb.text import quoted, readable
 from bwp_nb.wire.answer import Receipt
 
@@ -47,6 +47,7 @@ class SendOptions:
     batch_size: int = MAX_EVENTS
     resends_refused: bool = True
     max_wait: float = 60.0
+    rate: float | None = None
     progress: bool = True
 
     def __post_init__(self) -> None:
@@ -56,6 +57,8 @@ class SendOptions:
             raise ValueError(f"batch_size: expected an int from 1 to {MAX_EVENTS}, got {quoted(self.batch_size)}")
         if not self.max_wait >= 0:
             raise ValueError(f"max_wait: expected 0 seconds or more, got {quoted(self.max_wait)}")
+        if self.rate is not None and not self.rate > 0:
+            raise ValueError(f"rate: expected more than 0 events a second, or None, got {quoted(self.rate)}")
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,9 @@ class Outcome:
     @property
     def is_denied(self) -> bool:
         """Whether the caller has no access, so that its other requests will fail as well."""
-        if isinstance(self.found, MutationRejected):
-            return self.found.is_denied
-        return isinstance(self.found, RequestFailed) and self.found.status_code in (401, 403)
+        found = self.found
+        is_refused = isinstance(found, RequestFailed) and found.status_code in (401, 403)
+        return found.is_denied if isinstance(found, MutationRejected) else is_refused
 
     @property
     def is_too_large(self) -> bool:
@@ -93,8 +96,7 @@ class Outcome:
 
     def after_lost(self) -> "Outcome":
         """Return the outcome for an event that may have been accepted before."""
-        if isinstance(self.found, Receipt):
-            return self
+        assert isinstance(self.found, BwpError)  # noqa: S101  # a receipt is certain
         error = copy(self.found)
         error.follow_lost_attempt()
         return replace(self, found=error)
@@ -114,9 +116,9 @@ class Sender:
         self._client = client
         self._ledger = ledger
         self._options = options
-        self._throttle = Throttle(client.clock, options.workers, lambda: bool(self.stopped), self._show)
+        self._throttle = Throttle(client.clock, options.workers, options.rate, lambda: bool(self.stopped), self._show)
+        self._size_limit = SizeLimit()
         self._reading, self._showing, self._counting = (threading.Lock() for _ in range(3))
-        self._max_events = options.batch_size
         self._consecutive_failures = 0
         self._consecutive_refusals = 0
         self._show_at = 0.0
@@ -181,7 +183,7 @@ class Sender:
         except BwpError as error:  # the rest of the source cannot be read
             self._stop(str(error))
         except Exception as error:
-            self._stop("a worker failed", error)
+            self._stop(f"{type(error).__name__}: {readable(str(error), 160)}", error)
 
     def _next(self, batches: Iterator[Batch]) -> Batch | None:
         """Return what is to be sent next; the worker that takes the first batch of a chunk reads the whole chunk."""
@@ -194,27 +196,29 @@ class Sender:
         After the first of the `refusals` these rows are sent together once more, then each alone; they are sent alone
         at once if none was named. `doubted` rows may have been accepted in a request whose response was lost.
         """
-        for part in batch.split(1 if refusals > 1 else self._max_events):
-            if len(part) > self._max_events:  # which has been reduced meanwhile
+        if len(batch) > 1 and (refusals > 1 or not self._size_limit.allows(len(batch.body))):
+            for part in batch.split(1 if refusals > 1 else -(-len(batch) // 2)):
                 self._settle(part, refusals, doubted)
-                continue
-            known = doubted if refusals else {row for row in part.rows if self._ledger.states[row] in _DOUBTED}
-            outcome = self._sent(part, refusals, known)
-            if outcome is None:
-                self._is_cut_short = True
-                return
-            if outcome.is_too_large and len(part) > 1:
-                self._max_events = min(self._max_events, len(part) // 2)
-                self._settle(part, refusals, known)
-            elif outcome.is_refusal and refusals < 2 and self._options.resends_refused:
-                named = outcome.messages()
-                rest = part.take(place for place in range(len(part)) if place not in named)
-                lost = known | (set(rest.rows) if outcome.found.copies > 1 else set())
-                self._settle(rest, 1 if not refusals and len(rest) < len(part) else 2, lost)
+            return
+        known = doubted if refusals else {row for row in batch.rows if self._ledger.states[row] in _DOUBTED}
+        outcome = self._sent(batch, refusals, known)
+        if outcome is None:
+            self._is_cut_short = True
+        elif outcome.is_too_large and len(batch) > 1:
+            self._size_limit.refuse(len(batch.body))
+            self._settle(batch, refusals, known)
+        elif isinstance(outcome.found, Receipt):
+            self._size_limit.accept(len(batch.body))
+        elif outcome.is_refusal and refusals < 2 and self._options.resends_refused:
+            named = outcome.messages()
+            rest = batch.take(place for place in range(len(batch)) if place not in named)
+            lost = known | (set(rest.rows) if outcome.found.copies > 1 else set())
+            if rest:
+                self._settle(rest, 1 if not refusals and len(rest) < len(batch) else 2, lost)
 
     def _sent(self, part: Batch, refusals: int, doubted: Set[int]) -> Outcome | None:
         """Send some rows in one request and record the outcome; return None if the run has stopped before."""
-        with self._throttle.turn():
+        with self._throttle.turn(len(part)):
             if self.stopped:
                 return None
             number = self._ledger.next_batch()
@@ -231,6 +235,10 @@ class Sender:
         A row that may have been accepted before stays unknown, unless it is accepted now or its content is refused: by
         name if a response was lost, and not for its id if it was in a request that was refused.
         """
+        found = outcome.found
+        if isinstance(found, Receipt):
+            self._ledger.write(Line(ranges(part.rows), found.state, outcome.batch, found.attempts, found.copies))
+            return
         states, messages, ids = outcome.states(len(part)), outcome.messages(), outcome.messages("eventId")
         lost_states = outcome.after_lost().states(len(part))
         rows: dict[tuple[str, str], list[int]] = {}
@@ -243,20 +251,20 @@ class Sender:
             elif outcome.is_refusal and state == "unknown":
                 reason = _OF_OTHERS + reason
             rows.setdefault((state, reason), []).append(row)
-        found = outcome.found
-        self._ledger.write(
-            *(
-                Line(
-                    ranges(found_rows), state, outcome.batch, found.attempts,
-                    0 if state == "rejected" else found.copies, reason,
-                )
-                for (state, reason), found_rows in rows.items()
-            )
-        )  # fmt: skip
+        copies = {"rejected": 0}
+        lines = [
+            Line(ranges(numbers), state, outcome.batch, found.attempts, copies.get(state, found.copies), reason)
+            for (state, reason), numbers in rows.items()
+        ]
+        is_split = outcome.is_too_large and len(part) > 1
+        self._ledger.write(replace(lines[0], split=is_split), *lines[1:])
 
     def _delivered(self, part: Batch) -> Receipt | BwpError:
+        def wait(error: BwpError, seconds: float) -> None:
+            self._wait(error, seconds, len(part))
+
         try:
-            return self._client._deliver(body(part.texts), len(part), operation="send_table", wait=self._wait)
+            return self._client._deliver(part.body, len(part), operation="send_table", wait=wait)
         except BwpError as error:
             return error
 
@@ -275,10 +283,10 @@ class Sender:
         if refusals >= MAX_CONSECUTIVE_REFUSALS:
             self._stop(f"{MAX_CONSECUTIVE_REFUSALS} consecutive requests were refused; last error: {outcome.what}")
 
-    def _wait(self, error: BwpError, seconds: float) -> None:
+    def _wait(self, error: BwpError, seconds: float, events: int) -> None:
         """Wait before a request is sent again, and raise its error if the run is stopped meanwhile."""
         self._heed(error, seconds)
-        self._throttle.wait(seconds)
+        self._throttle.wait(seconds, events)
         if self.stopped:
             self._is_cut_short = True
             error.stop_reason = "The run was stopped before this was tried again. "

@@ -68,7 +68,7 @@ class Answer:
         """Read a streamed response up to the limit, and close it; a compressed body or a redirect's is not read."""
         content = bytearray()
         is_whole = response.headers.get("content-encoding", "identity") == "identity" and not _redirects(response)
-        chunks = response.iter_bytes() if is_whole else iter(())
+        chunks = iter(response.stream) if is_whole else iter(())  # type: ignore[arg-type]  # nothing is to be decoded
         try:
             while is_whole and (chunk := next(chunks, None)) is not None:
                 content += chunk

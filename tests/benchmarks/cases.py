@@ -12,18 +12,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import cycle, islice
 from os import cpu_count
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pandas as pd
 
 import bwp_nb as bwp
 from bwp_nb import traffic
+from bwp_nb.mutation import body, encode_event
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
 from bwp_nb.wire.clock import SystemClock
 from bwp_nb.wire.transport import DeadlineTransport
+from tests.benchmarks import rivals, shop
 
 ROOT = Path(__file__).parent.parent.parent
 ROUNDS = 5
@@ -70,11 +74,11 @@ def measure(rows: int, *, quick: bool = False) -> Iterator[str]:
     yield "| what | measured | target | met |\n| --- | --- | --- | --- |"
     with tempfile.TemporaryDirectory() as folder:
         day = traffic.shop_day(rows, invalid_rate=0)
-        path = Path(folder) / "day.csv"
-        day.to_csv(path, index=False)
-        yield from _processor_time(day, path)
+        path = Path(folder) / "shop.csv"
+        yield from _processor_time(list(islice(shop.rows(), rows)), path)
         yield from _throughput(day, [0, 0.02] if quick else [0, 0.02, 0.1])
         yield from _memory(day, Path(folder), [rows] if quick else [100_000, 1_000_000])
+    yield from _reports(rows if quick else 1_000_000)
     yield from _imports()
     yield from _sandbox(rows)
     if not quick:
@@ -88,25 +92,27 @@ def _line(what: str, measured: float, unit: str, target: float | None = None, *,
     return f"| {what} | {measured:.2f}{unit} | {'≥' if at_least else '≤'} {target:g}{unit} | {'yes' if met else 'no'} |"
 
 
-def _processor_time(day: pd.DataFrame, path: Path) -> Iterator[str]:
-    events = [traffic.user_event(row) for row in day.to_dict("records")]
-    batches = [events[start : start + 50] for start in range(0, len(events), 50)]
-    with (
-        sink() as address,
-        httpx.Client(headers={"Content-Type": "application/json"}) as floor,
-        client_of(address) as ours,
-    ):
-        for batch in batches:
-            ours.send(batch)
-        bodies = [exchange.sent for exchange in ours.history]
+def _processor_time(rows: list[dict[str, str]], path: Path) -> Iterator[str]:
+    day = pd.DataFrame(rows)
+    day.to_csv(path, index=False)
+    keywords = [shop.keywords(row) for row in rows]
+    bodies = [
+        body(encode_event(bwp.UserEvent(**given)) for given in keywords[start : start + 50])
+        for start in range(0, len(rows), 50)
+    ]
+    with ExitStack() as stack:
+        address = stack.enter_context(sink())
+        floor = stack.enter_context(httpx.Client(headers={"Content-Type": "application/json"}))
+        ours = stack.enter_context(client_of(address))
+        others = {name: stack.enter_context(start(address, len(rows))) for name, start in rivals.installed().items()}
         cases: dict[str, Callable[[], object]] = {
-            "floor": lambda: [floor.post(f"{address}/graphql", content=body) for body in bodies],
-            "Client.send of 50 events": lambda: [ours.send(batch) for batch in batches[: len(bodies)]],
+            "floor": lambda: [floor.post(f"{address}/graphql", content=content) for content in bodies],
+            "Client.send, with the making of its events": lambda: _send(ours, keywords),
             "send_table of a DataFrame": lambda: bwp.send_table(ours, day, workers=1, progress=False),
             "send_table of a CSV file": lambda: bwp.send_table(ours, path, workers=1, progress=False),
             "send_table of a CSV file with a ledger": lambda: _with_ledger(ours, path),
+            **{name: partial(send, rows) for name, send in others.items()},
         }
-        shares = {name: 50 * (len(bodies) if "send_table" not in name else len(batches)) for name in cases}
         costs: dict[str, list[float]] = {name: [] for name in cases}
         gc.collect()
         gc.freeze()  # what the cases are given is not theirs to walk through
@@ -114,12 +120,26 @@ def _processor_time(day: pd.DataFrame, path: Path) -> Iterator[str]:
             for name, case in cases.items():
                 began = time.process_time()
                 case()
-                costs[name].append((time.process_time() - began) / shares[name])
-    floors = costs.pop("floor")
+                costs[name].append((time.process_time() - began) / len(rows))
+        gc.unfreeze()
+    floors, table = costs.pop("floor"), costs["send_table of a DataFrame"]
+    theirs = {name: costs.pop(name) for name in others}
     yield _line("floor: httpx.Client.post of 50 ready events, µs an event", statistics.median(floors) * 1e6, "")
-    for name, target in zip(costs, (2.6, 1.9, 2.7, None), strict=True):
-        ratio = statistics.median(cost / floor for cost, floor in zip(costs[name], floors, strict=True))
-        yield _line(f"{name}, processor time to the floor's", ratio, "×", target)
+    for (name, found), target in zip(costs.items(), (2.4, 1.6, 2.0, None), strict=True):
+        yield _line(f"{name}, processor time to the floor's", _ratio(found, floors), "×", target)
+    for name, found in theirs.items():
+        what = f"events a CPU second from a table, to those of {name}"
+        yield _line(what, _ratio(found, table), "×", rivals.TARGETS[name], at_least=True)
+
+
+def _ratio(costs: list[float], others: list[float]) -> float:
+    """Return the median of the ratios within each round, since the machine is not equally fast in all."""
+    return statistics.median(cost / other for cost, other in zip(costs, others, strict=True))
+
+
+def _send(client: bwp.Client, keywords: list[dict[str, Any]]) -> None:
+    for start in range(0, len(keywords), 50):
+        client.send([bwp.UserEvent(**given) for given in keywords[start : start + 50]])
 
 
 def _with_ledger(client: bwp.Client, path: Path) -> None:
@@ -151,7 +171,7 @@ def _throughput(day: pd.DataFrame, delays: list[float]) -> Iterator[str]:
         yield _line(f"{what}, events a second", rate, "")
         if delay:
             share = 100 * rate * delay / workers / 50
-            target = 80.0 if workers == 16 else None
+            target = 85.0 if workers == 16 else None
             yield _line(f"{what}, share of what the delay allows", share, " %", target, at_least=True)
     for delay in delays[1:]:
         share = 100 * statistics.median(floors[delay]) * delay / 16 / 50
@@ -191,6 +211,28 @@ def _days(day: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
         yield part
 
 
+def _reports(rows: int) -> Iterator[str]:
+    """Measure what an analyst does with a report in which every third row or so is invalid, each for its own reason."""
+    day = pd.concat(_days(traffic.shop_day(min(rows, 10_000), invalid_rate=0), rows), ignore_index=True)
+    is_wrong = day.index % 10 < 3
+    day["event_time"] = day["event_time"].where(~is_wrong, day.index.astype(str))
+    accepted = {"data": {"sendUserEvents": {"status": "successful"}}}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=accepted))
+    with tempfile.TemporaryDirectory() as folder, bwp.Client(transport, "https://api.invalid/graphql") as client:
+        report = bwp.send_table(client, day, workers=1, progress=False)
+        cases: dict[str, Callable[[], object]] = {
+            "frame()": report.frame,
+            "repr()": report.__repr__,
+            "HTML": report._repr_html_,
+            "save_spreadsheet()": lambda: report.save_spreadsheet(Path(folder) / "refused.csv"),
+        }
+        for name, case in cases.items():
+            began = time.process_time()
+            case()
+            seconds = time.process_time() - began
+            yield _line(f"{name} of a report of {rows} rows, {sum(is_wrong)} invalid, seconds", seconds, "", 2)
+
+
 def _imports() -> Iterator[str]:
     costs: dict[str, list[float]] = {"bwp_nb": [], "httpx": []}
     for _ in range(ROUNDS):
@@ -199,7 +241,7 @@ def _imports() -> Iterator[str]:
             said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
             found.append(float(said.stdout))
     ours, theirs = (statistics.median(found) for found in costs.values())
-    yield _line("import bwp_nb, to import httpx", ours / theirs, "×", 1.4)
+    yield _line("import bwp_nb, to import httpx", ours / theirs, "×", 0.15)
 
 
 def _sandbox(rows: int) -> Iterator[str]:

@@ -31,7 +31,7 @@ class Sink(asyncio.Protocol):
             ends = head_ends + 4 + (int(found[1]) if found else 0)
             if len(self._received) < ends:
                 return
-            content = _ANSWERS[bytes(self._received[:12])]
+            content = _ANSWERS.get(bytes(self._received[:12]), b"{}")
             del self._received[:ends]
             asyncio.get_running_loop().call_later(self._delay, self._answer, _HEAD % (len(content), content))
 

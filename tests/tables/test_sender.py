@@ -19,6 +19,7 @@ import bwp_nb as bwp
 from bwp_nb import traffic
 from bwp_nb.sandbox.api import SandboxClock
 from bwp_nb.tables.sender import MAX_CONSECUTIVE_REFUSALS
+from bwp_nb.tables.throttle import RECOVERY
 from tests.strategies import PROPERTY
 
 SUCCESS = {"data": {"sendUserEvents": {"status": "successful"}}}
@@ -379,3 +380,134 @@ def test_rows_that_are_refused_now_and_then_do_not_end_a_run() -> None:
     report = _send(day, sandbox)
     assert (150, 1_350, "") == (report.counts["rejected"], report.counts["sent"], report.stopped)
     assert len(sandbox.requests) > MAX_CONSECUTIVE_REFUSALS
+
+
+def _gateway(limit: int) -> tuple[bwp.Client, list[tuple[int, int]]]:
+    """Return a client of a gateway that refuses larger bodies, and the number of events and the status of each one."""
+    seen: list[tuple[int, int]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_refused = len(request.content) > limit
+        seen.append((request.content.count(b'"eventId"'), 413 if is_refused else 200))
+        return httpx.Response(413) if is_refused else httpx.Response(200, json=SUCCESS)
+
+    return bwp.Client(httpx.MockTransport(answer), "https://api.invalid/graphql", clock=SandboxClock()), seen
+
+
+def test_a_row_that_is_too_large_costs_one_row() -> None:
+    """Its request is split until it is alone; the requests after it have fifty events again."""
+    day = traffic.shop_day(1_000, invalid_rate=0)
+    day.loc[310, "current_url"] = "x" * 1_100_000
+    client, seen = _gateway(2**20)
+    report = bwp.send_table(client, day, workers=1, progress=False)
+    assert ({"sent": 999, "failed": 1}, False) == ({s: n for s, n in report.counts.items() if n}, report.ok)
+    assert [310] == list(report.events("failed").index)
+    split = sum(events > 1 and status == 413 for events, status in seen)
+    assert (1, 1) == (split, report.split_requests)  # what is as large as the half is not tried
+    assert len(seen) <= 20 + 2 * 6
+    assert [(50, 200)] * 13 == seen[-13:]
+    assert "Split because the server refused their size (HTTP 413): 1 request." in repr(report)
+
+
+def test_a_gateway_with_a_low_limit_refuses_few_requests() -> None:
+    """What it accepts is known soon; now and then a larger one is tried."""
+    client, seen = _gateway(8_000)
+    report = bwp.send_table(client, traffic.shop_day(3_000, invalid_rate=0), workers=1, progress=False)
+    refused = [events for events, status in seen if status == 413]
+    assert (True, report.split_requests) == (report.ok, len(refused))
+    assert len(refused) <= 2 + len(seen) // RECOVERY
+
+
+def test_a_size_that_was_refused_by_chance_is_tried_again() -> None:
+    """Requests are as large as before again."""
+    sandbox = bwp.Sandbox()
+    sandbox.fail_next("http_413", times=4)
+    report = _send(traffic.shop_day(1_000, invalid_rate=0), sandbox)
+    sizes = [len(_ids_in(request)) for request in sandbox.requests]
+    assert (True, 4) == (report.ok, report.split_requests)
+    assert [50] * 5 == sizes[-5:]
+
+
+def test_a_split_is_known_after_a_resume(tmp_path: Path) -> None:
+    """The ledger records it."""
+    day = traffic.shop_day(60, invalid_rate=0)
+    client, _ = _gateway(8_000)
+    first = bwp.send_table(client, day, workers=1, ledger=tmp_path / "a", progress=False)
+    assert first.split_requests == bwp.Report.read(tmp_path / "a", day).split_requests >= 1
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_all_workers_together_send_no_more_events_a_second_than_the_rate(workers: int) -> None:
+    """A request's events count at the moment at which it is sent."""
+    sandbox = bwp.Sandbox(latency=0)
+    client = bwp.connect(sandbox)
+    began = client.clock.monotonic()
+    report = bwp.send_table(client, traffic.shop_day(500, invalid_rate=0), workers=workers, rate=100, progress=False)
+    assert report.ok
+    assert 4.5 <= client.clock.monotonic() - began < 4.5 + workers
+
+
+def test_what_is_sent_again_counts_for_the_rate_too() -> None:
+    """The others wait for it."""
+    sandbox = bwp.Sandbox(latency=0)
+    sandbox.fail_next("http_503", times=3)
+    client = bwp.connect(sandbox)
+    began = client.clock.monotonic()
+    bwp.send_table(client, traffic.shop_day(500, invalid_rate=0), workers=1, rate=100, progress=False)
+    assert client.clock.monotonic() - began >= 4.5 + 3 * 0.5
+
+
+@pytest.mark.parametrize("rate", [0, -1.0, float("nan")])
+def test_a_rate_is_positive(rate: float) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ValueError, match="rate: expected more than 0 events a second, or None, got"):
+        _send(traffic.shop_day(3, invalid_rate=0), rate=rate)
+
+
+def test_an_interrupt_leaves_the_report() -> None:
+    """With the rows that were sent before it."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if len(client.history) == 2:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            time.sleep(0.1)
+        return httpx.Response(200, json=SUCCESS)
+
+    client = bwp.Client(httpx.MockTransport(answer), "https://api.invalid/graphql")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        bwp.send_table(client, traffic.shop_day(1_000, invalid_rate=0), workers=1, progress=False)
+    report = caught.value.report  # type: ignore[attr-defined]
+    assert (150, 850) == (report.counts["sent"], report.counts["failed"])
+    assert 1_000 == len(report.frame())
+    assert "Stopped early: it was interrupted" in repr(report)
+
+
+def test_a_broken_page_of_a_parquet_file_leaves_the_report(tmp_path: Path) -> None:
+    """What was sent before it is known, although the file cannot be read again."""
+    pytest.importorskip("pyarrow")
+    day = traffic.shop_day(3_000, invalid_rate=0)
+    day.to_parquet(tmp_path / "day.parquet", row_group_size=500, compression="none", index=False)
+    content = bytearray((tmp_path / "day.parquet").read_bytes())
+    last = content.rindex(day["current_url"].iloc[-1].encode())
+    content[last - 4_000 : last] = b"\xff" * 4_000
+    (tmp_path / "day.parquet").write_bytes(content)
+    report = _send(tmp_path / "day.parquet")
+    assert 0 < report.counts["sent"] == 3_000 - report.counts["failed"] < 3_000
+    assert 3_000 == len(report.frame(ids=False))
+    assert report.stopped.startswith("day.parquet cannot be read: ")
+
+
+def test_an_error_of_a_worker_leaves_the_report() -> None:
+    """It says what happened, and the rows that were sent."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        if len(client.history) == 2:
+            raise RuntimeError("a defect")
+        return httpx.Response(200, json=SUCCESS)
+
+    client = bwp.Client(httpx.MockTransport(answer), "https://api.invalid/graphql")
+    with pytest.raises(RuntimeError, match="a defect") as caught:
+        bwp.send_table(client, traffic.shop_day(200, invalid_rate=0), workers=1, progress=False)
+    report = caught.value.report  # type: ignore[attr-defined]
+    assert (100, 50, 50) == tuple(report.counts[state] for state in ("sent", "unknown", "failed"))
+    assert "RuntimeError: a defect" == report.stopped

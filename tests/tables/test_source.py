@@ -1,18 +1,26 @@
 """What is read from each kind of source, a chunk at a time, and the messages for one that cannot be read."""
 
+import gzip
 import json
 import math
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.tables.chunks import CHUNK, cells
+from bwp_nb.tables.chunks import CHUNK
+from bwp_nb.tables.conversion import column_cells
+from bwp_nb.tables.mapping import ColumnMapping, MappedRows
 from bwp_nb.tables.source import table
 from tests.strategies import event
 
@@ -21,9 +29,15 @@ def _columns(source: Any) -> dict[str, list[Any]]:
     """Return all columns of a source, its chunks joined."""
     found: dict[str, list[Any]] = {}
     for chunk in table(source).chunks():
-        for name, values in (chunk.columns | chunk.properties).items():
+        for name, values in chunk.columns.items():
             found.setdefault(name, []).extend(values)
     return found
+
+
+def _mapped(source: Any) -> MappedRows:
+    """Return the only chunk of a source, with its columns mapped."""
+    (chunk,) = table(source).chunks()
+    return ColumnMapping().mapped(chunk)
 
 
 def _written(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -45,9 +59,9 @@ def test_a_byte_order_mark_and_blank_lines_are_passed_over(tmp_path: Path) -> No
 
 
 def test_a_row_of_another_width_is_broken_and_the_others_are_not(tmp_path: Path) -> None:
-    """It is named by its number."""
+    """It is named by its number, and by the line that it ends in."""
     (chunk,) = table(_written(tmp_path / "a.csv", "a,b\n1,2\n3\n4,5,6\n7,8\n")).chunks()
-    expected = {1: "expected 2 cells, got 1", 2: "expected 2 cells, got 3"}
+    expected = {1: "line 3: expected 2 cells, got 1", 2: "line 4: expected 2 cells, got 3"}
     assert expected == chunk.broken
     assert ["1", "3", "4", "7"] == chunk.columns["a"]
 
@@ -61,7 +75,8 @@ def test_jsonl_rows_may_each_have_other_names(tmp_path: Path) -> None:
 def test_a_line_that_is_not_an_object_is_a_broken_row(tmp_path: Path) -> None:
     """The rest of the file is read."""
     (chunk,) = table(_written(tmp_path / "a.jsonl", '{"a": "1"}\n{"a":\n[1]\n{"a": "4"}\n')).chunks()
-    assert {1: "expected a JSON object, got '{\"a\":'", 2: "expected a JSON object, got '[1]'"} == chunk.broken
+    expected = {1: "line 2: expected a JSON object, got '{\"a\":'", 2: "line 3: expected a JSON object, got '[1]'"}
+    assert expected == chunk.broken
     assert ["1", None, None, "4"] == chunk.columns["a"]
 
 
@@ -73,19 +88,18 @@ def test_properties_may_be_in_a_column_of_mappings(name: str, tmp_path: Path) ->
         _written(tmp_path / "a.jsonl", "".join(json.dumps(line) + "\n" for line in lines)),
         pd.DataFrame(lines),
     ):
-        (chunk,) = table(source).chunks()
-        assert {"a": ["1", "2", "3", "4"]} == chunk.columns
-        assert {"x": ["y", "w", None, None], "z": [None] * 4} == chunk.properties
-        assert {2: f"{name}: expected a dict of str to str, got ['x']"} == chunk.broken
+        found = _mapped(source)
+        assert {"a": ["1", "2", "3", "4"], "x": ["y", "w", None, None], "z": [None] * 4} == found.properties
+        assert {2: f"{name}: expected a dict of str to str, got ['x']"} == found.chunk.broken
 
 
 def test_properties_may_have_the_shape_of_the_api() -> None:
     """As in a request body; a name that occurs twice makes the row broken, so that no value is lost."""
     cells = [event(additional_properties={"x": "y", "z": "w"}).input["additionalProperties"]]
     cells += [{"additionalProperties": [{"property": "x", "value": text} for text in "ab"]}]
-    (chunk,) = table(pd.DataFrame({"a": ["1", "2"], "additionalProperties": cells})).chunks()
-    assert {"x": ["y", None], "z": ["w", None]} == chunk.properties
-    assert [1] == list(chunk.broken)
+    found = _mapped(pd.DataFrame({"a": ["1", "2"], "additionalProperties": cells}))
+    assert {"a": ["1", "2"], "x": ["y", None], "z": ["w", None]} == found.properties
+    assert [1] == list(found.chunk.broken)
 
 
 def test_a_frame_gives_missing_values_as_none() -> None:
@@ -96,17 +110,25 @@ def test_a_frame_gives_missing_values_as_none() -> None:
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
-def test_aware_times_go_out_as_an_event_writes_them(unit: str, zone: str) -> None:
-    """By the column as one by one, before 1970 as well, cut to milliseconds."""
-    texts = ["2023-12-03T10:15:30.123456Z", "1969-12-31T23:59:59.999999Z", "1900-01-01T00:00:00.0004Z", "NaT"]
+def test_aware_times_become_text_in_the_same_way_in_every_dtype(unit: str, zone: str) -> None:
+    """By the column as one by one, before 1970 as well, with the decimals that they need."""
+    texts = ["2023-12-03T10:15:30.123456Z", "1969-12-31T23:59:59.999Z", "1900-01-01T00:00:00.000000004Z", "NaT"]
     moments = pd.to_datetime(pd.Series(texts), utc=True, format="ISO8601").dt.tz_convert(zone).dt.as_unit(unit)
-    expected = [event(event_time=moment).event_time for moment in moments[:3]]
-    assert [*expected, None] == cells(moments.array)
+    expected = {
+        "s": ["2023-12-03T10:15:30Z", "1969-12-31T23:59:59Z", "1900-01-01T00:00:00Z", None],
+        "ms": ["2023-12-03T10:15:30.123Z", "1969-12-31T23:59:59.999Z", "1900-01-01T00:00:00Z", None],
+        "us": ["2023-12-03T10:15:30.123456Z", "1969-12-31T23:59:59.999Z", "1900-01-01T00:00:00Z", None],
+        "ns": ["2023-12-03T10:15:30.123456Z", "1969-12-31T23:59:59.999Z", "1900-01-01T00:00:00.000000004Z", None],
+    }[unit]
+    assert expected == column_cells(moments.array)
+    frames = [moments, moments.astype(object), moments.astype(pd.ArrowDtype(pa.timestamp(unit, zone)))]
+    for source in [*(pd.DataFrame({"t": column}) for column in frames), pa.table({"t": pa.array(frames[2])})]:
+        assert expected == _mapped(source).properties["t"]
 
 
 def test_naive_times_are_left_for_the_checks_to_refuse() -> None:
     """They do not identify an instant."""
-    (moment,) = cells(pd.Series(pd.to_datetime(["2023-12-03T10:15:30"])).array)
+    (moment,) = column_cells(pd.Series(pd.to_datetime(["2023-12-03T10:15:30"])).array)
     assert isinstance(moment, datetime)
     assert moment.tzinfo is None
 
@@ -133,7 +155,7 @@ def test_a_long_table_is_read_in_pieces_that_follow_each_other(suffix: str, tmp_
     source = {"frame": frame, "events": [event(event_id=text) for text in frame["a"]]}.get(suffix, path)
     chunks = list(table(source).chunks())
     assert [(0, CHUNK), (CHUNK, CHUNK), (2 * CHUNK, 1)] == [(chunk.first, chunk.length) for chunk in chunks]
-    found = [[e.event_id for e in chunk.events] if chunk.events else chunk.columns["a"] for chunk in chunks]
+    found = [chunk.columns["event_id" if suffix == "events" else "a"] for chunk in chunks]
     assert list(frame["a"]) == [text for part in found for text in part]
 
 
@@ -142,7 +164,9 @@ def test_an_iterable_can_be_read_repeatedly() -> None:
     events = [event(event_id=str(number), additional_properties={"a": "\ud800"}) for number in range(2 * CHUNK + 1)]
     given = table(iter(events))
     for chunks in zip(given.chunks(), given.chunks(), strict=True):
-        assert chunks[0].events == chunks[1].events == events[chunks[0].first : chunks[0].first + chunks[0].length]
+        expected = [sent.event_id for sent in events[chunks[0].first : chunks[0].first + chunks[0].length]]
+        assert expected == chunks[0].columns["event_id"]
+        assert chunks[0] == chunks[1]
     assert given.digest() == table(events).digest() != table(events[1:]).digest()
 
 
@@ -200,9 +224,9 @@ def test_a_csv_file_that_cannot_be_read_is_refused_in_a_sentence(content: bytes,
     [
         (None, "Expected a DataFrame, .* got None"),
         ({"a": "b"}, "Expected a DataFrame, .* got {'a': 'b'}"),
-        (["page-load"], "Row 0: expected a UserEvent, got 'page-load'"),
+        (["page-load"], "Row 0: expected a UserEvent, or a dict .* got 'page-load'"),
         ("nowhere.csv", "nowhere.csv cannot be read: No such file or directory."),
-        ("day.xlsx", "expected a file ending in .csv, .jsonl, .parquet"),
+        ("day.xlsx", "expected a file ending in .csv, .tsv, .jsonl, .ndjson, .parquet"),
         (pd.DataFrame({0: ["a"]}), "expected a str as its name, got 0"),
         (pd.DataFrame([["a", "b"]], columns=["a", "a"]), "two columns"),
         (pd.DataFrame(), "no columns"),
@@ -224,5 +248,149 @@ def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkey
 def test_a_file_that_is_not_parquet_is_refused_in_a_sentence(tmp_path: Path) -> None:
     """Like a CSV file that cannot be read."""
     path = _written(tmp_path / "day.parquet", "a,b\n")
-    with pytest.raises(bwp.InvalidTable, match=r"^day\.parquet cannot be read as Parquet: "):
+    with pytest.raises(bwp.InvalidTable, match=r"^day\.parquet cannot be read: "):
         table(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("a.tsv", b"a\tb\n1\tx,y\n", {}),
+        ("a.CSV", b"a;b\n1;x,y\n", {"delimiter": ";"}),
+        ("a.csv.gz", gzip.compress(b'a,b\n1,"x,y"\n'), {}),
+        ("a.csv", "a,b\n1,\u201ex,y\u201c\n".encode("cp1252"), {"encoding": "cp1252"}),
+        ("a.csv", 'a,b\n1,"x,y"\n'.encode("utf-16"), {"encoding": "utf-16"}),
+        ("a.csv", 'a,b\n1,"x,y"\n'.encode("utf-8-sig"), {"encoding": "UTF-8"}),
+        ("a.ndjson", b'{"a": "1", "b": "x,y"}\n', {}),
+        ("a.jsonl.gz", gzip.compress(b'{"a": "1", "b": "x,y"}\n'), {}),
+    ],
+)
+def test_text_files_are_read_by_their_ending_and_options(
+    name: str, content: bytes, options: dict[str, str], tmp_path: Path
+) -> None:
+    """Compressed or not, with any delimiter and encoding."""
+    (tmp_path / name).write_bytes(content)
+    (chunk,) = table(tmp_path / name, **options).chunks()
+    assert ["1"] == chunk.columns["a"]
+    assert "x,y" == chunk.columns["b"][0].strip("\u201e\u201c") or "\u201ex" == chunk.columns["b"][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "words"),
+    [
+        ("a.csv", b'a,b\n1,2\n"x\ny",3\n\xff,5\n', {}, r"^a\.csv, line 5 is not UTF-8: "),
+        ("a.jsonl", b'{"a": "1"}\n{"a": "\xe9"}\n', {}, r"^a\.jsonl, line 2 is not UTF-8: .* pass encoding=\.$"),
+        ("a.csv", b'a,b\n1,2\n"x\n', {}, r"^a\.csv, line 3 cannot be read as CSV: unexpected end of data"),
+        ("a.csv", b'a,b\n1,2\n"x"y,2\n', {}, r"^a\.csv, line 3 cannot be read as CSV: "),
+        ("a.csv.gz", b"a,b\n", {}, r"^a\.csv\.gz cannot be read: Not a gzipped file"),
+        ("a.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-9], {}, r"^a\.csv\.gz cannot be read: Compressed file ended"),
+        ("a.csv", b"a,b\n", {"encoding": "klingon"}, r"^Unknown encoding 'klingon'; expected e\.g\. 'utf-8'"),
+        ("a.csv", b"a,b\n", {"encoding": "utf-16"}, r"^a\.csv, line 1 is not UTF-16: "),
+    ],
+)
+def test_an_error_in_a_text_file_names_the_line(
+    name: str, content: bytes, options: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    """As an editor counts it, with what to do."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(bwp.InvalidTable, match=words):
+        list(table(tmp_path / name, **options).chunks())
+
+
+def test_quoted_line_ends_and_blank_lines_count_as_lines(tmp_path: Path) -> None:
+    """A row is named by its number and by its last line."""
+    path = _written(tmp_path / "a.csv", 'a,b\n\n"1\n\n",2\n\n3\n')
+    (chunk,) = table(path).chunks()
+    assert (["1\n\n", "3"], {1: "line 7: expected 2 cells, got 1"}) == (chunk.columns["a"], chunk.broken)
+
+
+@pytest.mark.parametrize("cell", ["x" * 100_000, "a\x00b", "\ufeff", "\u2028\u0085", '"', "'", "a\r\nb", "\\N"])
+def test_any_text_is_read_from_csv_unchanged(cell: str, tmp_path: Path) -> None:
+    """Long, with control characters, line ends, quotation marks."""
+    pd.DataFrame({"a": [cell], "b": ["1"]}).to_csv(tmp_path / "a.csv", index=False)
+    assert {"a": [cell], "b": ["1"]} == _columns(tmp_path / "a.csv")
+
+
+def test_a_folder_of_parquet_files_is_one_table(tmp_path: Path) -> None:
+    """In the order of their names; what a file lacks is missing, `day=01` is a column, and hidden files are passed over."""
+    for folder, columns in {"day=01": {"a": ["1"]}, "day=02": {"a": ["2"], "b": ["x"]}}.items():
+        (tmp_path / "t" / folder).mkdir(parents=True)
+        pd.DataFrame(columns).to_parquet(tmp_path / "t" / folder / "part.parquet")
+    (tmp_path / "t" / "_temporary.parquet").write_bytes(b"")
+    (tmp_path / "t" / "_SUCCESS").write_bytes(b"")
+    given = table(tmp_path / "t")
+    assert {"a": ["1", "2"], "day": ["01", "02"], "b": [None, "x"]} == _columns(tmp_path / "t")
+    assert [1, 1] == [
+        count for chunk in given.chunks(["day"]) for count in map(chunk.columns["day"].count, ["01", "02"])
+    ]
+    pd.DataFrame({"a": ["3"]}).to_parquet(tmp_path / "t" / "day=02" / "part.parquet")
+    with pytest.raises(bwp.InvalidTable, match="t has changed since it was first read"):
+        given.check()
+
+
+def test_a_folder_without_parquet_is_refused(tmp_path: Path) -> None:
+    """It says what it looked for."""
+    with pytest.raises(bwp.InvalidTable, match=r"contains no file ending in \.parquet"):
+        table(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["additional_properties", "attributes"])
+def test_a_map_of_arrow_has_properties(name: str, tmp_path: Path) -> None:
+    """Whatever its column is called, in Parquet too; one with a repeated name is broken."""
+    pairs = [[("x", "1"), ("y", None)], None, [], [("x", "1"), ("x", "2")]]
+    found = pa.table({name: pa.array(pairs, pa.map_(pa.string(), pa.string())), "a": list("abcd")})
+    pq.write_table(found, tmp_path / "a.parquet")
+    for source in (found, tmp_path / "a.parquet"):
+        given = table(source)
+        (chunk,) = given.chunks()
+        mapped = ColumnMapping(maps=given.maps).mapped(chunk)
+        assert {"a": list("abcd"), "x": ["1", None, None, None], "y": [None] * 4} == mapped.properties
+        assert [3] == list(mapped.chunk.broken)
+
+
+def test_the_same_rows_have_the_same_digest_in_any_library() -> None:
+    """So a run of one can be resumed with another."""
+    rows = range(2 * CHUNK + 1)
+    found = pa.table({"a": list(map(str, rows)), "b": [(None, "x", "y", "z")[row % 4] for row in rows]})
+    sources = [found, pl.from_arrow(found), duckdb.from_arrow(found), found.to_pandas(), found.to_reader(77)]
+    assert 1 == len({table(source).digest() for source in sources})
+
+
+def test_rows_may_change_after_they_are_passed() -> None:
+    """The table has what they were."""
+    row = {"a": "1", "additional_properties": {"x": "1"}}
+    for given in (table([row]), table(pd.DataFrame([row]))):
+        row["additional_properties"]["x"] = "2"  # type: ignore[index]
+        assert "1" == next(iter(given.chunks())).columns["additional_properties"][0]["x"]
+        row["additional_properties"]["x"] = "1"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"a": "1"}, event(), "b"], "Row 2: expected a UserEvent, or a dict with str as .*, got 'b'"),
+        ([{1: "a"}], "Row 0: expected a UserEvent, or a dict with str as the names of columns, got {1: 'a'}"),
+    ],
+)
+def test_rows_of_another_kind_are_refused(rows: list[Any], words: str) -> None:
+    """By their number."""
+    with pytest.raises(bwp.InvalidTable, match=words):
+        table(rows)
+
+
+def test_a_long_parquet_file_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    """Six times the rows in one group, and less than a quarter more of what pyarrow allocates."""
+    code = (
+        "import sys, pyarrow as pa\n"
+        "from bwp_nb.tables.source import table\n"
+        "print(sum(chunk.length for chunk in table(sys.argv[1]).chunks()), pa.default_memory_pool().max_memory())\n"
+    )
+    found = []
+    for rows in (20_000, 120_000):
+        values = [f"{row:040}" for row in range(rows)]
+        pq.write_table(pa.table(dict.fromkeys("abcd", values)), tmp_path / "a.parquet", use_dictionary=False)
+        command = [sys.executable, "-c", code, str(tmp_path / "a.parquet")]
+        count, peak = map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+        assert rows == count
+        found.append(peak)
+    assert found[1] < 1.25 * found[0]

@@ -1,0 +1,94 @@
+"""What is done with each column of a table, and columns of which the name is nearly that of a field."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bwp_nb.event import TEXT_FIELDS
+from bwp_nb.text import counted, quoted, readable
+
+#: The columns that contain mappings of properties.
+NESTED = ("additional_properties", "additionalProperties")
+
+_MAX_NAMES = 30
+#: What is nearly "id" and has a meaning of its own, as in `event_ip`.
+_ORDINARY_ENDINGS = {"ip", "ad", "in", "is", "it", *(f"{letter}id" for letter in "abcgmprstuv")}
+
+
+@dataclass(frozen=True, repr=False)
+class Columns:
+    """What is done with the columns of a table: which are fields, which properties, and what is generated.
+
+    Attributes
+    ----------
+    rows : int
+        The number of rows of the table.
+    fields : mapping of str to sequence of str
+        The columns that each field is read from.
+    values : mapping of str to object
+        The value for all rows of fields that have one.
+    properties : sequence of str
+        The additional properties, as `column` or `column as property`.
+    left_out : sequence of str
+        The columns that `properties=` does not name.
+    generated : mapping of str to int
+        The number of rows for which `event_id` and `event_time` are generated.
+    """
+
+    rows: int = 0
+    fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
+    properties: Sequence[str] = ()
+    left_out: Sequence[str] = ()
+    generated: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each kind of column."""
+        read = [name if [*found] == [name] else f"{name} from {_listed(found)}" for name, found in self.fields.items()]
+        given = [f"{name} = {quoted(value)}" for name, value in self.values.items()]
+        yield f"fields: {', '.join(read + given) or 'none'}"
+        yield f"properties: {_listed(self.properties) or 'none'}"
+        if self.left_out:
+            yield f"not sent: {_listed(self.left_out)}"
+        made = [f"{name} for {counted(count, 'row')}" for name, count in self.generated.items() if count]
+        if made:
+            yield f"generated: {', '.join(made)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    left = len(names) - _MAX_NAMES
+    return ", ".join(readable(name, 80) for name in names[:_MAX_NAMES]) + (f" and {left} more" if left > 0 else "")
+
+
+def meant(column: str) -> str | None:
+    """Return the field that a column's name is nearly, in spite of its case, its separators or a typing mistake.
+
+    Each of a field's two words may have one letter too many, too few, wrong, or swapped with the next.
+    """
+    words = [word.lower() for word in re.findall(r"[A-Z]?[^\W_A-Z]+|[A-Z]+", column)]
+    text = "".join(words)
+    if text == "id":
+        return "event_id"
+    if words[:-1] == ["event"] and words[-1] in _ORDINARY_ENDINGS:
+        return None
+    fields = [(name, *name.split("_")) for name in (*TEXT_FIELDS, NESTED[0])]
+    nearest = [name for name, first, second in fields if _is_near(text, first + second)]
+    near = [
+        name
+        for name, first, second in fields
+        for end in range(len(text))
+        if _is_near(text[:end], first) and _is_near(text[end:], second)
+    ]
+    return next(iter(nearest + near), None)
+
+
+def _is_near(found: str, word: str) -> bool:
+    start = 0
+    while found[start : start + 1] == word[start : start + 1] != "":
+        start += 1
+    rest, expected = found[start:], word[start:]
+    is_swapped = len(rest) > 1 and rest[:2] == expected[1::-1] and rest[2:] == expected[2:]
+    return is_swapped or rest[1:] == expected[1:] or rest[1:] == expected or rest == expected[1:]
