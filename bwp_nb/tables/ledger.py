@@ -222,8 +222,6 @@ class Ledger:
 
 def ranges(rows: Sequence[int]) -> list[list[int]]:
     """Return row numbers as ranges."""
-    if rows and list(rows) == list(range(rows[0], rows[-1] + 1)):
-        return [[rows[0], rows[-1] + 1]]
     found: list[list[int]] = []
     for row in rows:
         if found and found[-1][1] == row:

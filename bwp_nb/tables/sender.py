@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.client import Client
@@ -93,13 +94,6 @@ class Outcome:
     def states(self, size: int) -> Sequence[str]:
         """Return the state of each event of the request."""
         return self.found.states if isinstance(self.found, MutationRejected) else [self.found.state] * size
-
-    def after_lost(self) -> "Outcome":
-        """Return the outcome for an event that may have been accepted before."""
-        assert isinstance(self.found, BwpError)  # noqa: S101  # a receipt is certain
-        error = copy(self.found)
-        error.follow_lost_attempt()
-        return replace(self, found=error)
 
     def messages(self, field: str = "") -> dict[int, str]:
         """Return what the error says of the events that it names, by their place; only those with a wrong `field`."""
@@ -240,7 +234,9 @@ class Sender:
             self._ledger.write(Line(ranges(part.rows), found.state, outcome.batch, found.attempts, found.copies))
             return
         states, messages, ids = outcome.states(len(part)), outcome.messages(), outcome.messages("eventId")
-        lost_states = outcome.after_lost().states(len(part))
+        after_lost = copy(found)
+        after_lost.follow_lost_attempt()
+        lost_states = replace(outcome, found=after_lost).states(len(part))
         rows: dict[tuple[str, str], list[int]] = {}
         for place, row in enumerate(part.rows):
             state, reason = states[place], messages.get(place, outcome.what)
@@ -260,9 +256,7 @@ class Sender:
         self._ledger.write(replace(lines[0], split=is_split), *lines[1:])
 
     def _delivered(self, part: Batch) -> Receipt | BwpError:
-        def wait(error: BwpError, seconds: float) -> None:
-            self._wait(error, seconds, len(part))
-
+        wait = partial(self._wait, len(part))
         try:
             return self._client._deliver(part.body, len(part), operation="send_table", wait=wait)
         except BwpError as error:
@@ -283,8 +277,8 @@ class Sender:
         if refusals >= MAX_CONSECUTIVE_REFUSALS:
             self._stop(f"{MAX_CONSECUTIVE_REFUSALS} consecutive requests were refused; last error: {outcome.what}")
 
-    def _wait(self, error: BwpError, seconds: float, events: int) -> None:
-        """Wait before a request is sent again, and raise its error if the run is stopped meanwhile."""
+    def _wait(self, events: int, error: BwpError, seconds: float) -> None:
+        """Wait before a request with some events is sent again, and raise its error if the run is stopped meanwhile."""
         self._heed(error, seconds)
         self._throttle.wait(seconds, events)
         if self.stopped:
