@@ -116,9 +116,10 @@ def _hinted(rows: MappedRows) -> Iterator[str]:
     """Yield the field of each hint on each row, as far as its values are texts."""
     for place in range(rows.chunk.length):
         row = rows.record(place)
-        properties = row.get("additional_properties") or {}
+        given = row.get("additional_properties")
+        properties = given if isinstance(given, dict) else {}
         fields = {api_name: row.get(name) for name, api_name in TEXT_FIELDS.items()}
-        if all(isinstance(text, str) for text in [*filter(None, fields.values()), *properties.values()]):
+        if all(isinstance(text, str) for text in [*filter(None, fields.values()), *properties, *properties.values()]):
             yield from (hint.field for hint in hints(fields, properties))
 
 
