@@ -225,9 +225,9 @@ def _hinted(rows: MappedRows) -> Iterator[str]:
     for place in range(rows.chunk.length):
         row = rows.record(place)
         given = row.get("additional_properties")
-        properties = given if isinstance(given, Mapping) else {}
+        properties = given if isinstance(given, dict) else {}
         fields = {api_name: row.get(name) for name, api_name in TEXT_FIELDS.items()}
-        if all(isinstance(text, str) for text in [*filter(None, fields.values()), *properties.values()]):
+        if all(isinstance(text, str) for text in [*filter(None, fields.values()), *properties, *properties.values()]):
             yield from (hint.field for hint in hints(fields, properties))
 
 
