@@ -312,7 +312,7 @@ def test_any_text_is_read_from_csv_unchanged(cell: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_of_parquet_files_is_one_table(tmp_path: Path) -> None:
-    """In the order of their names; what a file lacks is missing, `day=01` is a column, and hidden files are passed over."""
+    """In the order of their names; what a file lacks is missing, `day=01` is a column, hidden files are passed over."""
     for folder, columns in {"day=01": {"a": ["1"]}, "day=02": {"a": ["2"], "b": ["x"]}}.items():
         (tmp_path / "t" / folder).mkdir(parents=True)
         pd.DataFrame(columns).to_parquet(tmp_path / "t" / folder / "part.parquet")
