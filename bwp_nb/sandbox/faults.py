@@ -193,8 +193,9 @@ class FaultyRequest:
 
     def duplicate(self) -> httpx.Response:
         """The request is delivered twice."""
+        response = self.answer()
         self.answer()
-        return self.answer()
+        return response  # the first one's: the second may be refused, for example because a token expired in between
 
     def message(self, text: str = "Not today", value: str | None = None) -> httpx.Response:
         """Events that contain `value`, by default all, are rejected with the message `text`, unless accepted before."""

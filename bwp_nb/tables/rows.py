@@ -90,6 +90,10 @@ def _read(source: Any) -> Mutation | Iterable[Chunk]:
         source = list(source)
         if all(isinstance(row, UserEvent) for row in source):
             return Mutation(source)
+        for place, row in enumerate(source):
+            if not isinstance(row, UserEvent) and not hasattr(row, "items"):
+                message = f"expected a UserEvent, a dict or a Series, got {quoted(row)}"
+                raise InvalidEvent([Problem("row", row, _SOURCE_RULE, message, place)])
     return table(source).chunks()
 
 

@@ -402,9 +402,9 @@ def test_files_that_the_form_wrote_open_in_it(form: EventForm) -> None:
     ("name", "content", "reason"),
     [
         ("day.csv", b"row,state,reason,event_id\n1,invalid,no,a\n", "was written by save_spreadsheet"),
-        ("day.csv", b'a,b\n"1', "day.csv cannot be read as CSV: unexpected end of data"),
-        ("day.csv", b"\xff", "day.csv is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
-        ("day.json", b"\xff", "day.json is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
+        ("day.csv", b'a,b\n"1', "day.csv, line 2 cannot be read as CSV: unexpected end of data"),
+        ("day.csv", b"\xff", "day.csv, line 1 is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
+        ("day.json", b"\xff", "day.json, line 1 is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
         ("day.json", b"", "cannot parse this as a sendUserEvents request"),
     ],
 )
