@@ -39,7 +39,7 @@ IMPORTS = {
         "snippets": "client event mutation settings",
         "tables": "client contract errors event mutation problems text wire",
         "text": "",
-        "traffic": "client connection errors event sandbox tables",
+        "traffic": "client connection errors event sandbox tables wire",
         "wire": "contract errors event problems text",
     }.items()
 }
@@ -123,7 +123,13 @@ def test_the_sandbox_shares_no_code_with_what_builds_and_sends() -> None:
         for own in map(_module_of, _imported(path))
     }
     outside = {own for own in imported if own and _unit(own) != "sandbox"}
-    assert {"bwp_nb.contract", "bwp_nb.contract.documented", "bwp_nb.text", "bwp_nb.wire.clock"} == outside
+    assert {
+        "bwp_nb.contract",
+        "bwp_nb.contract.documented",
+        "bwp_nb.text",
+        "bwp_nb.wire.clock",
+        "bwp_nb.wire.platform",
+    } == outside
 
 
 def test_only_the_wire_opens_connections() -> None:

@@ -15,13 +15,19 @@ import sys
 import threading
 from typing import Any
 
-from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
-
 from bwp_nb.contract import documented
 from bwp_nb.sandbox.api import Sandbox
-from bwp_nb.sandbox.handlers import Site, application
 from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import refuse_in_browser
+
+try:
+    from tornado.httpserver import HTTPServer
+    from tornado.iostream import IOStream
+
+    from bwp_nb.sandbox.handlers import Site, application
+except ModuleNotFoundError:
+    refuse_in_browser("serve")
+    raise
 
 #: The most bytes of a request's head, and the most connections at a time.
 MAX_HEAD = 16_384

@@ -2,5 +2,6 @@
 
 Its interface: `Answer`, `Receipt`, `receipt`, `errors_of`, `status_of` and `SUCCESSFUL` of `answer`; `Credentials`,
 `Secret`, `TokenAuth`, `cleaned`, `redacted` and `token` of `auth`; `Clock` and `SystemClock` of `clock`; `Retries` and
-`RetryQuota` of `retries`; `fork_safe_lock` of `locks`; `DeadlineTransport` and `is_certificate_error` of `transport`.
+`RetryQuota` of `retries`; `fork_safe_lock` of `locks`; `refuse_in_browser` of `platform`; `DeadlineTransport` and
+`is_certificate_error` of `transport`.
 """
