@@ -1,6 +1,7 @@
-"""Build the documentation site into build/site: python .site/build.py.
+"""Build the documentation site with its lab into build/site: python .site/build.py.
 
 The pages are built from the files of this folder, the README, the notebooks as they are committed, and the docstrings.
+The lab needs npm.
 """
 
 import os
@@ -8,6 +9,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import browser_lab
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -34,3 +37,4 @@ def pages() -> None:
 if __name__ == "__main__":
     shutil.rmtree(SITE, ignore_errors=True)
     pages()
+    browser_lab.build(BUILD / "lab-source", SITE / "lab")

@@ -34,7 +34,7 @@ autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 
-exclude_patterns = ["README.md", "lab"]
+exclude_patterns = ["README.md", "lab"]  # shown in parts, and in the lab
 
 html_theme = "sphinx_book_theme"
 html_title = "bwp_nb"
@@ -45,6 +45,7 @@ html_show_sourcelink = False
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {
+    "navbar_persistent": [],  # the search is in the side bar
     "show_navbar_depth": 1,
     "use_download_button": False,
     "use_fullscreen_button": False,
@@ -56,6 +57,11 @@ html_theme_options = {
 def _is_alias(_app: Sphinx, _what: str, _name: str, found: object, _skip: bool, _options: Any) -> bool | None:
     """Leave out what Python says of the fields of a named tuple."""
     return True if re.match(r"Alias for field number \d", found.__doc__ or "") else None
+
+
+def _keep_dots(_app: Sphinx, _what: str, _name: str, _found: object, _options: Any, lines: list[str]) -> None:
+    """Show a name in backticks that begins with a dot, such as that of a file, as it is."""
+    lines[:] = [re.sub(r"(^|[\s(])(`[.~!][^`]*`)", r"\1`\2`", line) for line in lines]
 
 
 def _link_pages(_app: Sphinx, doctree: nodes.document) -> None:
@@ -77,6 +83,7 @@ def _linked(text: str) -> list[nodes.Node]:
 
 
 def setup(app: Sphinx) -> None:
-    """Connect both to Sphinx."""
+    """Connect them to Sphinx."""
     app.connect("autodoc-skip-member", _is_alias)
+    app.connect("autodoc-process-docstring", _keep_dots)
     app.connect("doctree-read", _link_pages)
