@@ -20,6 +20,9 @@ RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.
 KERNEL = Path("@jupyterlite/pyodide-kernel-extension")
 EXTENSIONS = ("@jupyter-widgets/jupyterlab-manager", str(KERNEL))
 
+#: The settings of JupyterLite: light or dark, as the visitor's system is.
+SETTINGS = {"@jupyterlab/apputils-extension:themes": {"adaptive-theme": True}}
+
 #: What the notebooks load, from Pyodide's own host.
 LARGE = ("pandas", "matplotlib")
 
@@ -35,6 +38,7 @@ def build(work: Path, site: Path) -> None:
     (work / "lab").mkdir()
     _configure(work, [*wheels])
     _configure(work / "lab", [*wheels, *LARGE])
+    (work / "overrides.json").write_text(json.dumps(SETTINGS))
     contents = [HERE / "lab" / "try_it.ipynb", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
     extensions = Path(sysconfig.get_path("data")) / "share" / "jupyter" / "labextensions"
     command = [sys.executable, "-m", "jupyter", "lite", "build", f"--lite-dir={work}", f"--output-dir={site}"]
