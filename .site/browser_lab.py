@@ -41,12 +41,12 @@ def build(work: Path, site: Path) -> None:
     (work / "overrides.json").write_text(json.dumps(SETTINGS))
     contents = [HERE / "lab" / "try_it.ipynb", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
     extensions = Path(sysconfig.get_path("data")) / "share" / "jupyter" / "labextensions"
-    command = [sys.executable, "-m", "jupyter", "lite", "build", f"--lite-dir={work}", f"--output-dir={site}"]
+    command = [sys.executable, "-m", "jupyter", "lite", "build", f"--output-dir={site}"]
     options = ["--no-sourcemaps", "--no-unused-shared-packages", "--ignore-sys-prefix"]
     options += [f"--apps={app}" for app in ("repl", "notebooks", "lab")]
     options += [f"--contents={path}" for path in contents]
     options += [f"--LiteBuildConfig.federated_extensions={extensions / name}" for name in EXTENSIONS]
-    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run([*command, *options], cwd=work, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
 
 def _pyodide(work: Path, runtime: Path) -> dict[str, Any]:

@@ -64,6 +64,16 @@ def _keep_dots(_app: Sphinx, _what: str, _name: str, _found: object, _options: A
     lines[:] = [re.sub(r"(^|[\s(])(`[.~!][^`]*`)", r"\1`\2`", line) for line in lines]
 
 
+def _parameters_as_spans(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Show the parameters of a long signature as lines; Sphinx writes a list of definitions without terms."""
+    names = {"<dl>": '<span class="parameters">', "</dl>": "</span>", "<dd>": "<span>", "</dd>": "</span>"}
+
+    def replaced(signature: re.Match[str]) -> str:
+        return re.sub("</?d[ld]>", lambda tag: names[tag[0]], signature[0])
+
+    context["body"] = re.sub(r'<dt class="sig .*?</dt>', replaced, context.get("body", ""), flags=re.DOTALL)
+
+
 def _link_pages(_app: Sphinx, doctree: nodes.document) -> None:
     """Link each title of a page of Amazon's documentation to the page."""
     for text in list(doctree.findall(nodes.Text)):
@@ -86,4 +96,5 @@ def setup(app: Sphinx) -> None:
     """Connect them to Sphinx."""
     app.connect("autodoc-skip-member", _is_alias)
     app.connect("autodoc-process-docstring", _keep_dots)
+    app.connect("html-page-context", _parameters_as_spans)
     app.connect("doctree-read", _link_pages)
