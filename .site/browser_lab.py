@@ -46,13 +46,13 @@ def build(work: Path, site: Path) -> None:
     options += [f"--apps={app}" for app in ("repl", "notebooks", "lab")]
     options += [f"--contents={path}" for path in contents]
     options += [f"--LiteBuildConfig.federated_extensions={extensions / name}" for name in EXTENSIONS]
-    subprocess.run([*command, *options], cwd=work, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run([*command, *options], cwd=work, check=True, stdout=subprocess.DEVNULL)
 
 
 def _pyodide(work: Path, runtime: Path) -> dict[str, Any]:
     """Get Pyodide from npm; return its index, in which the packages have their addresses on Pyodide's own host."""
     version = json.loads((ROOT / "tests" / "node" / "package.json").read_text("utf-8"))["dependencies"]["pyodide"]
-    subprocess.run(["npm", "pack", f"pyodide@{version}", "--silent"], cwd=work, check=True, stdout=subprocess.DEVNULL)  # noqa: S603, S607
+    subprocess.run(["npm", "pack", f"pyodide@{version}", "--silent"], cwd=work, check=True, stdout=subprocess.DEVNULL)
     with tarfile.open(work / f"pyodide-{version}.tgz") as archive:
         for name in RUNTIME:
             (runtime / name).write_bytes(_read(archive, name))
@@ -73,8 +73,8 @@ def _wheels(runtime: Path) -> list[Path]:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     pure = ["--only-binary=:all:", "--python-version=3.14", "--platform=any", "--implementation=py", "--abi=none"]
     wanted = ["download", "--no-deps", *pure, f"--dest={runtime}", f"--requirement={HERE / 'lab' / 'wheels.txt'}"]
-    subprocess.run([*pip, *wanted], check=True)  # noqa: S603
-    subprocess.run([*pip, "wheel", "--no-deps", f"--wheel-dir={runtime}", ROOT], check=True)  # noqa: S603
+    subprocess.run([*pip, *wanted], check=True)
+    subprocess.run([*pip, "wheel", "--no-deps", f"--wheel-dir={runtime}", ROOT], check=True)
     kernel = Path(sysconfig.get_path("data")) / "share" / "jupyter" / "labextensions" / KERNEL / "static" / "pypi"
     for name in ("ipykernel", "piplite", "pyodide_kernel", "widgetsnbextension-4"):
         shutil.copy(next(kernel.glob(f"{name}*.whl")), runtime)

@@ -31,7 +31,7 @@ def pages() -> None:
         (SOURCE / name).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / name, SOURCE / name)
     command = ["sphinx", "--fail-on-warning", "--keep-going", "--quiet", "--fresh-env", "--write-all"]
-    subprocess.run([sys.executable, "-m", *command, SOURCE, SITE], env=os.environ | {"BWP_ROOT": str(ROOT)}, check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-m", *command, SOURCE, SITE], env=os.environ | {"BWP_ROOT": str(ROOT)}, check=True)
 
 
 if __name__ == "__main__":
