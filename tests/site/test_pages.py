@@ -51,7 +51,9 @@ class Page(HTMLParser):
 def pages(site: Path) -> dict[Path, Page]:
     """Return every page that Sphinx wrote."""
     lab = site / "lab"
-    return {path: Page(path) for path in site.rglob("*.html") if lab not in path.parents and "_static" not in path.parts}
+    return {
+        path: Page(path) for path in site.rglob("*.html") if lab not in path.parents and "_static" not in path.parts
+    }
 
 
 def test_nothing_comes_from_another_host(site: Path, pages: dict[Path, Page]) -> None:
