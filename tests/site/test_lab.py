@@ -23,7 +23,7 @@ def form(served: Served, context: BrowserContext) -> Iterator[Page]:
     page.goto(f"{served.url}/lab.html")
     started = time.monotonic()
     page.get_by_role("link", name="Open the form").click()
-    expect(page.get_by_label("eventTime")).to_be_visible(timeout=180_000)
+    expect(page.get_by_role("textbox", name="eventTime")).to_be_visible(timeout=180_000)
     print(f"Seconds to the form: {time.monotonic() - started:.0f}")
     yield page
     assert [] == [url for url in asked if not url.startswith((served.url, "data:", "blob:"))]
@@ -31,7 +31,7 @@ def form(served: Served, context: BrowserContext) -> Iterator[Page]:
 
 def _write(page: Page, text: str) -> None:
     """Type the time of the event, and wait until the request has it."""
-    box = page.get_by_label("eventTime")
+    box = page.get_by_role("textbox", name="eventTime")
     box.press("Control+a")
     box.press_sequentially(text)
     expect(page.get_by_text(f'eventTime: "{text}"').first).to_be_visible()

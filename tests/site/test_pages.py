@@ -71,9 +71,8 @@ def test_links_within_the_site_lead_somewhere(site: Path, pages: dict[Path, Page
         for link in page.links + page.loaded:
             parts = urlsplit(urljoin(path.as_uri(), link))
             target = Path(unquote(parts.path))
-            if parts.scheme == "file" and not target.is_file():
-                missing[path.name].append(link)
-            elif target in pages and unquote(parts.fragment) not in pages[target].anchors:
+            is_missing = parts.scheme == "file" and not target.is_file()
+            if is_missing or (target in pages and unquote(parts.fragment) not in pages[target].anchors):
                 missing[path.name].append(link)
     assert {} == missing
 
