@@ -24,10 +24,10 @@ FORM = """\
 import bwp_nb as bwp
 client = bwp.connect()
 form = bwp.forms.EventForm(client)
-form.fill(bwp.documented.PRE_ORDER_PAGE_LOAD.request)
+form.fill(bwp.documented.PAGE_LOAD.request)
 form"""
 
-CHART = ".jp-OutputArea-output[data-mime-type='image/svg+xml'], .jp-OutputArea-output:has(svg)"
+CHART = ".jp-OutputArea-output[data-mime-type='image/svg+xml'] img, .jp-OutputArea-output svg"
 
 #: A picture's notebook, and the output that it shows.
 SHOWN = {"form": ("form.ipynb", ".bwp"), "chart": ("06_responses_and_errors.ipynb", CHART)}
