@@ -1,6 +1,9 @@
 """What Python in a browser cannot do."""
 
+import json
 import sys
+from json.scanner import py_make_scanner  # type: ignore[attr-defined]
+from typing import Any
 
 
 def refuse_in_browser(what: str) -> None:
@@ -10,3 +13,12 @@ def refuse_in_browser(what: str) -> None:
             f"{what} does not work in a browser, where Python has no sockets, threads or processes;"
             " use JupyterLab on your computer."
         )
+
+
+def read_json(body: bytes) -> Any:
+    """Return what a JSON text contains; if it is nested too deeply, raise `RecursionError`, in a browser as well."""
+    if sys.platform != "emscripten":
+        return json.loads(body)
+    decoder = json.JSONDecoder()
+    decoder.scan_once = py_make_scanner(decoder)
+    return decoder.decode(body.decode(json.detect_encoding(body), "surrogatepass"))

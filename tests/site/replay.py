@@ -16,6 +16,8 @@ def _refuse(thread: threading.Thread) -> None:
 threading.Thread.start = _refuse  # type: ignore[method-assign]
 sys.modules["tornado"] = None  # type: ignore[assignment]
 
+import httpx  # noqa: E402
+
 import bwp_nb as bwp  # noqa: E402
 
 SNIPPETS = ("graphql", "json_body", "curl", "python_httpx", "python_bwp_nb")
@@ -56,6 +58,21 @@ def drift() -> str:
     return repr(bwp.drift(bwp.connect()))
 
 
+def nested() -> list[int]:
+    """Return the statuses of requests that are nested more deeply than a stack can follow."""
+    sandbox = bwp.Sandbox()
+    own = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret, "grant_type": "client_credentials"}
+    token = sandbox.handle_request(httpx.Request("POST", sandbox.token_endpoint, data=own)).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}", "x-api-target-id": sandbox.target_id}
+    bodies = [
+        b"[" * 100_000,
+        b'{"query": ' + b'[{"a": ' * 100_000,
+        b'{"variables": ' + b"[" * 9000 + b"]" * 9000 + b"}",
+    ]
+    requests = [httpx.Request("POST", sandbox.endpoint, content=body, headers=headers) for body in bodies]
+    return [sandbox.handle_request(request).status_code for request in requests]
+
+
 def served() -> str:
     """Return what is said where the sandbox cannot be served: there is no tornado here."""
     try:
@@ -69,5 +86,6 @@ answers = {
     "examples": [example(number) for number in range(len(EXAMPLES))],
     "form": form(),
     "drift": drift(),
+    "nested": nested(),
 }
 json.dumps(answers, default=repr)

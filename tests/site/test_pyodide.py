@@ -39,7 +39,7 @@ def here() -> dict[str, Any]:
     return answers
 
 
-@pytest.mark.parametrize("part", ["examples", "form", "drift"])
+@pytest.mark.parametrize("part", ["examples", "form", "drift", "nested"])
 def test_the_answers_are_those_of_cpython_to_the_letter(
     in_browser: dict[str, Any], here: dict[str, Any], part: str
 ) -> None:
