@@ -10,8 +10,7 @@ def refuse_in_browser(what: str) -> None:
     """Raise `NotImplementedError` in a browser, whose Python has no sockets, threads or processes."""
     if sys.platform == "emscripten":
         raise NotImplementedError(
-            f"{what} does not work in a browser, where Python has no sockets, threads or processes;"
-            " use JupyterLab on your computer."
+            f"{what} needs sockets, threads or processes, which a browser lacks; use a local Python."
         )
 
 

@@ -56,4 +56,6 @@ def test_the_documented_responses_are_among_them(in_browser: dict[str, Any]) -> 
 
 def test_serving_says_that_a_browser_cannot(in_browser: dict[str, Any]) -> None:
     """In one sentence, and not that a module is missing."""
-    assert in_browser["served"].startswith("NotImplementedError: serve does not work in a browser, where Python has no")
+    assert in_browser["served"].startswith(
+        "NotImplementedError: serve needs sockets, threads or processes, which a browser"
+    )
