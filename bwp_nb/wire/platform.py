@@ -9,9 +9,7 @@ from typing import Any
 def refuse_in_browser(what: str) -> None:
     """Raise `NotImplementedError` in a browser, whose Python has no sockets, threads or processes."""
     if sys.platform == "emscripten":
-        raise NotImplementedError(
-            f"{what} needs sockets, threads or processes, which a browser lacks; use a local Python."
-        )
+        raise NotImplementedError(f"{what} needs sockets, threads or processes, which a browser lacks; run it locally.")
 
 
 def read_json(body: bytes) -> Any:

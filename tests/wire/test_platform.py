@@ -34,7 +34,9 @@ print(bwp.send_table(bwp.connect(), bwp.traffic.shop_day(300, invalid_rate=0), w
 def test_what_a_browser_cannot_do_says_so(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One sentence names what was asked for, the reason, and where it works."""
     monkeypatch.setattr(sys, "platform", "emscripten")
-    with pytest.raises(NotImplementedError, match=f"^{re.escape(what)} needs .*, which a browser lacks; use [^.]*[.]$"):
+    with pytest.raises(
+        NotImplementedError, match=f"^{re.escape(what)} needs .*, which a browser lacks; run it [^.]*[.]$"
+    ):
         REFUSED[what]()
 
 
