@@ -35,9 +35,7 @@ def build(work: Path, site: Path) -> None:
     packages = _pyodide(work, runtime)
     wheels = {entry["name"]: entry for entry in map(_entry, _wheels(runtime))}
     (runtime / "pyodide-lock.json").write_text(json.dumps(packages | {"packages": packages["packages"] | wheels}))
-    (work / "lab").mkdir()
-    _configure(work, [*wheels])
-    _configure(work / "lab", [*wheels, *LARGE])
+    _configure(work / "jupyter-lite.json", [*wheels])
     (work / "overrides.json").write_text(json.dumps(SETTINGS))
     contents = [HERE / "lab" / "try_it.ipynb", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
     extensions = Path(sysconfig.get_path("data")) / "share" / "jupyter" / "labextensions"
@@ -47,6 +45,7 @@ def build(work: Path, site: Path) -> None:
     options += [f"--contents={path}" for path in contents]
     options += [f"--LiteBuildConfig.federated_extensions={extensions / name}" for name in EXTENSIONS]
     subprocess.run([*command, *options], cwd=work, check=True, stdout=subprocess.DEVNULL)
+    _configure(site / "lab" / "jupyter-lite.json", [*wheels, *LARGE])
 
 
 def _pyodide(work: Path, runtime: Path) -> dict[str, Any]:
@@ -99,10 +98,10 @@ def _entry(wheel: Path) -> dict[str, Any]:
     }
 
 
-def _configure(folder: Path, packages: list[str]) -> None:
-    """Write the settings of JupyterLite, or of one of its pages: which packages are loaded with Python."""
+def _configure(path: Path, packages: list[str]) -> None:
+    """Add to the settings of JupyterLite, or of one of its pages, which packages are loaded with Python."""
     settings = {"disablePyPIFallback": True, "loadPyodideOptions": {"packages": packages}}
     plugins = {"@jupyterlite/pyodide-kernel-extension:kernel": settings}
-    data = {"appName": "bwp_nb", "litePluginSettings": plugins}
-    text = json.dumps({"jupyter-lite-schema-version": 0, "jupyter-config-data": data})
-    (folder / "jupyter-lite.json").write_text(text)
+    config = json.loads(path.read_text("utf-8")) if path.exists() else {"jupyter-lite-schema-version": 0}
+    config.setdefault("jupyter-config-data", {}).update(appName="bwp_nb", litePluginSettings=plugins)
+    path.write_text(json.dumps(config))

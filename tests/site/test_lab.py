@@ -1,6 +1,7 @@
 """The lab in Chromium: a fresh profile, no cache, and no host but the one that serves the site."""
 
 import gzip
+import json
 import time
 from collections.abc import Iterator
 
@@ -58,6 +59,16 @@ def test_an_event_is_made_refused_fixed_and_sent(form: Page, served: Served) -> 
     files = {path: path.read_bytes() for path in served.files}
     sizes = [len(data) if path.suffix in COMPRESSED else len(gzip.compress(data, 6)) for path, data in files.items()]
     print(f"First visit: {sum(sizes) / 1e6:.1f} MB compressed, {sum(map(len, files.values())) / 1e6:.1f} MB of files")
+
+
+def test_all_notebooks_get_pandas_from_the_host_of_pyodide(served: Served) -> None:
+    """It cannot be reached here: only the settings of that page and the addresses are tested."""
+    lab = served.folder / "lab"
+    data = json.loads((lab / "lab" / "jupyter-lite.json").read_text("utf-8"))["jupyter-config-data"]
+    (settings,) = data["litePluginSettings"].values()
+    packages = json.loads((lab / "static" / "pyodide" / "pyodide-lock.json").read_text("utf-8"))["packages"]
+    loaded = {name: packages[name]["file_name"] for name in settings["loadPyodideOptions"]["packages"]}
+    assert ["matplotlib", "pandas"] == sorted(name for name, file in loaded.items() if file.startswith("https://"))
 
 
 def test_the_notebook_runs_to_its_end(served: Served, context: BrowserContext) -> None:
