@@ -40,7 +40,6 @@ html_theme = "sphinx_book_theme"
 html_title = "bwp_nb"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
-html_extra_path = ["extra"]
 html_show_sourcelink = False
 html_show_sphinx = False
 html_copy_source = False
