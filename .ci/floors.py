@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
-groups = [project["dependencies"], *project["optional-dependencies"].values()]
+extras = project["optional-dependencies"]
+groups = [project["dependencies"], *(extras[name] for name in extras if name != "bench")]
 for requirement in sorted({requirement for group in groups for requirement in group}):
     if match := re.match(r"([\w.-]+)>=([\w.]+)", requirement):
         print(f"{match[1]}=={match[2]}")

@@ -16,6 +16,7 @@ from bwp_nb.errors import BwpError
 from bwp_nb.event import EVENT_TYPES, UserEvent
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.tables.bulk import send_table
+from bwp_nb.wire.platform import refuse_in_browser
 
 #: When the day begins: the first instant of the sandbox's clock.
 START = datetime(2024, 11, 22, 9, tzinfo=UTC)
@@ -69,6 +70,7 @@ def killed_run(source: str | Path, ledger: str | Path) -> int | None:
 
     The process ends in its sixth request: the sandbox has accepted its events, and the response never arrives.
     """
+    refuse_in_browser("killed_run")
     process = get_context("spawn").Process(target=_send_until_killed, args=(source, ledger))
     process.start()
     process.join()

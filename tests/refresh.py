@@ -1,5 +1,10 @@
-"""Run the notebooks and write their outputs, the same bytes each time: python tests/refresh.py [NOTEBOOK ...]."""
+"""Run the notebooks and write their outputs, the same bytes each time: python tests/refresh.py [NOTEBOOK ...].
 
+Without a name it runs all of them, and where Chromium is, it makes the pictures as well.
+"""
+
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -43,3 +48,5 @@ if __name__ == "__main__":
     for name in sys.argv[1:] or sorted(NOTEBOOKS.glob("*.ipynb")):
         print(name)
         refresh(Path(name).resolve())
+    if not sys.argv[1:] and any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        subprocess.run([sys.executable, "-m", "tests.pictures"], cwd=NOTEBOOKS.parent, check=True)

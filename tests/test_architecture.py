@@ -42,7 +42,7 @@ IMPORTS = {
         "snippets": "client event mutation settings",
         "tables": "client contract displays errors event mutation problems text wire",
         "text": "",
-        "traffic": "client connection errors event sandbox tables",
+        "traffic": "client connection errors event sandbox tables wire",
         "wire": "contract displays errors event problems text",
     }.items()
 }
@@ -126,7 +126,13 @@ def test_the_sandbox_shares_no_code_with_what_builds_and_sends() -> None:
         for own in map(_module_of, _imported(path))
     }
     outside = {own for own in imported if own and _unit(own) != "sandbox"}
-    shared = {"bwp_nb.text", "bwp_nb.wire.clock", "bwp_nb.displays.html", "bwp_nb.displays.short_errors"}
+    shared = {
+        "bwp_nb.text",
+        "bwp_nb.wire.clock",
+        "bwp_nb.wire.platform",
+        "bwp_nb.displays.html",
+        "bwp_nb.displays.short_errors",
+    }
     assert {"bwp_nb.contract", "bwp_nb.contract.documented", *shared} == outside
 
 

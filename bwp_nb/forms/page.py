@@ -114,4 +114,4 @@ def _kernel() -> Any:
 def _is_callback() -> bool:
     """Whether the running code responds to a user's action on the page, and not to a cell or a program."""
     kernel = _kernel()
-    return kernel is not None and kernel.get_parent("shell").get("header", {}).get("msg_type") == "comm_msg"
+    return kernel is not None and kernel.get_parent().get("header", {}).get("msg_type") == "comm_msg"

@@ -23,6 +23,7 @@ from bwp_nb.sandbox.faults import LABEL, FaultyRequest, Rejection, check_fault
 from bwp_nb.sandbox.log import KINDS, Log
 from bwp_nb.sandbox.validation import Issue
 from bwp_nb.wire.clock import Clock
+from bwp_nb.wire.platform import read_json
 
 _TOKEN_LIFETIME = 900
 
@@ -248,7 +249,7 @@ class Sandbox(httpx.BaseTransport):
 
     def _answer(self, body: bytes, rejection: Rejection | None) -> httpx.Response:
         try:
-            given = json.loads(body)
+            given = read_json(body)
         except (ValueError, RecursionError):
             return responses.bad_body_response("The body is not JSON.")
         if not isinstance(given, dict):

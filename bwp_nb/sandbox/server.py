@@ -15,13 +15,19 @@ import ssl
 import sys
 import threading
 
-from tornado.web import Application
-
 from bwp_nb.contract import documented
 from bwp_nb.sandbox.addresses import Site
 from bwp_nb.sandbox.api import Sandbox
-from bwp_nb.sandbox.connections import MAX_CONNECTIONS, Handler, Listener, log_request
 from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import refuse_in_browser
+
+try:
+    from tornado.web import Application
+
+    from bwp_nb.sandbox.connections import MAX_CONNECTIONS, Handler, Listener, log_request
+except ModuleNotFoundError:
+    refuse_in_browser("serve")
+    raise
 
 #: The most bytes of a request's head.
 MAX_HEAD = 16_384

@@ -1,6 +1,7 @@
 """Sends batches with several workers over one client, until each row has an outcome or the run must stop."""
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence, Set
@@ -21,6 +22,7 @@ from bwp_nb.tables.ledger import STATES, Ledger, Line, ranges
 from bwp_nb.tables.throttle import SizeLimit, Throttle
 from bwp_nb.text import quoted, readable
 from bwp_nb.wire.answer import Receipt
+from bwp_nb.wire.platform import refuse_in_browser
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -121,7 +123,18 @@ class Sender:
 
     def send(self, batches: Iterator[Batch]) -> None:
         """Send all, or raise why that was not possible; return only when nothing is being sent any more."""
-        with self._bar() as self._shown, self._interruptible(), ThreadPoolExecutor(self._options.workers) as threads:
+        with self._bar() as self._shown, self._interruptible():
+            if self._options.workers == 1:
+                self._work(batches)  # without a thread, which a browser cannot start
+            else:
+                self._work_in_threads(batches)
+            self._show_at = 0.0
+            self._show()
+        self._raise()
+
+    def _work_in_threads(self, batches: Iterator[Batch]) -> None:
+        refuse_in_browser("send_table with more than one worker")
+        with ThreadPoolExecutor(self._options.workers) as threads:
             working = [threads.submit(self._work, batches) for _ in range(self._options.workers)]
             try:
                 _wait_for(working)
@@ -129,9 +142,6 @@ class Sender:
                 self._stop(_INTERRUPTED)
                 _wait_for(working)
                 raise
-            self._show_at = 0.0
-            self._show()
-        self._raise()
 
     def _raise(self) -> None:
         """Raise what ended the run, unless the report says it."""
@@ -300,6 +310,7 @@ class Sender:
     def _bar(self) -> "tqdm[Any]":
         from tqdm.auto import tqdm
 
+        tqdm.monitor_interval = 0 if sys.platform == "emscripten" else tqdm.monitor_interval  # its monitor is a thread
         total = len(self._ledger.states)
         return tqdm(
             total=total, initial=total - self._ledger.count("untried"), unit=" rows", disable=not self._options.progress

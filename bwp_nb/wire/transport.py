@@ -21,6 +21,7 @@ import httpx
 
 from bwp_nb.wire import dialer
 from bwp_nb.wire.http11 import Connection, TimeLimit
+from bwp_nb.wire.platform import refuse_in_browser
 
 _Origin = tuple[str, bytes, int | None]
 
@@ -34,6 +35,7 @@ class DeadlineTransport(httpx.BaseTransport):
     """
 
     def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
+        refuse_in_browser("A live connection")
         self._ssl_context = ssl_context or dialer.ssl_context()
         self._ssl_context.set_alpn_protocols(["http/1.1"])
         self._idle: dict[_Origin, deque[Connection]] = {}

@@ -725,7 +725,7 @@ def test_a_page_gets_no_more_messages_than_its_server_passes_on(
         nonlocal now
         now += seconds
 
-    kernel = SimpleNamespace(get_parent=lambda _: {})
+    kernel = SimpleNamespace(get_parent=dict)
     monkeypatch.setattr(page, "_kernel", lambda: kernel)
     monkeypatch.setattr(page.time, "sleep", sleep)
     monkeypatch.setattr(DummyComm, "publish_msg", lambda _comm, kind, *_parts, **_more: messages.append((now, kind)))

@@ -1,0 +1,99 @@
+"""How Sphinx builds the pages; `build.py` calls it, in a copy of this folder beside the notebooks."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+from bwp_nb.contract.sources import CITED, PAGES
+
+_PROJECT = tomllib.loads((Path(os.environ["BWP_ROOT"]) / "pyproject.toml").read_text("utf-8"))["project"]
+
+project = "bwp_nb"
+author = _PROJECT["authors"][0]["name"]
+project_copyright = author
+version = release = _PROJECT["version"]
+html_baseurl = _PROJECT["urls"]["Homepage"]
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+default_role = "py:obj"  # A name in backticks links to its entry, if it has one.
+nb_execution_mode = "off"  # The outputs are those that are committed, which the tests compare.
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # They would be loaded from another host.
+myst_enable_extensions = ["attrs_block", "colon_fence"]
+myst_heading_anchors = 3
+
+add_module_names = False
+autodoc_class_signature = "mixed"
+autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_preserve_defaults = True
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
+
+exclude_patterns = ["README.md", "lab"]  # shown in parts, and in the lab
+
+html_theme = "sphinx_book_theme"
+html_title = "bwp_nb"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_show_sphinx = False
+html_copy_source = False
+html_theme_options = {
+    "navbar_persistent": [],  # the search is in the side bar
+    "show_navbar_depth": 1,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+
+
+def _is_alias(_app: Sphinx, _what: str, _name: str, found: object, _skip: bool, _options: Any) -> bool | None:
+    """Leave out what Python says of the fields of a named tuple."""
+    return True if re.match(r"Alias for field number \d", found.__doc__ or "") else None
+
+
+def _keep_dots(_app: Sphinx, _what: str, _name: str, _found: object, _options: Any, lines: list[str]) -> None:
+    """Show a name in backticks that begins with a dot, such as that of a file, as it is."""
+    lines[:] = [re.sub(r"(^|[\s(])(`[.~!][^`]*`)", r"\1`\2`", line) for line in lines]
+
+
+def _parameters_as_spans(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Show the parameters of a long signature as lines; Sphinx writes a list of definitions without terms."""
+    names = {"<dl>": '<span class="parameters">', "</dl>": "</span>", "<dd>": "<span>", "</dd>": "</span>"}
+
+    def replaced(signature: re.Match[str]) -> str:
+        return re.sub("</?d[ld]>", lambda tag: names[tag[0]], signature[0])
+
+    context["body"] = re.sub(r'<dt class="sig .*?</dt>', replaced, context.get("body", ""), flags=re.DOTALL)
+
+
+def _link_pages(_app: Sphinx, doctree: nodes.document) -> None:
+    """Link each title of a page of Amazon's documentation to the page."""
+    for text in list(doctree.findall(nodes.Text)):
+        parents = (nodes.reference, nodes.literal, nodes.literal_block, nodes.raw, nodes.title)
+        if CITED.search(text) and not any(isinstance(parent, parents) for parent in _ancestors(text)):
+            text.parent.replace(text, list(_linked(str(text))))
+
+
+def _ancestors(node: nodes.Node) -> list[nodes.Node]:
+    return [node.parent, *_ancestors(node.parent)] if node.parent is not None else []
+
+
+def _linked(text: str) -> list[nodes.Node]:
+    parts = CITED.split(text)  # text, title, text, title, …, text
+    links = [nodes.reference("", f"“{title}”", refuri=PAGES[title]) for title in parts[1::2]]
+    return [node for pair in zip(map(nodes.Text, parts[::2]), [*links, nodes.Text("")], strict=True) for node in pair]
+
+
+def setup(app: Sphinx) -> None:
+    """Connect them to Sphinx."""
+    app.connect("autodoc-skip-member", _is_alias)
+    app.connect("autodoc-process-docstring", _keep_dots)
+    app.connect("html-page-context", _parameters_as_spans)
+    app.connect("doctree-read", _link_pages)
