@@ -9,7 +9,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from bwp_nb.contract.sources import CITED, PAGES
+from bwp_nb.displays.sources import CITED, PAGES
 
 _PROJECT = tomllib.loads((Path(os.environ["BWP_ROOT"]) / "pyproject.toml").read_text("utf-8"))["project"]
 

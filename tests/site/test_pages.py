@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, expect
 
 import bwp_nb as bwp
-from bwp_nb.contract.sources import PAGES
+from bwp_nb.displays.sources import PAGES
 from tests.site.conftest import ROOT, Served
 
 URLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]

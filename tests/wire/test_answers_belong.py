@@ -199,13 +199,14 @@ def test_a_success_before_the_request_was_written_is_not_proof(name: str, scheme
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("name", ["closes", "reads on", "waits"])
 def test_a_refusal_before_the_request_was_written_is_heard(name: str, scheme: str) -> None:
-    """The rest is not written, and the status is reported."""
+    """The rest is not written, and the status is reported; a server that closes at once may take it back (a reset)."""
     refusal = _response("early", "413 Content Too Large", body=b"")
     with serving(_early(refusal, then=AFTERWARDS[name]), _context() if scheme == "https" else None) as server:
         client = Client(_transport(), server.endpoint, retries=Retries(attempts=1), timeout=3.0)
         with client, pytest.raises(RequestFailed) as caught:
             client.send(_big())
-    assert (413, "failed") == (caught.value.status_code, caught.value.state)
+    lost = {(None, "unknown")} if name == "closes" else set()
+    assert (caught.value.status_code, caught.value.state) in {(413, "failed")} | lost
 
 
 def test_an_interim_response_before_the_request_was_written_is_legitimate() -> None:
