@@ -1,28 +1,104 @@
-"""One event in a form."""
+"""The controls of one event: the field's input, its help, and its problems below it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import partial
 from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
 from bwp_nb.client import Client
-from bwp_nb.errors import InvalidEvent
-from bwp_nb.event import UserEvent
-from bwp_nb.forms import page, style
-from bwp_nb.forms.controls import SUGGESTED, Choice, Control, Guard, Moment, Omittable, Property, help_of
+from bwp_nb.event import EVENT_TYPES, PROPERTY_NAMES
+from bwp_nb.forms import style
+from bwp_nb.forms.drafts import Draft, Property
 from bwp_nb.forms.fields import Field, fields
+from bwp_nb.forms.page import Page, set_visible
 from bwp_nb.problems import Problem
-from bwp_nb.text import quoted
+from bwp_nb.wire.clock import SystemClock
 
-_ONCE_RULE = "one value for each name (our own rule: whether the API accepts a repeated name is unknown)"
-_NAME_RULE = "a property has a name (our own rule: whether the API accepts an empty one is unknown)"
+#: Documented values of fields that accept any text (“User Event Schema”, “Send User Events”, “UserEvent”).
+SUGGESTED = {
+    "event_type": EVENT_TYPES,
+    "schema_name": (
+        "sfcc-schema",
+        "clickstream-common-attributes-schema",
+        "clickstream-all-events-all-attributes-schema",
+    ),
+}
+_ANOTHER = "another text …"
+_EXAMPLES = {
+    "event_time": "UTC, for example 2023-12-03T10:15:30Z",
+    "event_id": "for example a UUID version 4",
+    "schema_name": "left out while it is empty",
+    "schema_version": "left out while it is empty",
+}
+_FIELD = ("bwp-field",)
+
+#: Changes one event, which is named by its key.
+Edited = Callable[[int, Callable[[Draft], Draft]], object]
 
 
-class EventEditor:
-    """The controls of one event; the input of each field is an attribute with the field's name, such as `event_time`.
+class Choice:
+    """A field with known values that also accepts any other text."""
 
-    The buttons are `new_id`, `duplicate`, `up`, `down`, `remove` and `add_property`; `properties` lists the rows of
+    def __init__(self, page: Page, label: str, known: Iterable[str], changed: Callable[[], object]) -> None:
+        self._known, self._changed = tuple(known), changed
+        options = [*self._known, _ANOTHER]
+        self.choice = page.make(
+            widgets.Dropdown, options=options, description=label, changed=self._chosen, classes=_FIELD
+        )
+        name = f"another {label.removesuffix(' *')}"
+        self.text = page.make(
+            widgets.Text, placeholder="any text", description=name, changed=changed, classes=(*_FIELD, "bwp-hidden")
+        )
+
+    @property
+    def value(self) -> str:
+        """The text of the field."""
+        return str(self.text.value if self.choice.value == _ANOTHER else self.choice.value)
+
+    @value.setter
+    def value(self, text: str) -> None:
+        self.text.value = text
+        self.choice.value = text if text in self._known else _ANOTHER
+
+    @property
+    def input(self) -> Any:
+        """The control that has the value."""
+        return self.text if self.choice.value == _ANOTHER else self.choice
+
+    def _chosen(self) -> None:
+        if self.choice.value != _ANOTHER:
+            self.text.value = self.choice.value
+        set_visible(self.text, visible=self.choice.value == _ANOTHER)
+        self._changed()
+
+
+class Row:
+    """One additional property: its name, with suggestions, and its value."""
+
+    def __init__(self, page: Page, edited: Callable[["Row"], object], removed: Callable[["Row"], object]) -> None:
+        changed = partial(edited, self)
+        self.name = page.make(
+            widgets.Combobox, description="property", placeholder="property", options=PROPERTY_NAMES, changed=changed
+        )
+        self.value = page.make(widgets.Textarea, description="value", placeholder="value", rows=1, changed=changed)
+        self.remove = page.button("Remove", partial(removed, self), tooltip="Remove this property")
+        self.note = page.make(widgets.HTML, classes=("bwp-note",))
+        parts = [self.name, self.value, self.remove, self.note]
+        self.view = page.make(widgets.HBox, parts, classes=("bwp-property",))
+
+    def close(self) -> None:
+        """Close the widgets of the row."""
+        for widget in (*self.view.children, self.view):
+            widget.close()
+
+
+class Editor:
+    """The controls of the event to which it is bound; `event_time` is the input of that field, for example.
+
+    Every input has a `value`. `new_id`, `now` and `add_property` are buttons; `properties` lists the rows of
     properties, each with `name`, `value` and `remove`.
     """
 
@@ -34,138 +110,133 @@ class EventEditor:
     schema_name: Any
     schema_version: Any
 
-    def __init__(
-        self,
-        values: Mapping[str, str | None],
-        properties: Iterable[tuple[str, str]],
-        *,
-        client: Client,
-        guard: Guard,
-        edited: Callable[[], object],
-        focus: Callable[[Any], object],
-    ) -> None:
-        self._client, self._guard, self._edited, self._focus = client, guard, edited, focus
-        self.new_id = page.button("New id", guard(self._take_new_id), tooltip="Replace the id by a new one")
-        *texts, self._properties_field = fields()
-        self.controls = {field.api_name: self._control(field, values[field.name]) for field in texts}
-        for control in self.controls.values():
-            setattr(self, control.field.name, control.input)
-            control.watch(guard, edited)
-        self._actions = [page.button(name) for name in ("Duplicate", "Up", "Down", "Remove")]
-        self.duplicate, self.up, self.down, self.remove = self._actions
-        self.add_property = page.button("Add a property", guard(self._add_property))
-        self.properties = [self._property(*pair) for pair in properties]
-        self._property_rows = page.make(widgets.VBox, [row.view for row in self.properties], classes=("bwp-stack",))
-        self._heading = page.make(widgets.HTML, classes=("bwp-grow",))
-        self._other_problems = page.make(widgets.HTML, classes=("bwp-problems",))
-        self.view = page.make(widgets.VBox, self._parts(), classes=("bwp-card",))
+    def __init__(self, page: Page, client: Client, edited: Edited, helps: dict[str, Any]) -> None:
+        self.key: int | None = None
+        self.properties: list[Row] = []
+        self._page, self._client, self._edited = page, client, edited
+        self._is_binding = False
+        *self._texts, properties = fields()
+        self._notes = {field.api_name: page.make(widgets.HTML, classes=("bwp-note",)) for field in fields()}
+        self._heading = page.make(widgets.HTML, classes=("bwp-note",))
+        self._make_buttons()
+        title = page.make(widgets.HTML, properties.api_name, classes=("bwp-title",))
+        self._rows = page.make(widgets.VBox, classes=("bwp-rows",))
+        parts = [part for field in self._texts for part in self._parts(field, helps)]
+        last = [title, self.add_property, helps[properties.api_name], self._notes[properties.api_name], self._rows]
+        self.view = page.make(widgets.HBox, [self._heading, *parts, *last], classes=("bwp-editor", "bwp-hidden"))
 
-    @property
-    def values(self) -> dict[str, str | None]:
-        """The text of each field, or None if it is left out."""
-        return {control.field.name: control.text for control in self.controls.values()}
+    def bind(self, draft: Draft) -> None:
+        """Show another event; what is typed from now on is an edit of that one."""
+        self.key, self._is_binding = draft.key, True
+        try:
+            for name, text in draft.values.items():
+                getattr(self, name).value = text or ""
+            while len(self.properties) < len(draft.properties):
+                self.properties.append(Row(self._page, self._row_edited, self._row_removed))
+            gone, self.properties = self.properties[len(draft.properties) :], self.properties[: len(draft.properties)]
+            for row, item in zip(self.properties, draft.properties, strict=True):
+                row.name.value, row.value.value = item.name, item.value
+            self._lay_out(gone)
+        finally:
+            self._is_binding = False
 
-    @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """The additional properties as typed, with repeated names."""
-        return [(row.name.value, row.value.value) for row in self.properties]
-
-    @property
-    def event(self) -> UserEvent:
-        """The event to send; raises `InvalidEvent` for a repeated property name."""
-        if repeated := self._repeated():
-            raise InvalidEvent(repeated)
-        return self._event()
-
-    def problems(self) -> list[Problem]:
-        """Return the problems of the event as typed."""
-        nameless = [_nameless(row) for row in self.properties if not row.name.value]
-        return self._event().problems() + self._repeated() + nameless
-
-    def _event(self) -> UserEvent:
-        return UserEvent(**self.values, additional_properties=dict(self.pairs))  # type: ignore[arg-type]
-
-    def _repeated(self) -> list[Problem]:
-        """Return a problem for each repeated property name."""
-        names = [name for name, _ in self.pairs]
-        found = {row.field: _repeats(row) for row in self.properties if names.count(row.name.value) > 1}
-        return list(found.values())
+    def show(self, title: str, state: str, problems: list[Problem]) -> None:
+        """Show the event's number and state, and each problem below its field."""
+        places = {row.note: Property(row.name.value).field for row in self.properties}
+        places |= {note: api_name for api_name, note in self._notes.items()}
+        for note, field in places.items():
+            note.value = style.problems(problem for problem in problems if problem.field == field)
+        others = style.problems(problem for problem in problems if problem.field not in places.values())
+        self._heading.value = f'<h4>{escape(title)} <span class="bwp-rule">· {escape(state)}</span></h4>{others}'
 
     def place(self, field: str) -> Any:
-        """Return the control of a field by the API's name of the field, or None."""
-        rows = {row.field: row for row in self.properties}
-        return self.controls.get(field) or rows.get(field)
-
-    def show(self, problems: list[Problem]) -> None:
-        """Show each problem beside its field, and those without a field above the fields."""
-        for api_name, control in self.controls.items():
-            control.show([problem for problem in problems if problem.field == api_name])
+        """Return the input of a field by the API's name of the field; the first one if there is none."""
         for row in self.properties:
-            row.show([problem for problem in problems if problem.field == row.field])
-        others = [problem for problem in problems if self.place(problem.field) is None]
-        self._other_problems.value = style.problems(others)
+            if Property(row.name.value).field == field:
+                return row.name
+        found = next((text for text in self._texts if text.api_name == field), self._texts[0])
+        control = getattr(self, found.name)
+        return control.input if isinstance(control, Choice) else control
 
-    def number(self, index: int, count: int, outcome: str) -> None:
-        """Show the event's number and its outcome."""
-        suffix = f' <span class="bwp-rule">{escape(outcome)}</span>' if outcome else ""
-        self._heading.value = f"<h4>Event {index + 1} of {count}{suffix}</h4>"
-        self.up.disabled, self.down.disabled = index == 0, index == count - 1
-        for button in self._actions:
-            button.tooltip = f"{button.description}: event {index + 1}"
+    def _make_buttons(self) -> None:
+        is_simulated = not isinstance(self._client.clock, SystemClock)
+        self.new_id = self._page.button("New id", self._take_new_id, tooltip="Replace the id by a new one")
+        label = "Now, by the sandbox's clock" if is_simulated else "Now"
+        self.now = self._page.button(label, self._take_now, tooltip="Set the current time")
+        self.picker = self._page.make(
+            widgets.NaiveDatetimePicker, description="or pick, in UTC", changed=self._picked, classes=("bwp-picker",)
+        )
+        self.add_property = self._page.button("Add a property", self._add_property)
 
-    def _control(self, field: Field, text: str | None) -> Control:
-        if field.name == "event_time":
-            return Moment(field, text, self._client.clock.now)
-        if not field.required:
-            return Omittable(field, text)
-        if field.choices or field.name in SUGGESTED:
-            return Choice(field, text)
-        return Control(field, text, [self.new_id] if field.name == "event_id" else ())
+    def _parts(self, field: Field, helps: dict[str, Any]) -> list[Any]:
+        """Make the input of a field, and return its widgets."""
+        label = f"{field.api_name} *" if field.required else field.api_name
+        changed = partial(self._typed, field.name)
+        after = {"event_id": [self.new_id], "event_time": [self.picker, self.now]}.get(field.name, [])
+        end = [helps[field.api_name], *after, self._notes[field.api_name]]
+        if field.choices or (field.required and field.name in SUGGESTED):
+            choice = Choice(self._page, label, field.choices or SUGGESTED[field.name], changed)
+            setattr(self, field.name, choice)
+            return [choice.choice, end[0], choice.text, *end[1:]]
+        given = {"options": SUGGESTED[field.name]} if field.name in SUGGESTED else {}
+        kind = widgets.Combobox if given else widgets.Text
+        example = _EXAMPLES.get(field.name, "")
+        made = self._page.make(kind, description=label, placeholder=example, changed=changed, classes=_FIELD, **given)
+        setattr(self, field.name, made)
+        return [made, *end]
 
-    def _parts(self) -> list[Any]:
-        buttons = page.make(widgets.HBox, self._actions, classes=("bwp-row",))
-        head = page.make(widgets.HBox, [self._heading, buttons], classes=("bwp-row", "bwp-head"))
-        name = f"<p>{self._properties_field.api_name}</p>"
-        title = page.shared(widgets.HTML, value=name, _dom_classes=("bwp-indent",))
-        parts = [title, self.add_property, help_of(self._properties_field)]
-        properties_head = page.make(widgets.HBox, parts, classes=("bwp-row",))
-        controls = [control.view for control in self.controls.values()]
-        return [head, self._other_problems, *controls, properties_head, self._property_rows]
+    def _change(self, change: Callable[[Draft], Draft]) -> None:
+        if not self._is_binding and self.key is not None:
+            self._edited(self.key, change)
 
-    def _property(self, name: str = "", value: str = "") -> Property:
-        row = Property(name, value)
-        row.name.observe(self._guard(self._edited), "value")
-        row.value.observe(self._guard(self._edited), "value")
-        row.remove.on_click(self._guard(lambda: self._remove_property(row)))
-        return row
+    def _typed(self, name: str) -> None:
+        text = getattr(self, name).value
+        if name == "event_time":
+            self.picker.value = _moment(text)
+        self._change(lambda draft: draft.typed(name, text))
 
-    def _add_property(self) -> None:
-        self.properties.append(self._property())
-        self._lay_out_properties()
-        self._edited()
+    def _picked(self) -> None:
+        picked = self.picker.value
+        if picked is not None and picked != _moment(self.event_time.value):
+            self.event_time.value = picked.isoformat(timespec="milliseconds" if picked.microsecond else "seconds") + "Z"
 
-    def _remove_property(self, row: Property) -> None:
-        if row not in self.properties:  # a late click
-            return
-        index = self.properties.index(row)
-        self.properties.remove(row)
-        self._lay_out_properties()
-        self._edited()
-        page.close(row.view)
-        left = self.properties[index : index + 1] or self.properties[-1:]
-        self._focus(left[0].remove if left else self.add_property)
-
-    def _lay_out_properties(self) -> None:
-        self._property_rows.children = [row.view for row in self.properties]
+    def _take_now(self) -> None:
+        self.event_time.value = self._client.clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _take_new_id(self) -> None:
         self.event_id.value = self._client.new_id()
 
+    def _add_property(self) -> None:
+        self.properties.append(Row(self._page, self._row_edited, self._row_removed))
+        self._lay_out()
+        self._change(lambda draft: draft.with_properties(*draft.properties, Property(is_new=True)))
 
-def _repeats(row: Property) -> Problem:
-    message = f"duplicate property name {quoted(row.name.value)}; rename or remove one of them"
-    return Problem(row.field, row.name.value, _ONCE_RULE, message)
+    def _row_edited(self, row: Row) -> None:
+        place, edited = self.properties.index(row), Property(row.name.value, row.value.value)
+        self._change(
+            lambda draft: draft.with_properties(*draft.properties[:place], edited, *draft.properties[place + 1 :])
+        )
+
+    def _row_removed(self, row: Row) -> None:
+        if row not in self.properties:  # a late click
+            return
+        place = self.properties.index(row)
+        self.properties.remove(row)
+        left = self.properties[place : place + 1] or self.properties[-1:]
+        self._page.focus(left[0].remove if left else self.add_property)
+        self._lay_out([row])
+        self._change(lambda draft: draft.with_properties(*draft.properties[:place], *draft.properties[place + 1 :]))
+
+    def _lay_out(self, gone: Iterable[Row] = ()) -> None:
+        self._rows.children = [row.view for row in self.properties]
+        for row in gone:
+            row.close()
 
 
-def _nameless(row: Property) -> Problem:
-    return Problem(row.field, "", _NAME_RULE, "the property name is required; enter one, or remove the property")
+def _moment(text: str) -> datetime | None:
+    """Return the time of a text in UTC as the picker takes it, without a zone; None for other texts."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=None) if moment.tzinfo == UTC and text.endswith("Z") else None

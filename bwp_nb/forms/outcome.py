@@ -1,4 +1,4 @@
-"""The outcome of a send as HTML: the receipt or the error, and the exchange that led to it."""
+"""The outcome of a send as HTML: the receipt or the error, the call in figures, and the response."""
 
 import json
 from collections.abc import Sequence
@@ -8,17 +8,30 @@ from typing import Any
 from bwp_nb.errors import BwpError
 from bwp_nb.forms import style
 from bwp_nb.history import Exchange
-from bwp_nb.text import counted, html_table, readable
+from bwp_nb.text import counted, readable
 from bwp_nb.wire.answer import Receipt
 
-_COLUMNS = ("time", "operation", "events", "attempts", "outcome", "classification", "status_code", "elapsed")
 _MAX_ROWS = 10
 
 
 def html(outcome: Receipt | BwpError, exchange: Exchange | None) -> str:
     """Return an outcome, and the exchange that led to it if there was one."""
     text = _explained(outcome) if isinstance(outcome, BwpError) else _received(outcome)
-    return f"<h4>The outcome</h4>{text}{_exchange(exchange) if exchange else ''}"
+    return f"<h4>Answer</h4>{_figures(exchange)}{text}{_answer(exchange)}"
+
+
+def summary(exchange: Exchange) -> str:
+    """Return an exchange as one line: when it was, its outcome, and what was sent."""
+    return f"{exchange.time[11:19]} {exchange.outcome}, {counted(exchange.events, 'event')}"
+
+
+def _figures(exchange: Exchange | None) -> str:
+    if exchange is None:
+        return ""
+    status = "no response" if exchange.status_code is None else f"HTTP {exchange.status_code}"
+    sizes = f"{exchange.bytes_sent:,} bytes sent, {exchange.bytes_received:,} received"
+    attempts = counted(exchange.attempts, "attempt")
+    return f"<p>{escape(exchange.outcome)} · {status} · {attempts} · {exchange.elapsed:.2f} s · {sizes}</p>"
 
 
 def _received(receipt: Receipt) -> str:
@@ -53,16 +66,7 @@ def _row(row: dict[str, Any]) -> str:
     return f'<div class="bwp-explained"><p>{escape(row["what"])}</p>{lines}</div>'
 
 
-def _exchange(exchange: Exchange) -> str:
-    table = html_table((name, readable(_cell(getattr(exchange, name)))) for name in _COLUMNS)
-    details = f"<details><summary>In the history</summary>{table}</details>"
-    if exchange.answer is None:
-        return details
-    answer = style.copyable(json.dumps(exchange.answer, indent=2), "The response as JSON")
-    return f"{details}<details><summary>As JSON</summary>{answer}</details>"
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.2f} s"
-    return "" if value is None else str(value)
+def _answer(exchange: Exchange | None) -> str:
+    if exchange is None or exchange.answer is None:
+        return ""
+    return style.code(json.dumps(exchange.answer, indent=2), "Response", "json")

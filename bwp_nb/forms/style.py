@@ -1,23 +1,14 @@
-"""How forms look: their style sheet, and pieces of HTML in which every text is escaped."""
+"""Pieces of a form's HTML, in which every text is escaped."""
 
 import re
+from collections.abc import Iterable
 from html import escape
-from importlib.resources import files
 from itertools import groupby
 
 from bwp_nb.contract.sources import CITED, PAGES
 from bwp_nb.forms.fields import Field
 from bwp_nb.problems import Problem
 from bwp_nb.text import readable
-
-# Scripts in a widget's HTML do not run, but an attribute does, in JupyterLab and in Voila. Keys that are pressed on a
-# form do not leave it: on a choice or a button JupyterLab would take an X, for example, to cut the cell with the form.
-_KEYS = (
-    "this.closest('.bwp').onkeydown = event => { if (!event.ctrlKey && !event.metaKey) { event.stopPropagation(); } };"
-)
-
-#: The style sheet, as a piece of HTML.
-STYLE = f'<style onload="{escape(_KEYS)}">{files(__package__ or "").joinpath("style.css").read_text("utf-8")}</style>'
 
 # A page without HTTPS has no clipboard object; the text is then copied from a text area.
 _COPY = (
@@ -28,25 +19,40 @@ _COPY = (
     " area.select(); document.execCommand('copy'); area.remove(); this.focus(); done(); }"
 )
 
+#: The longest text that is highlighted, in characters: marks make a text up to four times as long.
+_MOST_HIGHLIGHTED = 8_000
 
-def copyable(text: str, label: str) -> str:
-    """Return a text with a button that copies it."""
+
+def copyable(text: str, label: str, language: str) -> str:
+    """Return a text, highlighted unless it is long, with a button that copies it."""
     return (
         f'<div class="bwp-copied"><button type="button" class="bwp-copy" onclick="{escape(_COPY)}">Copy</button>'
-        f'<span role="status"></span>'
-        f'<pre tabindex="0" role="region" aria-label="{escape(label)}">{escape(text)}</pre></div>'
+        f'<span role="status"></span>{code(text, label, language)}</div>'
     )
 
 
-def scrolling(html: str, label: str) -> str:
-    """Return a piece of HTML, such as a table, that scrolls sideways where it is too wide, also by keyboard."""
-    return f'<div class="bwp-scroll" tabindex="0" role="region" aria-label="{escape(label)}">{html}</div>'
+def code(text: str, label: str, language: str) -> str:
+    """Return a text of a language in an area that scrolls, also by keyboard."""
+    shown = highlighted(text, language) if len(text) <= _MOST_HIGHLIGHTED else escape(text)
+    return f'<pre tabindex="0" role="region" aria-label="{escape(label)}">{shown}</pre>'
 
 
-def status(text: str, mood: str = "", *, alert: bool = False) -> str:
+def highlighted(text: str, language: str) -> str:
+    """Return a text of a programming language with marks for strings, names, keywords, numbers and comments."""
+    from pygments.lexers import get_lexer_by_name
+    from pygments.token import Comment, Keyword, Name, Number, String
+
+    kinds = {Comment: "c", Name.Tag: "n", Name.Attribute: "n", String: "s", Keyword: "k", Number: "m"}
+    lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    runs = groupby(lexer.get_tokens(text), lambda token: next((kinds[kind] for kind in kinds if token[0] in kind), ""))
+    texts = [(mark, escape("".join(part for _, part in run))) for mark, run in runs]
+    return "".join(f'<i class="bwp-{mark}">{part}</i>' if mark else part for mark, part in texts)
+
+
+def status(text: str, mood: str = "") -> str:
     """Return a line that a screen reader announces; `mood` is good, bad, warn or busy."""
-    role = "alert" if alert else "status"
-    return f'<p role="{role}" class="bwp-state bwp-{escape(mood)}">{escape(text)}</p>'
+    role = "alert" if mood in ("bad", "warn") else "status"
+    return f'<p role="{role}" class="bwp-state bwp-{escape(mood)}">{escape(text)}</p>' if text else ""
 
 
 def sourced(text: str) -> str:
@@ -58,7 +64,7 @@ def _page_link(cited: re.Match[str]) -> str:
     return f'“<a href="{escape(PAGES[cited[1]])}" target="_blank" rel="noopener">{cited[1]}</a>”'
 
 
-def problems(found: list[Problem]) -> str:
+def problems(found: Iterable[Problem]) -> str:
     """Return the problems of a field: each message, with the rule and its source once for messages in a row."""
     runs = [(rule, [problem.message for problem in same]) for rule, same in groupby(found, lambda one: one.rule)]
     return "".join(
@@ -76,16 +82,6 @@ def help_text(field: Field) -> str:
     required = "Required." if field.required else "Optional: left out while it is empty."
     name = f"About {escape(field.api_name)}"
     return (
-        f'<details><summary aria-label="{name}" title="{name}">?</summary>'
+        f'<details name="bwp-help"><summary aria-label="{name}" title="{name}">?</summary>'
         f'<p>{description} {required} <span class="bwp-rule">({sources})</span></p></details>'
     )
-
-
-def place(problem: Problem) -> str:
-    """Return the place of a problem; a form counts its events from 1."""
-    return problem.field if problem.index is None else f"event {problem.index + 1}, {problem.field}"
-
-
-def located(problem: Problem) -> str:
-    """Return the message of a problem with its place."""
-    return f"{place(problem)}: {readable(problem.message)}"

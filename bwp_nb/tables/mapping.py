@@ -15,7 +15,7 @@ from bwp_nb.text import quoted, readable
 #: The names of fields in lower case, to recognise a column that differs from one only in case or white space.
 _LOWER_CASE = {spelling.lower(): name for name, api_name in TEXT_FIELDS.items() for spelling in (name, api_name)}
 _OUR_NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()}
-_REQUIRED = ("event_type", "client_type", "client_version")
+REQUIRED = ("event_type", "client_type", "client_version")
 #: The names that a property in a column of its own must not have.
 TAKEN = (*TEXT_FIELDS, *TEXT_FIELDS.values(), *NESTED)
 _ROW_RULE = "a row that can be read"
@@ -136,7 +136,7 @@ class ColumnMapping:
                     f"Rename it, pass columns={{{column!r}: '{meant}'}}, or list it in properties=."
                 )
         found = [field for column in names if (field := self.field(column))] + list(self.fields)
-        for field in _REQUIRED:
+        for field in REQUIRED:
             if field not in found:
                 raise InvalidTable(
                     f"Missing column {field}, which is required. {_listed(name, names)} Pass columns={{'its name': "
