@@ -1,14 +1,19 @@
-"""Events as they are typed: values that keep what is invalid."""
+"""Events as they are typed, which may be invalid: one of them, and the list of a form."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, NamedTuple
 
+from bwp_nb.client import Client
 from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.mutation import COUNT_RULE, MAX_EVENTS, Mutation
 from bwp_nb.problems import Problem
 from bwp_nb.text import quoted
+
+#: More than a request may have, so that its refusal can be seen, and few enough to show.
+MAX_SHOWN = MAX_EVENTS + 10
 
 _ONCE_RULE = "one value for each name (our own rule: whether the API accepts a repeated name is unknown)"
 _NAME_RULE = "a property has a name (our own rule: whether the API accepts an empty one is unknown)"
@@ -42,24 +47,21 @@ class Draft:
     @classmethod
     def of(cls, event: UserEvent) -> "Draft":
         """Return an event as a draft."""
-        values = {name: getattr(event, name) for name in TEXT_FIELDS}
-        return cls(values, tuple(Property(*pair) for pair in event.additional_properties.items()))
+        properties = tuple(Property(*pair) for pair in event.additional_properties.items())
+        return cls({name: getattr(event, name) for name in TEXT_FIELDS}, properties)
 
     def typed(self, name: str, text: str) -> "Draft":
         """Return the draft with another text in a field; an optional field without text is left out."""
         value = None if not text and name.startswith("schema") else text
         return replace(self, values={**self.values, name: value}, outcome="")
 
-    def with_properties(self, *properties: Property) -> "Draft":
-        """Return the draft with other properties."""
-        return replace(self, properties=properties, outcome="")
-
-    def copy(self, event_id: str) -> "Draft":
-        """Return the same event under another id."""
-        return Draft({**self.values, "event_id": event_id}, self.properties)
+    def with_property(self, place: int, *properties: Property) -> "Draft":
+        """Return the draft with the property at a place replaced by another, or removed."""
+        kept = (*self.properties[:place], *properties, *self.properties[place + 1 :])
+        return replace(self, properties=kept, outcome="")
 
     def to_send(self) -> "Draft":
-        """Return the draft with every property as one to be sent."""
+        """Return the draft with new properties as ones to be sent."""
         kept = tuple(item._replace(is_new=False) for item in self.properties)
         return self if kept == self.properties else replace(self, properties=kept)
 
@@ -72,32 +74,109 @@ class Draft:
 
     def problems(self) -> list[Problem]:
         """Return the problems of the event as typed."""
-        nameless = [_nameless(item) for item in self._properties if not item.name]
+        message = "the property name is required; enter one, or remove the property"
+        nameless = [Problem(one.field, "", _NAME_RULE, message) for one in self._sent_properties if not one.name]
         return self._event().problems() + self._repeated() + nameless
 
     @property
-    def _properties(self) -> list[Property]:
+    def _sent_properties(self) -> list[Property]:
         return [item for item in self.properties if not item.is_new]
 
     def _event(self) -> UserEvent:
         values: dict[str, Any] = dict(self.values)
-        return UserEvent(**values, additional_properties={item.name: item.value for item in self._properties})
+        return UserEvent(**values, additional_properties={item.name: item.value for item in self._sent_properties})
 
     def _repeated(self) -> list[Problem]:
         """Return a problem for each repeated property name."""
-        names = [item.name for item in self._properties]
-        return [_repeats(name) for name in dict.fromkeys(names) if names.count(name) > 1]
+        names = [item.name for item in self._sent_properties]
+        message = "duplicate property name {}; rename or remove one of them"
+        repeated = dict.fromkeys(name for name in names if names.count(name) > 1)
+        return [Problem(Property(name).field, name, _ONCE_RULE, message.format(quoted(name))) for name in repeated]
+
+
+class Drafts:
+    """The events of a form, the `index` of the selected one, and what `undo` returns to.
+
+    What changes the list returns a note on what was done.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.items: list[Draft] = []
+        self.index = 0
+        self._before: list[tuple[list[Draft], int]] = []
+
+    @property
+    def selected(self) -> Draft | None:
+        """The selected event, if there is one."""
+        return self.items[self.index] if self.items else None
+
+    @property
+    def mutation(self) -> Mutation:
+        """The request as typed; raises `InvalidEvent` if an event repeats a property name."""
+        return Mutation([draft.event for draft in self.items])
+
+    def problems(self) -> list[Problem]:
+        """Return the problems of the request as typed, each with the index of its event."""
+        count = len(self.items)
+        if not 1 <= count <= MAX_EVENTS:
+            return [Problem("events", count, COUNT_RULE, f"expected 1 to {MAX_EVENTS} events, got {count}")]
+        found = enumerate(draft.problems() for draft in self.items)
+        return [replace(problem, index=index) for index, problems in found for problem in problems]
+
+    def replace(self, items: Sequence[Draft], index: int = 0) -> None:
+        """Take other events, of which one is selected."""
+        self._before = [*self._before[-99:], (self.items, self.index)]
+        self.items, self.index = list(items), max(0, min(index, len(items) - 1))
+
+    def add(self) -> str:
+        """Add a new event at the end."""
+        return self._insert(len(self.items), Draft.of(self._client.new_event("page-load")))
+
+    def duplicate(self) -> str:
+        """Add a copy of the selected event, with a new id, after it."""
+        if self.selected is None:
+            return "There is no event to copy."
+        copied = {**self.selected.values, "event_id": self._client.new_id()}
+        return self._insert(self.index + 1, Draft(copied, self.selected.properties))
+
+    def remove(self) -> str:
+        """Remove the selected event."""
+        number = self.index + 1
+        if self.selected is None:
+            return "There is no event to remove."
+        self.replace([*self.items[: number - 1], *self.items[number:]], self.index)
+        return f"Event {number} was removed."
+
+    def move(self, by: int) -> str:
+        """Move the selected event up or down."""
+        index, items = self.index, [*self.items]
+        if not 0 <= index + by < len(items):
+            return f"Event {index + 1} is already the {'first' if by < 0 else 'last'} one."
+        items.insert(index + by, items.pop(index))
+        self.replace(items, index + by)
+        return f"Event {index + 1} is now event {index + by + 1}."
+
+    def undo(self) -> str:
+        """Return to the events before the last fill or change of the list; those that are left keep their edits."""
+        if not self._before:
+            return "There is nothing to undo."
+        items, self.index = self._before.pop()
+        now = {draft.key: draft for draft in self.items}
+        self.items = [now.get(draft.key, draft) for draft in items]
+        return "Undone."
+
+    def edit(self, key: int, change: Callable[[Draft], Draft]) -> None:
+        """Change the event of a key, unless it was removed before a late key arrived."""
+        self.items = [change(draft) if draft.key == key else draft for draft in self.items]
+
+    def _insert(self, index: int, draft: Draft) -> str:
+        if len(self.items) >= MAX_SHOWN:
+            return f"A form shows at most {MAX_SHOWN} events."
+        self.replace([*self.items[:index], draft, *self.items[index:]], index)
+        return f"Event {index + 1} was added."
 
 
 def place(problem: Problem) -> str:
     """Return the place of a problem; a form counts its events from 1."""
     return problem.field if problem.index is None else f"event {problem.index + 1}, {problem.field}"
-
-
-def _repeats(name: str) -> Problem:
-    message = f"duplicate property name {quoted(name)}; rename or remove one of them"
-    return Problem(Property(name).field, name, _ONCE_RULE, message)
-
-
-def _nameless(item: Property) -> Problem:
-    return Problem(item.field, "", _NAME_RULE, "the property name is required; enter one, or remove the property")

@@ -1,7 +1,6 @@
 """A panel that shows what a sandbox accepted and rejected, and orders faults from it."""
 
 from collections import Counter
-from collections.abc import Iterable
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -9,9 +8,9 @@ from weakref import WeakSet
 import ipywidgets as widgets
 
 from bwp_nb.forms import style
-from bwp_nb.forms.page import Page, head, set_visible
+from bwp_nb.forms.page import Page, set_visible
 from bwp_nb.sandbox.faults import faults
-from bwp_nb.text import counted, html_table, quoted, readable
+from bwp_nb.text import counted, html_table, readable
 
 if TYPE_CHECKING:
     from bwp_nb.sandbox.api import Sandbox
@@ -35,27 +34,21 @@ class SandboxPanel:
 
     def __init__(self, sandbox: "Sandbox", page: Page | None = None) -> None:
         self.sandbox = sandbox
-        own = Page() if page is None else None
-        page = self._page = page or own
-        given = [(f"{fault.name}: {fault.summary}", fault.name) for fault in faults()]
+        own = Page()
+        page = page or own
         self._options = {fault.name: fault.options for fault in faults()}
+        given = [(f"{fault.name}: {fault.summary}", fault.name) for fault in faults()]
         self.fault = page.make(widgets.Dropdown, options=given, description="Fault", changed=self._choose)
-        most = max(map(len, self._options.values()))
-        self.options = [
-            page.make(widgets.Text, description=f"option {n}", placeholder="default") for n in range(1, most + 1)
-        ]
+        names = [f"option {number}" for number in range(1, max(map(len, self._options.values())) + 1)]
+        self.options = [page.make(widgets.Text, description=name, placeholder="default") for name in names]
         self.times = page.make(widgets.BoundedIntText, 1, min=1, max=50, description="times")
         self.order = page.button("Order it", self._order)
-        self.reset = page.button("Reset the sandbox", self._reset)
-        self.refresh = page.button("Refresh", self.show)
-        self._status = page.make(widgets.HTML, classes=("bwp-note",))
-        self._arrived = page.make(widgets.HTML, classes=("bwp-note",))
-        title = page.make(widgets.HTML, _TITLE, classes=("bwp-note",))
+        self.reset, self.refresh = page.button("Reset the sandbox", self._reset), page.button("Refresh", self.show)
+        self._status, self._arrived = page.html(), page.html()
         ordering = [self.fault, *self.options, self.times, self.order, self.refresh, self.reset]
-        parts = [title, *ordering, self._status, self._arrived]
-        self.view = page.make(widgets.HBox, parts, classes=("bwp-panel",))
-        if own is not None:
-            self.view = own.make(widgets.VBox, [head(), *own.views, self.view], classes=("bwp",))
+        self.view = page.box([page.html(_TITLE), *ordering, self._status, self._arrived], "bwp-panel")
+        if page is own:
+            self.view = page.make(widgets.VBox, [*page.head, self.view], css="bwp")
         self._choose()
         self.show()
         _panels.add(self)
@@ -81,14 +74,13 @@ class SandboxPanel:
             set_visible(option, visible=place < len(names))
 
     def _order(self) -> None:
-        given = {option.description: option.value for option in self.options if option.value}
-        wrong = [name for name in given if name in _NUMBERS and not given[name].replace(".", "", 1).isdigit()]
-        if wrong:
-            text = f"Not ordered: {wrong[0]}: expected a number, got {quoted(given[wrong[0]])}."
-            self._status.value = style.status(text, "bad")
+        given: dict[str, Any] = {option.description: option.value for option in self.options if option.value}
+        try:
+            given |= {name: _number(given[name]) for name in _NUMBERS if name in given}
+        except ValueError as error:
+            self._status.value = style.status(f"Not ordered: {readable(str(error))}.", "bad")
             return
-        numbers = {name: float(text) if "." in text else int(text) for name, text in given.items() if name in _NUMBERS}
-        self.sandbox.fail_next(self.fault.value, times=self.times.value, **given | numbers)
+        self.sandbox.fail_next(self.fault.value, times=self.times.value, **given)
         self.show()
 
     def _reset(self) -> None:
@@ -104,6 +96,10 @@ def refresh(sandbox: "Sandbox") -> None:
             panel.show()
 
 
+def _number(text: str) -> float:
+    return int(text) if text.isdigit() else float(text)
+
+
 def _pending(names: list[str]) -> str:
     """Return a line on the ordered faults, if there are any."""
     runs = [(name, len(list(same))) for name, same in groupby(names)]
@@ -115,27 +111,22 @@ def _pending(names: list[str]) -> str:
 
 
 def _arrived(sandbox: "Sandbox") -> str:
-    """Return what arrived: the numbers, and the latest events of each kind."""
+    """Return what arrived: the numbers, and the latest events of each kind, with a mark at those with the same id."""
     counts, accepted = sandbox.counts, sandbox.accepted
     dropped = f"{counted(counts['duplicates'], 'duplicate')} dropped, " if counts["duplicates"] else ""
     requests = f"{dropped}{counted(counts['requests'], 'request')}"
-    text = style.status(f"{counts['accepted']} accepted, {counts['rejected']} rejected, {requests}.")
     times = Counter(event["eventId"] for event in accepted)
-    kept = [(event, "duplicate id" if times[event["eventId"]] > 1 else "") for event in accepted[-_SHOWN:]]
-    tables = {
-        "Accepted": (kept, "note" if any(note for _, note in kept) else ""),
-        "Duplicates, dropped": ([(event, "") for event in sandbox.duplicates[-_SHOWN:]], ""),
-        "Rejected": ([(item["event"], str(item["reason"])) for item in sandbox.rejected[-_SHOWN:]], "reason"),
-    }
-    return text + "".join(_table(title, found, last) for title, (found, last) in tables.items() if found)
-
-
-def _table(title: str, found: Iterable[tuple[dict[str, Any], str]], last: str) -> str:
-    rows = [[readable(cell, 200) for cell in [*_cells(event), *([note] if last else [])]] for event, note in found]
-    return html_table(rows, [*_COLUMNS, *([last] if last else [])], f"{title}, the last {_SHOWN} at most")
+    rows = [
+        *(["accepted", event, "same id as another" * (times[event["eventId"]] > 1)] for event in accepted[-_SHOWN:]),
+        *(["dropped", event, "known id"] for event in sandbox.duplicates[-_SHOWN:]),
+        *(["rejected", item["event"], item["reason"]] for item in sandbox.rejected[-_SHOWN:]),
+    ]
+    cells = [[state, *_cells(event), readable(str(note), 200)] for state, event, note in rows]
+    table = html_table(cells, ["", *_COLUMNS, "note"], f"What arrived, the last {_SHOWN} of each kind") if rows else ""
+    return style.status(f"{counts['accepted']} accepted, {counts['rejected']} rejected, {requests}.") + table
 
 
 def _cells(event: dict[str, Any]) -> list[str]:
     pairs = (event.get("additionalProperties") or {}).get("additionalProperties") or []
     properties = ", ".join(f"{pair['property']}: {pair['value']}" for pair in pairs)
-    return [*(str(event.get(name, "")) for name in _COLUMNS[:-1]), properties]
+    return [readable(str(text), 200) for text in (*(event.get(name, "") for name in _COLUMNS[:-1]), properties)]

@@ -1,8 +1,7 @@
-"""The request of a form as text for other tools, and its events as files."""
+"""The request of a form as text for other tools, its events as files, and texts and files that fill the form."""
 
 import base64
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from bwp_nb import snippets
 from bwp_nb.client import Client
 from bwp_nb.errors import InvalidEvent
 from bwp_nb.forms import style
-from bwp_nb.forms.drafts import Draft
+from bwp_nb.forms.drafts import Drafts, place
 from bwp_nb.forms.page import Page, set_visible
 from bwp_nb.mutation import Mutation
 from bwp_nb.tables import rows
@@ -21,22 +20,17 @@ from bwp_nb.text import readable
 if TYPE_CHECKING:
     from bwp_nb.sandbox.server import Server
 
-_LANGUAGES = {
-    "GraphQL": "graphql",
-    "JSON body": "json",
-    "cURL": "bash",
-    "Python with httpx": "python",
-    "Python with bwp_nb": "python",
-    "JavaScript for Node.js": "javascript",
-}
 _ONE, _ALL = "the selected event", "all events"
 _LIVE, _SANDBOX = "the live API", "this sandbox"
 
 #: The longest request, in characters, that is shown anew after each key.
 _MOST_WHILE_TYPING = 4_000
 
+_HINT = "GraphQL, JSON, a cURL command, Python or JavaScript code, JSONL, CSV, or cells of a spreadsheet"
+_KINDS = ".json,.jsonl,.csv,.tsv,.parquet,.graphql,.sh,.py,.js,.txt,.xlsx"
+
 # The link is pressed at once; where HTML runs no attributes, the user presses it.
-_PRESS = "this.previousSibling.querySelector('a').click();"
+_PRESS = escape("this.parentNode.querySelector('a').click()")
 
 
 class RequestArea:
@@ -47,71 +41,51 @@ class RequestArea:
     `close`.
     """
 
-    def __init__(self, page: Page, client: Client) -> None:
-        self._client = client
+    def __init__(self, page: Page, client: Client, drafts: Drafts) -> None:
+        self._client, self._drafts = client, drafts
         self._server: Server | None = None
-        self._drafts: Sequence[Draft] = ()
-        self._selected: Draft | None = None
 
         def choice(label: str, options: list[str]) -> Any:
             return page.make(widgets.Dropdown, options=options, description=label, changed=self.show)
 
-        self.request_as = choice("Request as", list(snippets.FORMS))
-        self.request_of = choice("of", [_ONE, _ALL])
+        def saver(label: str, name: str, write: Callable[[Mutation], str]) -> Any:
+            return page.button(label, lambda: self._save(name, write))
+
+        self.request_as, self.request_of = choice("Request as", list(snippets.FORMS)), choice("of", [_ONE, _ALL])
         self.request_for = choice("for", [_LIVE] if client.sandbox is None else [_LIVE, _SANDBOX])
-        self.show_request = page.button("Show the request", self.show, classes=("bwp-hidden",))
-        self._request, self._saved = page.make(widgets.HTML), page.make(widgets.HTML, classes=("bwp-note",))
-        self.save_json, self.save_csv, self.save_postman = (
-            page.button(label, partial(self._save, name, media_type, write))
-            for label, name, media_type, write in (
-                ("events.json", "events.json", "application/json", lambda: rows.to_json(self._mutation(_ALL).events)),
-                ("events.csv", "events.csv", "text/csv", lambda: rows.to_csv(self._mutation(_ALL).events)),
-                ("Postman", "sendUserEvents.postman_collection.json", "application/json", self._postman),
-            )
-        )
-        title = page.make(widgets.HTML, "Save all as", classes=("bwp-title",))
-        top = [self.request_as, self.request_of, self.request_for]
-        last = [title, self.save_json, self.save_csv, self.save_postman, self._saved]
-        self.view = page.make(widgets.HBox, [*top, self._request, self.show_request, *last], classes=("bwp-request",))
+        self.show_request = page.button("Show the request", self.show, css="bwp-hidden")
+        self.save_json = saver("events.json", "events.json", lambda mutation: rows.to_json(mutation.events))
+        self.save_csv = saver("events.csv", "events.csv", lambda mutation: rows.to_csv(mutation.events))
+        self.save_postman = saver("Postman collection", "sendUserEvents.postman_collection.json", self._postman)
+        self._request, self._saved = page.html(), page.html()
+        saving = [page.html("Save all as", css="bwp-title"), self.save_json, self.save_csv, self.save_postman]
+        choices = [self.request_as, self.request_of, self.request_for]
+        self.view = page.box([*choices, self._request, self.show_request, *saving, self._saved], "bwp-request")
 
-    @property
     def text(self) -> str:
-        """The request as it is selected; empty if an event repeats the name of a property."""
-        try:
-            return snippets.FORMS[self.request_as.value](self._mutation(self.request_of.value), self._destination())
-        except InvalidEvent:
-            return ""
+        """Return the request as it is selected; raises `InvalidEvent` if an event repeats a property name."""
+        selected = None if self.request_of.value == _ALL else self._drafts.selected
+        mutation = self._drafts.mutation if selected is None else Mutation(selected.event)
+        return snippets.FORMS[self.request_as.value](mutation, self._destination())
 
-    def edited(self, drafts: Sequence[Draft], selected: Draft | None, *, is_typed: bool) -> None:
-        """Show the request of other events, unless it is long and somebody is typing."""
-        self._drafts, self._selected = drafts, selected
+    def show(self, *, is_typed: bool = False) -> None:
+        """Show the request, unless it is long and somebody is typing."""
         self._saved.value = ""
-        self._render(_MOST_WHILE_TYPING if is_typed else None)
-
-    def show(self) -> None:
-        """Show the request, however long it is."""
-        self._render(None)
+        name, is_late = self.request_as.value, False
+        try:
+            text = self.text()
+            is_late = is_typed and len(text) > _MOST_WHILE_TYPING
+            shown = "" if is_late else style.copyable(text, f"Request: {name}", snippets.LANGUAGES[name])
+        except InvalidEvent as error:
+            shown = style.status(f"The request is incomplete: {error.problems[0].message}.", "bad")
+        self._request.value = style.status("The events were edited.") if is_late else shown
+        set_visible(self.show_request, visible=is_late)
 
     def close(self) -> None:
         """Stop serving the sandbox."""
         if self._server is not None:
             self._server.close()
             self._server = None
-
-    def _render(self, most: int | None) -> None:
-        name, is_late = self.request_as.value, False
-        try:
-            text = snippets.FORMS[name](self._mutation(self.request_of.value), self._destination())
-            is_late = most is not None and len(text) > most
-            shown = style.copyable(text, f"Request: {name}", _LANGUAGES[name])
-        except InvalidEvent as error:
-            shown = style.status(f"The request is incomplete: {error.problems[0].message}.", "bad")
-        self._request.value = style.status("The events were edited.") if is_late else shown
-        set_visible(self.show_request, visible=is_late)
-
-    def _mutation(self, which: str) -> Mutation:
-        given = self._drafts if which == _ALL or self._selected is None else [self._selected]
-        return Mutation([draft.event for draft in given])
 
     def _destination(self) -> snippets.Destination:
         if self._client.sandbox is None:
@@ -124,15 +98,52 @@ class RequestArea:
             self._server = serve(self._client.sandbox)
         return snippets.Destination.served(self._server.environment)
 
-    def _postman(self) -> str:
-        return snippets.postman(self._mutation(_ALL), self._destination())
+    def _postman(self, mutation: Mutation) -> str:
+        return snippets.postman(mutation, self._destination())
 
-    def _save(self, name: str, media_type: str, write: Callable[[], str]) -> None:
+    def _save(self, name: str, write: Callable[[Mutation], str]) -> None:
         try:
-            content = base64.b64encode(write().encode()).decode()
+            content = base64.b64encode(write(self._drafts.mutation).encode()).decode()
         except InvalidEvent as error:
             self._saved.value = style.status(f"Not saved: {readable(error.problems[0].message)}.", "bad")
             return
-        note = "" if not name.endswith(".csv") else " Not for spreadsheets: cells that begin like a formula are kept."
-        link = f'<a download="{name}" href="data:{media_type};base64,{content}">{name}</a>'
-        self._saved.value = f'<p>{link}{note}</p><style onload="{escape(_PRESS)}"></style>'
+        note = "Not for spreadsheets: cells that begin like a formula are unchanged." if name.endswith("csv") else ""
+        link = f'<a download="{name}" href="data:application/octet-stream;base64,{content}">{name}</a>'
+        self._saved.value = f'<p>{link} {note}<style onload="{_PRESS}"></style></p>'
+
+
+class Sources:
+    """Fills a form by `fill`, which may raise `InvalidEvent`, from `pasted` text or an `opened` file.
+
+    `toggle` shows and hides them.
+    """
+
+    def __init__(self, page: Page, fill: Callable[[Any], object]) -> None:
+        self._fill = fill
+        self.pasted = page.make(widgets.Textarea, description="Paste events", placeholder=_HINT, rows=4)
+        self.fill_in = page.button("Fill the form with it", self._fill_in)
+        self.opened = page.make(widgets.FileUpload, description="Open a file", accept=_KINDS, changed=self._open)
+        self._status = page.html()
+        self.view = page.box([self.pasted, self.fill_in, self.opened, self._status], "bwp-sources bwp-hidden")
+        self.toggle = page.toggle("Paste or open", self.view)
+
+    def _fill_in(self) -> None:
+        if self._take(self.pasted.value):
+            self.pasted.value = ""
+
+    def _open(self) -> None:
+        """Fill the form from the chosen file, and let the same file be chosen again."""
+        if self.opened.value:
+            file, self.opened.value = self.opened.value[0], ()
+            self._take(rows.File(file["name"], bytes(file["content"])))
+
+    def _take(self, source: Any) -> bool:
+        """Fill the form from a source; if that fails, show why and return False."""
+        try:
+            self._fill(source)
+        except InvalidEvent as error:
+            text = "; ".join(f"{place(problem)}: {readable(problem.message)}" for problem in error.problems[:5])
+            self._status.value = style.status(f"Not filled: {text.rstrip('.')}.", "bad")
+            return False
+        self._status.value = ""
+        return True

@@ -5,19 +5,14 @@ from collections.abc import Iterable
 from html import escape
 from itertools import groupby
 
+from bwp_nb.client import Client
 from bwp_nb.contract.sources import CITED, PAGES
-from bwp_nb.forms.fields import Field
+from bwp_nb.forms.drafts import Draft
+from bwp_nb.history import Exchange
 from bwp_nb.problems import Problem
-from bwp_nb.text import readable
+from bwp_nb.text import counted, readable
 
-# A page without HTTPS has no clipboard object; the text is then copied from a text area.
-_COPY = (
-    "const box = this.closest('.bwp-copied'), text = box.querySelector('pre');"
-    "const done = () => { box.querySelector('[role=status]').textContent = 'Copied.'; };"
-    "if (navigator.clipboard) { navigator.clipboard.writeText(text.textContent).then(done); }"
-    "else { const area = document.createElement('textarea'); area.value = text.textContent; box.append(area);"
-    " area.select(); document.execCommand('copy'); area.remove(); this.focus(); done(); }"
-)
+_MARKS = {"invalid": "✗", "valid": "○", "sending": "…", "sent": "✓", "rejected": "✗", "failed": "!", "unknown": "?"}
 
 #: The longest text that is highlighted, in characters: marks make a text up to four times as long.
 _MOST_HIGHLIGHTED = 8_000
@@ -25,16 +20,19 @@ _MOST_HIGHLIGHTED = 8_000
 
 def copyable(text: str, label: str, language: str) -> str:
     """Return a text, highlighted unless it is long, with a button that copies it."""
-    return (
-        f'<div class="bwp-copied"><button type="button" class="bwp-copy" onclick="{escape(_COPY)}">Copy</button>'
-        f'<span role="status"></span>{code(text, label, language)}</div>'
-    )
+    copy = """<button type="button" class="bwp-copy" onclick="this.closest('.bwp').bwp.copy(this)">Copy</button>"""
+    return f'<div class="bwp-copied">{copy}<span role="status"></span>{code(text, label, language)}</div>'
 
 
 def code(text: str, label: str, language: str) -> str:
     """Return a text of a language in an area that scrolls, also by keyboard."""
     shown = highlighted(text, language) if len(text) <= _MOST_HIGHLIGHTED else escape(text)
     return f'<pre tabindex="0" role="region" aria-label="{escape(label)}">{shown}</pre>'
+
+
+def plain(text: str) -> str:
+    """Return a text as it is shown without style sheet and widgets."""
+    return f'<pre class="tex2jax_ignore mathjax_ignore">{escape(text)}</pre>'
 
 
 def highlighted(text: str, language: str) -> str:
@@ -46,7 +44,7 @@ def highlighted(text: str, language: str) -> str:
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     runs = groupby(lexer.get_tokens(text), lambda token: next((kinds[kind] for kind in kinds if token[0] in kind), ""))
     texts = [(mark, escape("".join(part for _, part in run))) for mark, run in runs]
-    return "".join(f'<i class="bwp-{mark}">{part}</i>' if mark else part for mark, part in texts)
+    return "".join(f'<span class="bwp-{mark}">{part}</span>' if mark else part for mark, part in texts)
 
 
 def status(text: str, mood: str = "") -> str:
@@ -74,14 +72,30 @@ def problems(found: Iterable[Problem]) -> str:
     )
 
 
-def help_text(field: Field) -> str:
-    """Return the schema's description of a field, folded up behind a question mark."""
-    limits = f" {field.length[0]} to {field.length[1]} characters." if field.length else ""
-    description = re.sub("`([^`]+)`", r"<code>\1</code>", sourced(field.description + limits))
-    sources = "; ".join(map(sourced, field.sources))
-    required = "Required." if field.required else "Optional: left out while it is empty."
-    name = f"About {escape(field.api_name)}"
-    return (
-        f'<details name="bwp-help"><summary aria-label="{name}" title="{name}">?</summary>'
-        f'<p>{description} {required} <span class="bwp-rule">({sources})</span></p></details>'
-    )
+def title(client: Client) -> str:
+    """Return what a form says above its events: where they go."""
+    if client.sandbox is not None:
+        return "<h3>Make events</h3><p>They go to the sandbox: nothing leaves this notebook.</p>"
+    where = escape(client.endpoint)
+    return f'<h3>Make events</h3><p class="bwp-state bwp-bad"><b>Live.</b> They go to {where} and are real.</p>'
+
+
+def line(number: int, draft: Draft, state: str) -> str:
+    """Return an event as a line of a list: number, type, time, the end of the id, and the state."""
+    kind, time, end = (readable(draft.values[name] or "", 60) for name in ("event_type", "event_time", "event_id"))
+    columns = [f"{number:>2}", _cut(kind, 18), _cut(time, 20), f"…{end[-6:]:<6}", marked(state)]
+    return " ".join(columns).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def marked(state: str) -> str:
+    """Return a state as a mark and a word."""
+    return f"{_MARKS[state]} {state}"
+
+
+def past(call: Exchange) -> str:
+    """Return a send as a line: when it was, its outcome, and what was sent."""
+    return f"{call.time[11:19]} {call.outcome}, {counted(call.events, 'event')}, {call.bytes_sent:,} bytes"
+
+
+def _cut(text: str, width: int) -> str:
+    return f"{text if len(text) <= width else f'{text[: width - 1]}…':<{width}}"

@@ -159,6 +159,9 @@ FORMS: dict[str, Callable[[Mutation, Destination], str]] = {
     "JavaScript for Node.js": javascript,
 }
 
+#: The language of each form, by the name that highlighters have for it.
+LANGUAGES = dict(zip(FORMS, ("graphql", "json", "bash", "python", "python", "javascript"), strict=True))
+
 
 def _constructor(event: UserEvent) -> str:
     given: dict[str, Any] = {name: getattr(event, name) for name in TEXT_FIELDS if getattr(event, name) is not None}

@@ -70,7 +70,9 @@ def events_of(
     """
     try:
         given = _read(source)
-        return list(given.events) if isinstance(given, Mutation) else _events(given, default, columns or {}, fields or {})
+        return (
+            list(given.events) if isinstance(given, Mutation) else _events(given, default, columns or {}, fields or {})
+        )
     except InvalidTable as error:
         raise InvalidEvent([Problem("source", None, _SOURCE_RULE, str(error).rstrip("."))]) from None
 
