@@ -75,8 +75,10 @@ class Draft:
     def problems(self) -> list[Problem]:
         """Return the problems of the event as typed."""
         message = "the property name is required; enter one, or remove the property"
-        nameless = [Problem(one.field, "", _NAME_RULE, message) for one in self._sent_properties if not one.name]
-        return self._event().problems() + self._repeated() + nameless
+        nameless = Problem(Property().field, "", _NAME_RULE, message)
+        is_nameless = any(not item.name for item in self._sent_properties)
+        repeated = [problem for problem in self._repeated() if problem.value]
+        return self._event().problems() + repeated + [nameless] * is_nameless
 
     @property
     def _sent_properties(self) -> list[Property]:

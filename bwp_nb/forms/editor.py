@@ -11,7 +11,6 @@ from bwp_nb.client import Client
 from bwp_nb.event import CLIENT_TYPES, EVENT_TYPES, PROPERTY_NAMES, TEXT_FIELDS
 from bwp_nb.forms import style
 from bwp_nb.forms.drafts import Draft, Property
-from bwp_nb.forms.helps import helps
 from bwp_nb.forms.page import Page, set_visible
 from bwp_nb.problems import Problem
 from bwp_nb.wire.clock import SystemClock
@@ -101,7 +100,7 @@ class Editor:
         self.key: int | None = None
         self.properties: list[Row] = []
         self._page, self._client, self._edited, self._is_binding = page, client, edited, False
-        self._notes = {api_name: page.html() for api_name in helps()}
+        self._notes = {api_name: page.html() for api_name in style.helps()}
         self._heading, self._rows = page.html(), page.box([], "bwp-note")
         self.new_id = page.button("New id", self._take_new_id, tooltip="Replace the id by a new one")
         is_real = isinstance(client.clock, SystemClock)
@@ -113,7 +112,7 @@ class Editor:
             parts += [*self._inputs(name, api_name), *extra, marks[api_name], self._notes[api_name]]
         last = "additionalProperties"
         parts += [page.html(last, css="bwp-title"), self.add_property, marks[last], self._notes[last], self._rows]
-        self.view = page.box(parts, "bwp-editor bwp-hidden")
+        self.view = page.box(parts, "bwp-editor")
 
     def bind(self, draft: Draft) -> None:
         """Show another event; what is typed from now on is an edit of that one."""

@@ -11,16 +11,15 @@ import ipywidgets as widgets
 from bwp_nb.client import Client
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected
 from bwp_nb.event import UNICODE_RULE
-from bwp_nb.forms import outcome, style
+from bwp_nb.forms import style
 from bwp_nb.forms.drafts import MAX_SHOWN, Draft, Drafts, place
 from bwp_nb.forms.editor import Editor
-from bwp_nb.forms.helps import helps
 from bwp_nb.forms.page import Page, set_visible
 from bwp_nb.forms.panel import SandboxPanel, refresh
 from bwp_nb.forms.request import RequestArea, Sources
 from bwp_nb.history import Exchange
 from bwp_nb.mutation import Mutation
-from bwp_nb.problems import Problem, RejectedValue
+from bwp_nb.problems import Problem
 from bwp_nb.tables import rows
 from bwp_nb.text import counted, quoted, readable
 from bwp_nb.wire.answer import Receipt
@@ -78,7 +77,7 @@ class EventForm:
         self._page, self._drafts = Page(), Drafts(client)
         self._sent: list[Draft] = []
         self._sent_state = self._outcome_html = ""
-        self._is_sending = self._is_listing = False
+        self._is_sending = False
         self.request = RequestArea(self._page, client, self._drafts)
         self.sources = Sources(self._page, self.fill)
         self.view = self._page.make(widgets.VBox, self._parts(), css="bwp")
@@ -173,13 +172,10 @@ class EventForm:
 
     def _parts(self) -> list[Any]:
         page = self._page
-        below = [self.sources.toggle, self.sources.view]
-        if self.client.sandbox is not None:
-            self._panel_box = page.box([], "bwp-note bwp-hidden")
-            self.show_sandbox = page.toggle("The sandbox", self._panel_box)
-            self.show_sandbox.observe(page.guard(self._fill_panel), "value")
-            below = [self.sources.toggle, self.show_sandbox, self.sources.view, self._panel_box]
-        left = page.box([*self._list(), *self._make_editors(), *self._actions()], "bwp-column")
+        below = page.fold("Paste or open", lambda: self.sources.view)
+        if (sandbox := self.client.sandbox) is not None:
+            below += page.fold("The sandbox", lambda: SandboxPanel(sandbox, page).view)
+        left = page.box([*self._list(), self._make_editors(), *self._actions()], "bwp-column")
         self._answer = page.html()
         self.past = page.make(widgets.Dropdown, description="Latest sends")
         self.load = page.button("Load", self._load, tooltip="Fill the form with the events of this send")
@@ -199,30 +195,24 @@ class EventForm:
         self.undo = button("Undo", self._changer(drafts.undo), tooltip="Undo the last fill or change of the list")
         return [self.event_list, self.add, self.duplicate, self.remove, self.up, self.down, self.undo]
 
-    def _make_editors(self) -> list[Any]:
+    def _make_editors(self) -> Any:
         """Make two editors that are used in turn, so that a late key goes to the event that was shown before."""
-        marks = {name: self._page.html(text, css="bwp-help") for name, text in helps().items()}
+        marks = {name: self._page.html(text, css="bwp-help") for name, text in style.helps().items()}
         self._editors = [Editor(self._page, self.client, self._edit, marks) for _ in range(2)]
-        return [editor.view for editor in self._editors]
+        self._editor_box = self._page.box([], "bwp-note")
+        return self._editor_box
 
     def _actions(self) -> list[Any]:
-        def sender(label: str, check: bool, **options: Any) -> Any:
-            made = self._page.make(widgets.Button, description=label, css="bwp-once", **options)
-            press = partial(self._page.when_typed, partial(self._send, check))
-            made.on_click(self._page.guard(press, in_turn=False))
-            return made
-
-        self.send = sender("Send", True, button_style="primary")
-        self.send_anyway = sender("Send anyway", False, tooltip="Send events with problems too, to see the response")
+        send, send_anyway = (partial(self._page.when_typed, partial(self._send, check)) for check in (True, False))
+        once: dict[str, Any] = {"css": "bwp-once", "in_turn": False}
+        self.send = self._page.button("Send", send, button_style="primary", **once)
+        self.send_anyway = self._page.button(
+            "Send anyway", send_anyway, tooltip="Send events with problems too", **once
+        )
         label = f"Yes, send real events to {self.client.endpoint}"
         self.confirm = self._page.make(widgets.Checkbox, description=label, indent=False, css="bwp-confirm")
         self._status, self._links_box = self._page.html(), self._page.box([], "bwp-note")
         return [self.send, self.send_anyway, self.confirm, self._status, self._links_box]
-
-    def _fill_panel(self) -> None:
-        """Make the panel when it is first shown."""
-        if not self._panel_box.children and self.client.sandbox is not None:
-            self._panel_box.children = [SandboxPanel(self.client.sandbox, self._page).view]
 
     # ---- What changes the events ----
 
@@ -251,7 +241,7 @@ class EventForm:
         self._show(note)
 
     def _chosen(self) -> None:
-        if not self._is_listing and self.event_list.index is not None:
+        if self.event_list.index not in (None, self._drafts.index):
             self._select(self.event_list.index)
 
     def _edit(self, key: int, change: Callable[[Draft], Draft]) -> None:
@@ -311,9 +301,10 @@ class EventForm:
             if self._sent_state != "invalid":  # which means that nothing was sent
                 self._drafts.items = [ended.get(draft, draft) for draft in self._drafts.items]
             self._sent = [*ended.values()]
-            self._outcome_html = "" if found is None else outcome.html(found, exchange)
+            self._outcome_html = "" if found is None else style.answer(found, exchange)
             calls = [call for call in self.client.history if call.operation != "execute" and call.attempts]
             self.past.options = [(style.past(call), call) for call in reversed(calls[-10:])]
+            self.past.index = 0 if calls else None
             self._show("The request was sent as it was before your edit." if is_edited else "")
         if self.client.sandbox is not None:
             refresh(self.client.sandbox)
@@ -333,12 +324,10 @@ class EventForm:
         found, states, index = self.problems, self.states, self._drafts.index
         shown = [*found, *self._rejected()]
         self._show_list(states)
-        for editor in self._editors:
-            is_shown = self._drafts.selected is not None and editor is self.editor
-            set_visible(editor.view, visible=is_shown)
-            if is_shown:
-                heading = f"Event {index + 1} of {len(states)} · {states[index]}"
-                editor.show(heading, [problem for problem in shown if problem.index == index])
+        if self._drafts.selected is not None:
+            heading = f"Event {index + 1} of {len(states)} · {states[index]}"
+            self.editor.show(heading, [problem for problem in shown if problem.index == index])
+        self._editor_box.children = [] if self._drafts.selected is None else [self.editor.view]
         set_visible(self.confirm, visible=self.client.confirm is not None)
         usual, text = _ENDS.get(self.state) or ("bad" if found else "", self._summary(found))
         self._status.value = style.status(f"{note} {text}".strip(), mood or usual)
@@ -355,26 +344,24 @@ class EventForm:
         return f"{text} {counted(again, 'event')} would be sent once more." if again else text
 
     def _show_list(self, states: list[str]) -> None:
-        """Show a line for each event; other options reset the index, so both are set before either is sent."""
-        lines = [
-            style.line(number, draft, state)
-            for number, (draft, state) in enumerate(zip(self._drafts.items, states, strict=True), 1)
-        ]
-        self._is_listing = True
-        try:
-            with self.event_list.hold_sync():
-                if lines != list(self.event_list.options):
-                    self.event_list.options = lines
-                self.event_list.index = self._drafts.index if lines else None
-        finally:
-            self._is_listing = False
+        """Show a line for each event."""
+        events = enumerate(zip(self._drafts.items, states, strict=True), 1)
+        lines = [style.line(number, draft, state) for number, (draft, state) in events]
+        with self.event_list.hold_sync():
+            if lines != list(self.event_list.options):
+                self.event_list.index = None  # other options would select the first one
+                self.event_list.options = lines
+            self.event_list.index = self._drafts.index if lines else None
 
     def _rejected(self) -> list[Problem]:
         """Return the values that the API rejected of events that are as they were sent."""
         named = self.outcome.rejected_values if isinstance(self.outcome, MutationRejected) else ()
         places = {draft: index for index, draft in enumerate(self._drafts.items)}
+        found = [(value, places.get(self._sent[value.index])) for value in named]
         return [
-            _problem(value, places[self._sent[value.index]]) for value in named if self._sent[value.index] in places
+            Problem(value.field, value.value, value.rule, f"The API rejected {quoted(value.value)}", index)
+            for value, index in found
+            if index is not None
         ]
 
     def _show_links(self, found: list[Problem]) -> None:
@@ -392,8 +379,3 @@ class EventForm:
         if problem.index is not None:
             self._select(problem.index)
         self._page.focus(self.add if problem.index is None else self.editor.place(problem.field))
-
-
-def _problem(value: RejectedValue, index: int) -> Problem:
-    message = f"The API rejected {quoted(value.value)}"
-    return Problem(value.field, value.value, value.rule or "unknown; see the answer", message, index)

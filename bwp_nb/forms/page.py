@@ -28,9 +28,8 @@ class Page:
         css, script = (files(__package__).joinpath(name).read_text("utf-8") for name in ("style.css", "page.js"))
         start = escape(f"(form => {{\n{script}\n}})(this.closest('.bwp'))")
         self.errors, self._script = self.html(), self.html(css="bwp-hidden")
-        self._answer = self.make(widgets.Button, description="The page answers", css="bwp-answer bwp-hidden")
-        self._answer.on_click(self.guard(self._answered, in_turn=False))
-        self.head = [self.html(f'<style onload="{start}">{css}</style>'), self.errors, self._answer, self._script]
+        answer = self.button("The page answers", self._answered, "bwp-answer bwp-hidden", in_turn=False)
+        self.head = [self.html(f'<style onload="{start}">{css}</style>'), self.errors, answer, self._script]
         self._runs, self._can_answer = 0, False
         self._waiting: Callable[[], object] | None = None
         self._focused: Any = None
@@ -55,17 +54,26 @@ class Page:
         """Return a new box."""
         return self.make(widgets.HBox, [*children], css=css)
 
-    def button(self, label: str, pressed: Callable[[], object], css: str = "", tooltip: str | None = None) -> Any:
+    def button(
+        self, label: str, pressed: Callable[[], object], css: str = "", *, in_turn: bool = True, **more: Any
+    ) -> Any:
         """Return a new button that calls a function."""
-        made = self.make(widgets.Button, description=label, css=css, tooltip=tooltip)
-        made.on_click(self.guard(pressed))
+        made = self.make(widgets.Button, description=label, css=css, **more)
+        made.on_click(self.guard(pressed, in_turn=in_turn))
         return made
 
-    def toggle(self, label: str, view: Any) -> Any:
-        """Return a button that shows and hides a widget."""
-        made = self.make(widgets.ToggleButton, description=label)
-        made.observe(self.guard(lambda: set_visible(view, visible=made.value)), "value")
-        return made
+    def fold(self, label: str, make: Callable[[], Any]) -> list[Any]:
+        """Return a button that shows and hides a widget, which is made when it is first shown, and its box."""
+
+        def turn() -> None:
+            box.children = box.children or [make()]
+            set_visible(box, visible=toggle.value)
+
+        box, toggle = (
+            self.box([], "bwp-note bwp-hidden"),
+            self.make(widgets.ToggleButton, description=label, changed=turn),
+        )
+        return [toggle, box]
 
     def guard(self, handler: Callable[[], object], *, in_turn: bool = True) -> Callable[[object], None]:
         """Return a handler as a callback of a widget; an error in it is shown, and raised again.

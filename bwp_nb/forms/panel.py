@@ -1,7 +1,6 @@
 """A panel that shows what a sandbox accepted and rejected, and orders faults from it."""
 
 from collections import Counter
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -102,12 +101,8 @@ def _number(text: str) -> float:
 
 def _pending(names: list[str]) -> str:
     """Return a line on the ordered faults, if there are any."""
-    runs = [(name, len(list(same))) for name, same in groupby(names)]
-    if not runs:
-        return ""
-    responses = "response" if len(names) == 1 else f"{len(names)} responses"
-    text = ", ".join(name if count == 1 or len(runs) == 1 else f"{count} times {name}" for name, count in runs)
-    return style.status(f"Ordered for the next {responses}: {text}.", "warn")
+    text = ", ".join(name if count == 1 else f"{count} times {name}" for name, count in Counter(names).items())
+    return style.status(f"Ordered for the next requests: {text}.", "warn") if names else ""
 
 
 def _arrived(sandbox: "Sandbox") -> str:

@@ -20,7 +20,7 @@ from bwp_nb.text import readable
 if TYPE_CHECKING:
     from bwp_nb.sandbox.server import Server
 
-_ONE, _ALL = "the selected event", "all events"
+_ONE, _ALL = "this event", "all events"
 _LIVE, _SANDBOX = "the live API", "this sandbox"
 
 #: The longest request, in characters, that is shown anew after each key.
@@ -51,7 +51,7 @@ class RequestArea:
         def saver(label: str, name: str, write: Callable[[Mutation], str]) -> Any:
             return page.button(label, lambda: self._save(name, write))
 
-        self.request_as, self.request_of = choice("Request as", list(snippets.FORMS)), choice("of", [_ONE, _ALL])
+        self.request_as, self.request_of = choice("Request", list(snippets.FORMS)), choice("of", [_ONE, _ALL])
         self.request_for = choice("for", [_LIVE] if client.sandbox is None else [_LIVE, _SANDBOX])
         self.show_request = page.button("Show the request", self.show, css="bwp-hidden")
         self.save_json = saver("events.json", "events.json", lambda mutation: rows.to_json(mutation.events))
@@ -71,13 +71,13 @@ class RequestArea:
     def show(self, *, is_typed: bool = False) -> None:
         """Show the request, unless it is long and somebody is typing."""
         self._saved.value = ""
-        name, is_late = self.request_as.value, False
+        name, text = self.request_as.value, ""
         try:
             text = self.text()
-            is_late = is_typed and len(text) > _MOST_WHILE_TYPING
-            shown = "" if is_late else style.copyable(text, f"Request: {name}", snippets.LANGUAGES[name])
+            shown = style.copyable(text, f"Request: {name}", snippets.LANGUAGES[name])
         except InvalidEvent as error:
             shown = style.status(f"The request is incomplete: {error.problems[0].message}.", "bad")
+        is_late = is_typed and len(text) > _MOST_WHILE_TYPING
         self._request.value = style.status("The events were edited.") if is_late else shown
         set_visible(self.show_request, visible=is_late)
 
@@ -113,10 +113,7 @@ class RequestArea:
 
 
 class Sources:
-    """Fills a form by `fill`, which may raise `InvalidEvent`, from `pasted` text or an `opened` file.
-
-    `toggle` shows and hides them.
-    """
+    """Fills a form by `fill`, which may raise `InvalidEvent`, from `pasted` text or an `opened` file."""
 
     def __init__(self, page: Page, fill: Callable[[Any], object]) -> None:
         self._fill = fill
@@ -124,8 +121,7 @@ class Sources:
         self.fill_in = page.button("Fill the form with it", self._fill_in)
         self.opened = page.make(widgets.FileUpload, description="Open a file", accept=_KINDS, changed=self._open)
         self._status = page.html()
-        self.view = page.box([self.pasted, self.fill_in, self.opened, self._status], "bwp-sources bwp-hidden")
-        self.toggle = page.toggle("Paste or open", self.view)
+        self.view = page.box([self.pasted, self.fill_in, self.opened, self._status], "bwp-sources")
 
     def _fill_in(self) -> None:
         if self._take(self.pasted.value):

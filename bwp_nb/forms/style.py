@@ -1,17 +1,24 @@
 """Pieces of a form's HTML, in which every text is escaped."""
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 from html import escape
 from itertools import groupby
+from typing import Any
 
 from bwp_nb.client import Client
+from bwp_nb.contract import schema_text
 from bwp_nb.contract.sources import CITED, PAGES
+from bwp_nb.errors import BwpError
 from bwp_nb.forms.drafts import Draft
 from bwp_nb.history import Exchange
 from bwp_nb.problems import Problem
 from bwp_nb.text import counted, readable
+from bwp_nb.wire.answer import Receipt
 
+_MOST_LISTED = 10
 _MARKS = {"invalid": "✗", "valid": "○", "sending": "…", "sent": "✓", "rejected": "✗", "failed": "!", "unknown": "?"}
 
 #: The longest text that is highlighted, in characters: marks make a text up to four times as long.
@@ -99,3 +106,74 @@ def past(call: Exchange) -> str:
 
 def _cut(text: str, width: int) -> str:
     return f"{text if len(text) <= width else f'{text[: width - 1]}…':<{width}}"
+
+
+@cache
+def helps() -> dict[str, str]:
+    """Return the help of each field by the API's name, folded up behind a question mark."""
+    from graphql import build_schema
+
+    event: Any = build_schema(schema_text()).type_map["UserEvent"]
+    return {name: _help(name, field) for name, field in event.fields.items()}
+
+
+def _help(name: str, field: Any) -> str:
+    from graphql import is_non_null_type, value_from_ast_untyped
+
+    sources, limits = [], ""
+    for directive in field.ast_node.directives:
+        given = {item.name.value: value_from_ast_untyped(item.value) for item in directive.arguments}
+        if directive.name.value == "length":
+            limits = f" {given['min']} to {given['max']} characters."
+        elif directive.name.value == "provenance":
+            sources.append(sourced(f"{given['certainty'].lower()}: {given['source']}"))
+    text = sourced(" ".join(field.description.split()) + limits)
+    text = re.sub("`([^`]+)`", r"<code>\1</code>", text)
+    required = "Required." if is_non_null_type(field.type) else "Optional: left out while it is empty."
+    label = f"About {escape(name)}"
+    return (
+        f'<details name="bwp-help"><summary aria-label="{label}" title="{label}">?</summary>'
+        f'<p>{text} {required} <span class="bwp-rule">({"; ".join(sources)})</span></p></details>'
+    )
+
+
+def answer(outcome: Receipt | BwpError, exchange: Exchange | None) -> str:
+    """Return an outcome, and the exchange that led to it if there was one."""
+    if isinstance(outcome, BwpError):
+        said = _listed([_row(row) for row in outcome.rows()])
+    else:
+        events, status = counted(outcome.events, "event"), escape(readable(outcome.status))
+        said = (
+            f"<p>{events} accepted, with the status <code>{status}</code>.</p>{_listed([*map(_text, outcome.notes)])}"
+        )
+    return f"<h4>Answer</h4>{_figures(exchange)}{said}{_response(exchange)}"
+
+
+def _figures(call: Exchange | None) -> str:
+    if call is None:
+        return ""
+    status = "no response" if call.status_code is None else f"HTTP {call.status_code}"
+    sizes = f"{call.bytes_sent:,} bytes sent, {call.bytes_received:,} received"
+    return f"<p>{call.outcome} · {status} · {counted(call.attempts, 'attempt')} · {call.elapsed:.2f} s · {sizes}</p>"
+
+
+def _response(call: Exchange | None) -> str:
+    if call is None or call.answer is None:
+        return ""
+    return code(json.dumps(call.answer, indent=2), "Response", "json")
+
+
+def _listed(items: Sequence[str]) -> str:
+    more = [f"and {len(items) - _MOST_LISTED} more"] if len(items) > _MOST_LISTED else []
+    return "".join(["<ul>", *(f"<li>{item}</li>" for item in [*items[:_MOST_LISTED], *more]), "</ul>"]) if items else ""
+
+
+def _text(text: str) -> str:
+    return escape(readable(text))
+
+
+def _row(row: dict[str, Any]) -> str:
+    """Return a row of an error; a form counts its events from 1."""
+    place = f"event {row['event'] + 1}, {row['field']} {row['value']}" if row["field"] and row["event"] != "" else ""
+    parts = {"Where": escape(place), "Rule": sourced(row["rule"]), "What to do": sourced(row["advice"])}
+    return "<br>".join([escape(row["what"]), *(f"<b>{name}:</b> {text}" for name, text in parts.items() if text)])
