@@ -1,6 +1,6 @@
 """Events as they are typed, which may be invalid: one of them, and the list of a form."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, NamedTuple
@@ -20,11 +20,10 @@ _NAME_RULE = "a property has a name (our own rule: whether the API accepts an em
 
 
 class Property(NamedTuple):
-    """An additional property as typed; a new one is left out until it is edited."""
+    """An additional property as typed; an empty one is left out of the request."""
 
     name: str = ""
     value: str = ""
-    is_new: bool = False
 
     @property
     def field(self) -> str:
@@ -50,21 +49,6 @@ class Draft:
         properties = tuple(Property(*pair) for pair in event.additional_properties.items())
         return cls({name: getattr(event, name) for name in TEXT_FIELDS}, properties)
 
-    def typed(self, name: str, text: str) -> "Draft":
-        """Return the draft with another text in a field; an optional field without text is left out."""
-        value = None if not text and name.startswith("schema") else text
-        return replace(self, values={**self.values, name: value}, outcome="")
-
-    def with_property(self, place: int, *properties: Property) -> "Draft":
-        """Return the draft with the property at a place replaced by another, or removed."""
-        kept = (*self.properties[:place], *properties, *self.properties[place + 1 :])
-        return replace(self, properties=kept, outcome="")
-
-    def to_send(self) -> "Draft":
-        """Return the draft with new properties as ones to be sent."""
-        kept = tuple(item._replace(is_new=False) for item in self.properties)
-        return self if kept == self.properties else replace(self, properties=kept)
-
     @property
     def event(self) -> UserEvent:
         """The event to send; raises `InvalidEvent` for a repeated property name."""
@@ -72,25 +56,21 @@ class Draft:
             raise InvalidEvent(repeated)
         return self._event()
 
-    def problems(self) -> list[Problem]:
-        """Return the problems of the event as typed."""
+    def problems(self, *, with_empty: bool = True) -> list[Problem]:
+        """Return the problems of the event as typed; an empty property is one `with_empty`."""
         message = "the property name is required; enter one, or remove the property"
-        nameless = Problem(Property().field, "", _NAME_RULE, message)
-        is_nameless = any(not item.name for item in self._sent_properties)
-        repeated = [problem for problem in self._repeated() if problem.value]
-        return self._event().problems() + repeated + [nameless] * is_nameless
-
-    @property
-    def _sent_properties(self) -> list[Property]:
-        return [item for item in self.properties if not item.is_new]
+        is_nameless = any(not item.name and (item.value or with_empty) for item in self.properties)
+        nameless = [Problem(Property().field, "", _NAME_RULE, message)] * is_nameless
+        return self._event().problems() + [problem for problem in self._repeated() if problem.value] + nameless
 
     def _event(self) -> UserEvent:
         values: dict[str, Any] = dict(self.values)
-        return UserEvent(**values, additional_properties={item.name: item.value for item in self._sent_properties})
+        properties = {item.name: item.value for item in self.properties if item != Property()}
+        return UserEvent(**values, additional_properties=properties)
 
     def _repeated(self) -> list[Problem]:
         """Return a problem for each repeated property name."""
-        names = [item.name for item in self._sent_properties]
+        names = [item.name for item in self.properties if item != Property()]
         message = "duplicate property name {}; rename or remove one of them"
         repeated = dict.fromkeys(name for name in names if names.count(name) > 1)
         return [Problem(Property(name).field, name, _ONCE_RULE, message.format(quoted(name))) for name in repeated]
@@ -99,13 +79,14 @@ class Draft:
 class Drafts:
     """The events of a form, the `index` of the selected one, and what `undo` returns to.
 
-    What changes the list returns a note on what was done.
+    What changes the list returns a note on what was done. An empty property is a problem from the first press of Send
+    on, when `is_pressed` is set.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self.items: list[Draft] = []
-        self.index = 0
+        self.index, self.is_pressed = 0, False
         self._before: list[tuple[list[Draft], int]] = []
 
     @property
@@ -118,12 +99,17 @@ class Drafts:
         """The request as typed; raises `InvalidEvent` if an event repeats a property name."""
         return Mutation([draft.event for draft in self.items])
 
+    def states(self) -> list[str]:
+        """Return the state of each event."""
+        found = [(draft.outcome, draft.problems(with_empty=self.is_pressed)) for draft in self.items]
+        return [outcome or ("invalid" if problems else "valid") for outcome, problems in found]
+
     def problems(self) -> list[Problem]:
         """Return the problems of the request as typed, each with the index of its event."""
         count = len(self.items)
         if not 1 <= count <= MAX_EVENTS:
             return [Problem("events", count, COUNT_RULE, f"expected 1 to {MAX_EVENTS} events, got {count}")]
-        found = enumerate(draft.problems() for draft in self.items)
+        found = enumerate(draft.problems(with_empty=self.is_pressed) for draft in self.items)
         return [replace(problem, index=index) for index, problems in found for problem in problems]
 
     def replace(self, items: Sequence[Draft], index: int = 0) -> None:
@@ -168,9 +154,9 @@ class Drafts:
         self.items = [now.get(draft.key, draft) for draft in items]
         return "Undone."
 
-    def edit(self, key: int, change: Callable[[Draft], Draft]) -> None:
-        """Change the event of a key, unless it was removed before a late key arrived."""
-        self.items = [change(draft) if draft.key == key else draft for draft in self.items]
+    def edit(self, edited: Draft) -> None:
+        """Replace the event with the key of another, unless it was removed before a late key arrived."""
+        self.items = [edited if draft.key == edited.key else draft for draft in self.items]
 
     def _insert(self, index: int, draft: Draft) -> str:
         if len(self.items) >= MAX_SHOWN:

@@ -1,6 +1,7 @@
 """The controls of one event: the input of each field, its help, and its problems below it."""
 
 from collections.abc import Callable, Iterable
+from datetime import UTC
 from functools import partial
 from html import escape
 from typing import Any
@@ -20,15 +21,13 @@ _SCHEMAS = (
     "sfcc-schema", "clickstream-common-attributes-schema", "clickstream-all-events-all-attributes-schema",
 )  # fmt: skip
 _KNOWN = {"event_type": EVENT_TYPES, "client_type": CLIENT_TYPES}
+_OPTIONAL = ("schema_name", "schema_version")
 _ANOTHER = "another text …"
 _EXAMPLES = {
     "event_time": "UTC, for example 2023-12-03T10:15:30Z",
     "event_id": "for example a UUID version 4",
     "client_version": "for example 1.0",
 }
-
-#: Changes one event, which is named by its key.
-Edited = Callable[[int, Callable[[Draft], Draft]], object]
 
 
 class Choice:
@@ -41,6 +40,7 @@ class Choice:
             widgets.Dropdown, options=options, description=label, css="bwp-field", changed=self._chosen
         )
         self.other = page.make(widgets.Text, description=name, css="bwp-field bwp-hidden", changed=changed)
+        self.views = [self.known, self.other]
 
     @property
     def input(self) -> Any:
@@ -65,8 +65,8 @@ class Choice:
 class Row:
     """One additional property: its name, with suggestions, and its value."""
 
-    def __init__(self, page: Page, edited: Callable[["Row"], object], removed: Callable[["Row"], object]) -> None:
-        given: dict[str, Any] = {"changed": partial(edited, self)}
+    def __init__(self, page: Page, typed: Callable[[], object], removed: Callable[["Row"], object]) -> None:
+        given: dict[str, Any] = {"changed": typed}
         self.name = page.make(
             widgets.Combobox, description="property", placeholder="property", options=PROPERTY_NAMES, **given
         )
@@ -88,17 +88,10 @@ class Editor:
     properties, each with `name`, `value` and `remove`.
     """
 
-    event_type: Any
-    event_id: Any
-    event_time: Any
-    client_type: Any
-    client_version: Any
-    schema_name: Any
-    schema_version: Any
-
-    def __init__(self, page: Page, client: Client, edited: Edited, marks: dict[str, Any]) -> None:
-        self.key: int | None = None
+    def __init__(self, page: Page, client: Client, edited: Callable[[Draft], object], marks: dict[str, Any]) -> None:
+        self.draft: Draft | None = None
         self.properties: list[Row] = []
+        self._inputs: dict[str, Any] = {}
         self._page, self._client, self._edited, self._is_binding = page, client, edited, False
         self._notes = {api_name: page.html() for api_name in style.helps()}
         self._heading, self._rows = page.html(), page.box([], "bwp-note")
@@ -108,20 +101,32 @@ class Editor:
         self.add_property = page.button("Add a property", self._add_property)
         parts = [self._heading]
         for name, api_name in TEXT_FIELDS.items():
+            self._inputs[name] = self._input(name, api_name)
             extra = {"event_id": [self.new_id], "event_time": [self.now]}.get(name, [])
-            parts += [*self._inputs(name, api_name), *extra, marks[api_name], self._notes[api_name]]
+            parts += [
+                *getattr(self._inputs[name], "views", [self._inputs[name]]),
+                *extra,
+                marks[api_name],
+                self._notes[api_name],
+            ]
         last = "additionalProperties"
         parts += [page.html(last, css="bwp-title"), self.add_property, marks[last], self._notes[last], self._rows]
         self.view = page.box(parts, "bwp-editor")
 
+    def __getattr__(self, name: str) -> Any:
+        """Return the input of a field."""
+        if name not in TEXT_FIELDS:
+            raise AttributeError(name)
+        return self._inputs[name]
+
     def bind(self, draft: Draft) -> None:
         """Show another event; what is typed from now on is an edit of that one."""
-        self.key, self._is_binding = draft.key, True
+        self.draft, self._is_binding = draft, True
         try:
             for name, text in draft.values.items():
-                getattr(self, name).value = text or ""
+                self._inputs[name].value = text or ""
             while len(self.properties) < len(draft.properties):
-                self.properties.append(Row(self._page, self._row_edited, self._row_removed))
+                self.properties.append(Row(self._page, self._typed, self._remove))
             self._lay_out(self.properties[: len(draft.properties)])
             for row, item in zip(self.properties, draft.properties, strict=True):
                 row.name.value, row.value.value = item.name, item.value
@@ -141,56 +146,51 @@ class Editor:
         """Return the input of a field by the API's name of the field; the first one if there is none."""
         rows = {Property(row.name.value).field: row.name for row in reversed(self.properties)}
         names = {api_name: name for name, api_name in TEXT_FIELDS.items()}
-        control = rows.get(field) or getattr(self, names.get(field, "event_type"))
-        return control.input if isinstance(control, Choice) else control
+        control = rows.get(field) or self._inputs[names.get(field, "event_type")]
+        return getattr(control, "input", control)
 
-    def _inputs(self, name: str, api_name: str) -> list[Any]:
-        """Make the input of a field, and return its widgets."""
-        is_optional, changed = name.startswith("schema"), partial(self._typed, name)
-        label, example = api_name if is_optional else f"{api_name} *", _EXAMPLES.get(name, "left out while it is empty")
+    def _input(self, name: str, api_name: str) -> Any:
+        """Return a new input for a field."""
+        label, example = f"{api_name}{'' if name in _OPTIONAL else ' *'}", _EXAMPLES.get(name, "left out while empty")
         if name in _KNOWN:
-            choice = Choice(self._page, label, _KNOWN[name], changed)
-            setattr(self, name, choice)
-            return [choice.known, choice.other]
+            return Choice(self._page, label, _KNOWN[name], self._typed)
         kind, more = (widgets.Combobox, {"options": _SCHEMAS}) if name == "schema_name" else (widgets.Text, {})
-        made = self._page.make(kind, description=label, placeholder=example, css="bwp-field", changed=changed, **more)
-        setattr(self, name, made)
-        return [made]
+        more |= {"description": label, "placeholder": example, "css": "bwp-field", "changed": self._typed}
+        return self._page.make(kind, **more)
 
-    def _change(self, change: Callable[[Draft], Draft]) -> None:
-        if not self._is_binding and self.key is not None:
-            self._edited(self.key, change)
-
-    def _typed(self, name: str) -> None:
-        text = getattr(self, name).value
-        self._change(lambda draft: draft.typed(name, text))
+    def _typed(self) -> None:
+        """Pass on the event as it is typed; an optional field without text is left out, unless it was so before."""
+        if self._is_binding or self.draft is None:
+            return
+        texts = {name: str(control.value) for name, control in self._inputs.items()}
+        left_out = {name: None for name in _OPTIONAL if not texts[name] and self.draft.values[name] != ""}
+        properties = tuple(Property(row.name.value, row.value.value) for row in self.properties)
+        self.draft = Draft({**texts, **left_out}, properties, key=self.draft.key)
+        self._edited(self.draft)
 
     def _take_now(self) -> None:
-        self.event_time.value = self._client.new_event("page-load").event_time
+        self.event_time.value = f"{self._client.clock.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     def _take_new_id(self) -> None:
         self.event_id.value = self._client.new_id()
 
     def _add_property(self) -> None:
-        self._lay_out([*self.properties, Row(self._page, self._row_edited, self._row_removed)])
-        self._change(lambda draft: draft.with_property(len(draft.properties), Property(is_new=True)))
+        self._lay_out([*self.properties, Row(self._page, self._typed, self._remove)])
+        self._typed()
 
-    def _row_edited(self, row: Row) -> None:
-        place, edited = self.properties.index(row), Property(row.name.value, row.value.value)
-        self._change(lambda draft: draft.with_property(place, edited))
-
-    def _row_removed(self, row: Row) -> None:
-        if row not in self.properties:  # a late click
-            return
-        place = self.properties.index(row)
-        left = [*self.properties[:place], *self.properties[place + 1 :]]
-        self._page.focus(left[min(place, len(left) - 1)].remove if left else self.add_property)
-        self._lay_out(left)
-        self._change(lambda draft: draft.with_property(place))
+    def _remove(self, row: Row) -> None:
+        """Remove a property, unless the click is late, and move the focus to the next one."""
+        left = [other for other in self.properties if other is not row]
+        if left != self.properties:
+            place = self.properties.index(row)
+            self._page.focus(left[min(place, len(left) - 1)].remove if left else self.add_property)
+            self._lay_out(left)
+            self._typed()
 
     def _lay_out(self, rows: list[Row]) -> None:
         """Show these rows, and close the others."""
-        gone, self.properties = [row for row in self.properties if row not in rows], rows
+        for row in self.properties:
+            if row not in rows:
+                row.close()
+        self.properties = rows
         self._rows.children = [row.view for row in rows]
-        for row in gone:
-            row.close()

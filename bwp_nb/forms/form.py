@@ -136,9 +136,7 @@ class EventForm:
     @property
     def states(self) -> list[str]:
         """The state of each event."""
-        if self._is_sending:
-            return ["sending"] * len(self._drafts.items)
-        return [draft.outcome or ("invalid" if draft.problems() else "valid") for draft in self._drafts.items]
+        return ["sending"] * len(self._drafts.items) if self._is_sending else self._drafts.states()
 
     def fill(
         self, source: Any, *, columns: Mapping[str, str] | None = None, fields: Mapping[str, str] | None = None
@@ -235,17 +233,18 @@ class EventForm:
     def _select(self, index: int | None, note: str = "") -> None:
         """Show an event in the other editor."""
         self._drafts.index = self._drafts.index if index is None else index
-        if self._drafts.selected is not None and self._drafts.selected.key != self.editor.key:
+        selected, shown = self._drafts.selected, self.editor.draft
+        if selected is not None and (shown is None or shown.key != selected.key):
             self._editors.reverse()
-            self.editor.bind(self._drafts.selected)
+            self.editor.bind(selected)
         self._show(note)
 
     def _chosen(self) -> None:
         if self.event_list.index not in (None, self._drafts.index):
             self._select(self.event_list.index)
 
-    def _edit(self, key: int, change: Callable[[Draft], Draft]) -> None:
-        self._drafts.edit(key, change)
+    def _edit(self, edited: Draft) -> None:
+        self._drafts.edit(edited)
         self._show(is_typed=True)
 
     def _load(self) -> None:
@@ -276,7 +275,7 @@ class EventForm:
         """Whether to send; if not, the status says why, and the first problem has the focus."""
         if self._is_sending:
             return False
-        self._drafts.items = [draft.to_send() for draft in self._drafts.items]
+        self._drafts.is_pressed = True
         if check and (problems := self.problems):
             self._go_to(problems[0])
             self._show(f"Not sent; {place(problems[0])}: {problems[0].message}.", "bad")

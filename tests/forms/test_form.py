@@ -306,8 +306,8 @@ def test_fifty_events_are_few_widgets() -> None:
         form.event_list.index = index
     made = {*widgets.Widget.get_manager_state()["state"]} - before
     assert len(made) <= 150
-    for _ in range(4):
-        add_property(form, "d", "e")
+    for name in "defg":
+        add_property(form, name, "e")
     assert len({*widgets.Widget.get_manager_state()["state"]} - before - made) == 4 * 5
 
 
