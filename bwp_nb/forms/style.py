@@ -101,7 +101,7 @@ def marked(state: str) -> str:
 
 def past(call: Exchange) -> str:
     """Return a send as a line: when it was, its outcome, and what was sent."""
-    return f"{call.time[11:19]} {call.outcome}, {counted(call.events, 'event')}, {call.bytes_sent:,} bytes"
+    return f"{call.time[11:19]} {call.outcome}, {counted(call.events, 'event')}"
 
 
 def _cut(text: str, width: int) -> str:
