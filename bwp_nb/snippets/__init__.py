@@ -141,7 +141,9 @@ def python_bwp_nb(mutation: Mutation, to: Destination = LIVE) -> str:
     """
     events = "".join(indent(_constructor(event), " " * 4) + ",\n" for event in mutation.events)
     unchecked = ", check=False" if any(event.problems() for event in mutation.events) else ""
-    settings = to.environment or {"BWP_MODE": "live"}
+    fields = ("endpoint", "token_endpoint", "target_header", "api_version")
+    chosen = {f"BWP_{name.upper()}": getattr(to, name) for name in fields if getattr(to, name) != getattr(LIVE, name)}
+    settings = to.environment or {"BWP_MODE": "live", **chosen}
     given = "".join(f"    {name!r}: {value!r},\n" for name, value in settings.items())
     return (
         f"# {to.note} Needs bwp_nb.\nimport os\n\nimport bwp_nb as bwp\n\nos.environ |= {{\n{given}}}\n"

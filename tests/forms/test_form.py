@@ -142,7 +142,7 @@ def test_a_problem_appears_while_typing(form: EventForm) -> None:
         'rel="noopener">User Event Schema</a>' in texts
     )
     form.editor.event_time.value = GOOD_TIME
-    assert ("valid", False) == (form.state, "<p class=\"bwp-problem\"" in shown_texts(form.view))
+    assert ("valid", False) == (form.state, '<p class="bwp-problem"' in shown_texts(form.view))
     assert "1 event, no problems." in shown_texts(form.view)
 
 
