@@ -32,7 +32,7 @@ BODY = json.dumps(bwp.Mutation([EVENT]).payload)
         "$ curl https://x.example/graphql --data={}",
         "!curl https://x.example/graphql \\\n  --json {}",
         "curl.exe https://x.example/graphql \\\r\n  --data-binary {} \\\r\n",
-        "# A token first.\nexport TOKEN=$(curl -s https://x.example/token \\\n  -d a=b)\ncurl 'https://x.example' -d {}",
+        "# A token first.\nexport TOKEN=$(curl -s https://x.example \\\n  -d a=b)\ncurl 'https://x.example' -d {}",
         "# Needs a token.\n\ncurl 'https://x.example/graphql' --compressed -sd {}",
         'curl "https://x.example/graphql" -H "Authorization: Bearer $TOKEN" -d{} -u "$(whoami)"',
         "curl -H -d -A --data --data-ascii {} https://x.example/graphql",

@@ -96,13 +96,13 @@ def test_every_program_sends_what_the_client_sends(form: str) -> None:
     assert "x-api-target-id" not in other
 
 
-def test_invalid_events_are_sent_by_the_bwp_nb_program() -> None:
+def test_invalid_events_are_sent_by_the_bwp_nb_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """The documentation's invalid example is rejected by the sandbox, not by the program."""
     mutation = bwp.Mutation.parse(bwp.documented.INVALID_EVENT_TIME.request)
     with bwp.serve() as server:
         code = snippets.python_bwp_nb(mutation, snippets.Destination.served(server.environment))
-        with pytest.MonkeyPatch.context() as patched, pytest.raises(bwp.MutationRejected):
-            patched.setattr(os, "environ", dict(os.environ))
+        monkeypatch.setattr(os, "environ", dict(os.environ))
+        with pytest.raises(bwp.MutationRejected):
             exec(code, {})  # noqa: S102
         assert [mutation.events[0].input] == [rejected["event"] for rejected in server.sandbox.rejected]
 

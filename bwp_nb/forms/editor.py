@@ -1,6 +1,6 @@
 """The controls of one event: the input of each field, its help, and its problems below it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC
 from functools import partial
 from html import escape
@@ -28,38 +28,6 @@ _EXAMPLES = {
     "event_id": "for example a UUID version 4",
     "client_version": "for example 1.0",
 }
-
-
-class Choice:
-    """A field with known values that also accepts any other text."""
-
-    def __init__(self, page: Page, label: str, known: Iterable[str], changed: Callable[[], object]) -> None:
-        self._changed = changed
-        options, name = [*known, _ANOTHER], f"another {label.removesuffix(' *')}"
-        self.known = page.make(
-            widgets.Dropdown, options=options, description=label, css="bwp-field", changed=self._chosen
-        )
-        self.other = page.make(widgets.Text, description=name, css="bwp-field bwp-hidden", changed=changed)
-        self.views = [self.known, self.other]
-
-    @property
-    def input(self) -> Any:
-        """The control that has the value."""
-        return self.other if self.known.value == _ANOTHER else self.known
-
-    @property
-    def value(self) -> str:
-        """The text of the field."""
-        return str(self.input.value)
-
-    @value.setter
-    def value(self, text: str) -> None:
-        self.other.value = text
-        self.known.value = text if text in self.known.options else _ANOTHER
-
-    def _chosen(self) -> None:
-        set_visible(self.other, visible=self.known.value == _ANOTHER)
-        self._changed()
 
 
 class Row:
@@ -92,6 +60,7 @@ class Editor:
         self.draft: Draft | None = None
         self.properties: list[Row] = []
         self._inputs: dict[str, Any] = {}
+        self._choices: dict[str, Any] = {}
         self._page, self._client, self._edited, self._is_binding = page, client, edited, False
         self._notes = {api_name: page.html() for api_name in style.helps()}
         self._heading, self._rows = page.html(), page.box([], "bwp-note")
@@ -101,14 +70,8 @@ class Editor:
         self.add_property = page.button("Add a property", self._add_property)
         parts = [self._heading]
         for name, api_name in TEXT_FIELDS.items():
-            self._inputs[name] = self._input(name, api_name)
             extra = {"event_id": [self.new_id], "event_time": [self.now]}.get(name, [])
-            parts += [
-                *getattr(self._inputs[name], "views", [self._inputs[name]]),
-                *extra,
-                marks[api_name],
-                self._notes[api_name],
-            ]
+            parts += [*self._controls(name, api_name), *extra, marks[api_name], self._notes[api_name]]
         last = "additionalProperties"
         parts += [page.html(last, css="bwp-title"), self.add_property, marks[last], self._notes[last], self._rows]
         self.view = page.box(parts, "bwp-editor")
@@ -125,6 +88,8 @@ class Editor:
         try:
             for name, text in draft.values.items():
                 self._inputs[name].value = text or ""
+            for name, choice in self._choices.items():
+                choice.value = draft.values[name] if draft.values[name] in _KNOWN[name] else _ANOTHER
             while len(self.properties) < len(draft.properties):
                 self.properties.append(Row(self._page, self._typed, self._remove))
             self._lay_out(self.properties[: len(draft.properties)])
@@ -146,23 +111,37 @@ class Editor:
         """Return the input of a field by the API's name of the field; the first one if there is none."""
         rows = {Property(row.name.value).field: row.name for row in reversed(self.properties)}
         names = {api_name: name for name, api_name in TEXT_FIELDS.items()}
-        control = rows.get(field) or self._inputs[names.get(field, "event_type")]
-        return getattr(control, "input", control)
+        name = names.get(field, "event_type")
+        is_chosen = name in self._choices and self._choices[name].value != _ANOTHER
+        return rows.get(field) or (self._choices if is_chosen else self._inputs)[name]
 
-    def _input(self, name: str, api_name: str) -> Any:
-        """Return a new input for a field."""
+    def _controls(self, name: str, api_name: str) -> list[Any]:
+        """Make the input of a field, behind a list if it has known values."""
         label, example = f"{api_name}{'' if name in _OPTIONAL else ' *'}", _EXAMPLES.get(name, "left out while empty")
-        if name in _KNOWN:
-            return Choice(self._page, label, _KNOWN[name], self._typed)
         kind, more = (widgets.Combobox, {"options": _SCHEMAS}) if name == "schema_name" else (widgets.Text, {})
-        more |= {"description": label, "placeholder": example, "css": "bwp-field", "changed": self._typed}
-        return self._page.make(kind, **more)
+        more |= {"description": f"another {api_name}" if name in _KNOWN else label, "placeholder": example}
+        made = self._inputs[name] = self._page.make(kind, css="bwp-field", changed=self._typed, **more)
+        if name not in _KNOWN:
+            return [made]
+        more = {"options": [*_KNOWN[name], _ANOTHER], "description": label, "changed": partial(self._choose, name)}
+        self._choices[name] = self._page.make(widgets.Dropdown, css="bwp-field", **more)
+        return [self._choices[name], made]
+
+    def _choose(self, name: str) -> None:
+        """Take the value that is chosen in a list, or show the input for another one."""
+        choice = self._choices[name].value
+        set_visible(self._inputs[name], visible=choice == _ANOTHER)
+        if choice != _ANOTHER:
+            self._inputs[name].value = choice
 
     def _typed(self) -> None:
         """Pass on the event as it is typed; an optional field without text is left out, unless it was so before."""
         if self._is_binding or self.draft is None:
             return
         texts = {name: str(control.value) for name, control in self._inputs.items()}
+        for name, choice in self._choices.items():
+            if choice.value not in (_ANOTHER, texts[name]):  # a program has set the text
+                choice.value = texts[name] if texts[name] in _KNOWN[name] else _ANOTHER
         left_out = {name: None for name in _OPTIONAL if not texts[name] and self.draft.values[name] != ""}
         properties = tuple(Property(row.name.value, row.value.value) for row in self.properties)
         self.draft = Draft({**texts, **left_out}, properties, key=self.draft.key)

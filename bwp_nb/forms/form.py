@@ -86,15 +86,8 @@ class EventForm:
 
     def __repr__(self) -> str:
         """Return the form as text, for a notebook that is read without widgets."""
-        lines = [f"EventForm({self.client!r}): {self.state}"]
-        for number, (draft, state) in enumerate(zip(self._drafts.items, self.states, strict=True), 1):
-            values = [readable(text, 80) for text in draft.values.values() if text is not None]
-            lines.append(f"  event {number}, {state}: {' | '.join(values)}")
-            lines += [f"    {readable(item.name, 80)}: {readable(item.value, 80)}" for item in draft.properties]
-        lines += [f"  problem: {place(problem)}: {readable(problem.message)}" for problem in self.problems]
-        if self.outcome is not None:
-            lines.append(f"  {'outcome' if self._is_as_sent else 'last outcome'}: {self.outcome}")
-        return "\n".join(lines)
+        outcome = [f"{'outcome' if self._is_as_sent else 'last outcome'}: {self.outcome}"] if self.outcome else []
+        return "\n  ".join([f"EventForm({self.client!r}): {self.state}", *self._lines(), *outcome])
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = self.view._repr_mimebundle_(**options)
@@ -103,18 +96,16 @@ class EventForm:
     def snapshot(self) -> Snapshot:
         """Return a picture of the form as it is now, which later edits do not change."""
         try:
-            request = self.request.text()
+            request = style.plain(self.request.text())
         except InvalidEvent:
             request = ""
-        lines = [f"{place(problem)}: {readable(problem.message)}" for problem in self.problems]
-        shown = [style.plain(text) for text in ("\n".join(self.event_list.options), "\n".join(lines), request) if text]
-        parts = [style.title(self.client), shown[0], self._status.value, *shown[1:], self._answer.value]
-        return Snapshot(repr(self), "".join(parts))
+        parts = [style.title(self.client), style.plain("\n".join(self._lines())), self._status.value, request]
+        return Snapshot(repr(self), "".join([*parts, self._answer.value]))
 
-    @property
-    def editor(self) -> Editor:
-        """The controls of the selected event."""
-        return self._editors[0]
+    def _lines(self) -> list[str]:
+        """Return the events and the problems, a line for each."""
+        found = [f"problem: {place(problem)}: {readable(problem.message)}" for problem in self.problems]
+        return [line.replace("\N{NO-BREAK SPACE}", " ").rstrip() for line in self.event_list.options] + found
 
     @property
     def mutation(self) -> Mutation:
@@ -129,18 +120,16 @@ class EventForm:
     @property
     def state(self) -> str:
         """The state of the request as typed."""
-        if self._is_sending or self._is_as_sent:
-            return "sending" if self._is_sending else self._sent_state
-        return "invalid" if self.problems else "valid"
+        if self._is_sending:
+            return "sending"
+        return self._sent_state if self._is_as_sent else "invalid" if self.problems else "valid"
 
     @property
     def states(self) -> list[str]:
         """The state of each event."""
         return ["sending"] * len(self._drafts.items) if self._is_sending else self._drafts.states()
 
-    def fill(
-        self, source: Any, *, columns: Mapping[str, str] | None = None, fields: Mapping[str, str] | None = None
-    ) -> None:
+    def fill(self, source: Any, **how: Mapping[str, str]) -> None:
         """Replace the events of the form.
 
         Parameters
@@ -148,15 +137,15 @@ class EventForm:
         source
             A `Mutation`, one or several events or rows (dicts, or a Series), a DataFrame, the `Path` of a file, or a
             text: rows as JSON, JSONL, CSV or cells of a spreadsheet, or what `Mutation.parse` reads.
-        columns, fields
-            Names of columns that are fields, and values for all rows, as `send_table` takes them.
+        **how
+            `columns` and `fields`, as `send_table` takes them: which columns are fields, and values for all rows.
 
         Raises
         ------
         InvalidEvent
             If the source cannot be read, or has more events than a form shows. The form is unchanged then.
         """
-        drafts = self._read(source, columns, fields)
+        drafts = self._read(source, **how)
         with self._page.turn:
             self._drafts.replace(drafts)
             self._select(0, f"The form is filled: {counted(len(drafts), 'event')}.")
@@ -196,7 +185,7 @@ class EventForm:
     def _make_editors(self) -> Any:
         """Make two editors that are used in turn, so that a late key goes to the event that was shown before."""
         marks = {name: self._page.html(text, css="bwp-help") for name, text in style.helps().items()}
-        self._editors = [Editor(self._page, self.client, self._edit, marks) for _ in range(2)]
+        self.editor, self._other_editor = (Editor(self._page, self.client, self._edit, marks) for _ in range(2))
         self._editor_box = self._page.box([], "bwp-note")
         return self._editor_box
 
@@ -214,14 +203,13 @@ class EventForm:
 
     # ---- What changes the events ----
 
-    def _read(self, source: Any, *how: Any) -> list[Draft]:
+    def _read(self, source: Any, **how: Mapping[str, str]) -> list[Draft]:
         """Return the events in a source, or raise `InvalidEvent` if a form cannot show them."""
-        events = rows.events_of(source, lambda: self.client.new_event("page-load"), *how)
-        properties = sum(len(event.additional_properties) for event in events)
-        for things, count, most in (("events", len(events), MAX_SHOWN), ("properties", properties, _MOST_PROPERTIES)):
-            if count > most:
-                message = f"expected at most {most} {things}, got {count}; use fewer events, or send_table"
-                raise InvalidEvent([Problem("events", count, _SHOWN_RULE, message)])
+        events = rows.events_of(source, lambda: self.client.new_event("page-load"), **how)
+        size = (len(events), sum(len(event.additional_properties) for event in events))
+        if size[0] > MAX_SHOWN or size[1] > _MOST_PROPERTIES:
+            message = f"got {counted(size[0], 'event')} with {size[1]} properties; use fewer, or send_table"
+            raise InvalidEvent([Problem("events", size[0], _SHOWN_RULE, f"expected {_SHOWN_RULE}, {message}")])
         if found := [problem for event in events for problem in event.problems() if problem.rule == UNICODE_RULE]:
             raise InvalidEvent(found)
         return [Draft.of(event) for event in events]
@@ -235,7 +223,7 @@ class EventForm:
         self._drafts.index = self._drafts.index if index is None else index
         selected, shown = self._drafts.selected, self.editor.draft
         if selected is not None and (shown is None or shown.key != selected.key):
-            self._editors.reverse()
+            self.editor, self._other_editor = self._other_editor, self.editor
             self.editor.bind(selected)
         self._show(note)
 
@@ -356,11 +344,10 @@ class EventForm:
         """Return the values that the API rejected of events that are as they were sent."""
         named = self.outcome.rejected_values if isinstance(self.outcome, MutationRejected) else ()
         places = {draft: index for index, draft in enumerate(self._drafts.items)}
-        found = [(value, places.get(self._sent[value.index])) for value in named]
         return [
-            Problem(value.field, value.value, value.rule, f"The API rejected {quoted(value.value)}", index)
-            for value, index in found
-            if index is not None
+            Problem(value.field, value.value, value.rule, f"The API rejected {quoted(value.value)}", places[draft])
+            for value in named
+            if (draft := self._sent[value.index]) in places
         ]
 
     def _show_links(self, found: list[Problem]) -> None:

@@ -32,7 +32,7 @@ class Page:
         self.head = [self.html(f'<style onload="{start}">{css}</style>'), self.errors, answer, self._script]
         self._runs, self._can_answer = 0, False
         self._waiting: Callable[[], object] | None = None
-        self._focused: Any = None
+        self._focused = answer
 
     def make(
         self, kind: Any, *values: Any, css: str = "", changed: Callable[[], object] | None = None, **more: Any
@@ -96,8 +96,7 @@ class Page:
     def focus(self, place: Any) -> None:
         """Move the keyboard's focus to an input or a button, unless a program or a cell is what runs."""
         if _is_callback():
-            if self._focused is not None:
-                self._focused.remove_class("bwp-focus")
+            self._focused.remove_class("bwp-focus")
             self._focused = place.add_class("bwp-focus")
             self._run("focus")
 

@@ -1,6 +1,7 @@
 """A panel that shows what a sandbox accepted and rejected, and orders faults from it."""
 
 from collections import Counter
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -17,10 +18,7 @@ if TYPE_CHECKING:
 _SHOWN = 10
 _COLUMNS = ("eventType", "eventTime", "eventId", "properties")
 _NUMBERS = ("seconds", "mebibytes")
-_TITLE = (
-    "<h3>The sandbox</h3><p>Order a fault for the next requests, then send. The client retries after a temporary "
-    "fault; order several to see it stop.</p>"
-)
+_TITLE = "<h3>The sandbox</h3><p>Order a fault, then send. The client retries; order several to see it stop.</p>"
 _panels: WeakSet["SandboxPanel"] = WeakSet()
 
 
@@ -38,8 +36,8 @@ class SandboxPanel:
         self._options = {fault.name: fault.options for fault in faults()}
         given = [(f"{fault.name}: {fault.summary}", fault.name) for fault in faults()]
         self.fault = page.make(widgets.Dropdown, options=given, description="Fault", changed=self._choose)
-        names = [f"option {number}" for number in range(1, max(map(len, self._options.values())) + 1)]
-        self.options = [page.make(widgets.Text, description=name, placeholder="default") for name in names]
+        most = max(map(len, self._options.values()))
+        self.options = [page.make(widgets.Text, description="-", placeholder="default") for _ in range(most)]
         self.times = page.make(widgets.BoundedIntText, 1, min=1, max=50, description="times")
         self.order = page.button("Order it", self._order)
         self.reset, self.refresh = page.button("Reset the sandbox", self._reset), page.button("Refresh", self.show)
@@ -68,9 +66,9 @@ class SandboxPanel:
     def _choose(self) -> None:
         """Show the options of the chosen fault."""
         names = self._options[self.fault.value]
-        for place, option in enumerate(self.options):
-            option.value, option.description = "", names[place] if place < len(names) else f"option {place + 1}"
-            set_visible(option, visible=place < len(names))
+        for option, name in zip_longest(self.options, names, fillvalue="-"):
+            option.value, option.description = "", name
+            set_visible(option, visible=name != "-")
 
     def _order(self) -> None:
         given: dict[str, Any] = {option.description: option.value for option in self.options if option.value}

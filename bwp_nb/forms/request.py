@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as widgets
 
@@ -16,9 +16,6 @@ from bwp_nb.forms.page import Page, set_visible
 from bwp_nb.mutation import Mutation
 from bwp_nb.tables import rows
 from bwp_nb.text import readable
-
-if TYPE_CHECKING:
-    from bwp_nb.sandbox.server import Server
 
 _ONE, _ALL = "this event", "all events"
 _LIVE, _SANDBOX = "the live API", "this sandbox"
@@ -43,7 +40,7 @@ class RequestArea:
 
     def __init__(self, page: Page, client: Client, drafts: Drafts) -> None:
         self._client, self._drafts = client, drafts
-        self._server: Server | None = None
+        self._server: Any = None  # without tornado a form works, too
 
         def choice(label: str, options: list[str]) -> Any:
             return page.make(widgets.Dropdown, options=options, description=label, changed=self.show)

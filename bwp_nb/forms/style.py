@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from html import escape
 from itertools import groupby
@@ -69,14 +69,14 @@ def _page_link(cited: re.Match[str]) -> str:
     return f'“<a href="{escape(PAGES[cited[1]])}" target="_blank" rel="noopener">{cited[1]}</a>”'
 
 
-def problems(found: Iterable[Problem]) -> str:
+def problems(found: Iterable[Problem], css: str = "bwp-problem") -> str:
     """Return the problems of a field: each message, with the rule and its source once for messages in a row."""
-    runs = [(rule, [problem.message for problem in same]) for rule, same in groupby(found, lambda one: one.rule)]
-    return "".join(
-        f'<p class="bwp-problem">{"<br>".join(escape(readable(message)) for message in messages)} '
-        f'<span class="bwp-rule">Rule: {sourced(rule)}</span></p>'
-        for rule, messages in runs
-    )
+    runs = [
+        (rule, [escape(readable(one.message)) for one in same]) for rule, same in groupby(found, lambda one: one.rule)
+    ]
+    rules = [f'<span class="bwp-rule">{f"Rule: {sourced(rule)}" if rule else ""}</span>' for rule, _ in runs]
+    texts = ["<br>".join(messages) for _, messages in runs]
+    return "".join(f'<p class="{css}">{text} {rule}</p>' for text, rule in zip(texts, rules, strict=True))
 
 
 def title(client: Client) -> str:
@@ -137,39 +137,26 @@ def _help(name: str, field: Any) -> str:
     )
 
 
-def answer(outcome: Receipt | BwpError, exchange: Exchange | None) -> str:
-    """Return an outcome, and the exchange that led to it if there was one."""
+def answer(outcome: Receipt | BwpError, call: Exchange | None) -> str:
+    """Return an outcome, and the call that led to it if there was one: its figures, and the response."""
     if isinstance(outcome, BwpError):
         said = _listed([_row(row) for row in outcome.rows()])
     else:
         events, status = counted(outcome.events, "event"), escape(readable(outcome.status))
-        said = (
-            f"<p>{events} accepted, with the status <code>{status}</code>.</p>{_listed([*map(_text, outcome.notes)])}"
-        )
-    return f"<h4>Answer</h4>{_figures(exchange)}{said}{_response(exchange)}"
-
-
-def _figures(call: Exchange | None) -> str:
+        notes = _listed([escape(readable(note)) for note in outcome.notes])
+        said = f"<p>{events} accepted, with the status <code>{status}</code>.</p>{notes}"
     if call is None:
-        return ""
+        return f"<h4>Answer</h4>{said}"
     status = "no response" if call.status_code is None else f"HTTP {call.status_code}"
-    sizes = f"{call.bytes_sent:,} bytes sent, {call.bytes_received:,} received"
-    return f"<p>{call.outcome} · {status} · {counted(call.attempts, 'attempt')} · {call.elapsed:.2f} s · {sizes}</p>"
+    sizes = f"{call.elapsed:.2f} s · {call.bytes_sent:,} bytes sent, {call.bytes_received:,} received"
+    figures = f"<p>{call.outcome} · {status} · {counted(call.attempts, 'attempt')} · {sizes}</p>"
+    response = "" if call.answer is None else code(json.dumps(call.answer, indent=2), "Response", "json")
+    return f"<h4>Answer</h4>{figures}{said}{response}"
 
 
-def _response(call: Exchange | None) -> str:
-    if call is None or call.answer is None:
-        return ""
-    return code(json.dumps(call.answer, indent=2), "Response", "json")
-
-
-def _listed(items: Sequence[str]) -> str:
+def _listed(items: list[str]) -> str:
     more = [f"and {len(items) - _MOST_LISTED} more"] if len(items) > _MOST_LISTED else []
     return "".join(["<ul>", *(f"<li>{item}</li>" for item in [*items[:_MOST_LISTED], *more]), "</ul>"]) if items else ""
-
-
-def _text(text: str) -> str:
-    return escape(readable(text))
 
 
 def _row(row: dict[str, Any]) -> str:

@@ -65,8 +65,9 @@ def events_of(
 
     It may be a `Mutation`, a `UserEvent` or several, a row or several, a DataFrame, the path of a file, a `File`, or a
     text: rows as JSON, JSONL, CSV or cells of a spreadsheet, or what `Mutation.parse` reads. Columns are read as
-    `send_table` reads them, with its `columns` and `fields`. A row without an id or a time gets that of a new `default()`; another required field that a
-    row lacks is empty, which is a problem of the event. Numbers in JSON become their text.
+    `send_table` reads them, with its `columns` and `fields`. A row without an id or a time gets that of a new
+    `default()`; another required field that a row lacks is empty, which is a problem of the event. Numbers in JSON
+    become their text.
     """
     try:
         given = _read(source)

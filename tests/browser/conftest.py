@@ -202,7 +202,7 @@ def open_in_lab(
         page = context.new_page()
         idle: list[int] = []
         page.on("websocket", lambda socket: _count_idle(socket, idle))
-        page.on("websocket", lambda socket: traffic.watch(socket))
+        page.on("websocket", traffic.watch)
         page.goto(f"{lab.url}/doc/tree/{name}?token={TOKEN}")
         page.wait_for_selector(".jp-Notebook")
         _until(page, lambda: bool(idle))  # The page shows the kernel as idle before it is connected.

@@ -294,7 +294,7 @@ def test_the_form_fits(open_in_lab: OpenNotebook) -> None:
     for width in (1280, 640):
         page.set_viewport_size({"width": width, "height": 1000})
         cut_off = page.evaluate(
-            """() => [...document.querySelectorAll('.bwp, .bwp :is(.widget-box, input, textarea, select, button, p, td)')]
+            """() => [...document.querySelectorAll('.bwp, .bwp :is(.widget-box, input, textarea, select, button, td)')]
             .filter(part => part.offsetParent && (part.getBoundingClientRect().right > innerWidth
               || (part.matches('.bwp, .widget-box') && part.scrollWidth > part.clientWidth + 1)))
             .map(part => part.outerHTML.slice(0, 200))"""
