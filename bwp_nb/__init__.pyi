@@ -28,6 +28,8 @@ from .history import compare as compare
 from .mutation import Mutation as Mutation
 from .problems import Problem as Problem
 from .problems import RejectedValue as RejectedValue
+from .reference import Reference as Reference
+from .reference import reference as reference
 from .sandbox.api import Sandbox as Sandbox
 from .sandbox.faults import Fault as Fault
 from .sandbox.faults import faults as faults

@@ -1,6 +1,8 @@
 """The public names, and what importing them costs."""
 
 import ast
+import doctest
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +32,7 @@ PUBLIC = [
     "OutcomeUnknown",
     "Problem",
     "Receipt",
+    "Reference",
     "RejectedValue",
     "Report",
     "RequestFailed",
@@ -46,6 +49,7 @@ PUBLIC = [
     "faults",
     "forms",
     "plots",
+    "reference",
     "send_table",
     "serve",
     "snippets",
@@ -102,3 +106,22 @@ def test_building_an_event_loads_neither_pandas_nor_a_widget() -> None:
         f"print([name for name in {HEAVY[:5]} if name in sys.modules])"
     )
     assert "[]" == _printed(code)
+
+
+def test_the_help_of_the_package_lists_every_public_name() -> None:
+    """`help(bwp_nb)` has a line for each name that the package exports, and for no other."""
+    names = str(bwp_nb.__doc__).split("The public names;")[1].split("How the package is laid out.")[0]
+    assert PUBLIC == sorted(re.findall(r"^    (\w+)  ", names, re.MULTILINE))
+
+
+def test_the_help_of_the_package_shows_every_entry() -> None:
+    """The picture in `help(bwp_nb)` names each file and folder of the package, and no other."""
+    drawn = set(re.findall(r"^      (\w+(?:\.py|/)) ", str(bwp_nb.__doc__), re.MULTILINE))
+    entries = {f"{path.name}/" if path.is_dir() else path.name for path in Path(bwp_nb.__file__).parent.iterdir()}
+    assert entries - {"__init__.pyi", "py.typed", "__pycache__/"} == drawn
+
+
+def test_the_example_in_the_help_of_the_package_runs() -> None:
+    """The first send prints what the docstring says."""
+    test = doctest.DocTestParser().get_doctest(str(bwp_nb.__doc__), {}, "bwp_nb", None, None)
+    assert (0, 3) == tuple(doctest.DocTestRunner().run(test))[:2]

@@ -54,7 +54,7 @@ def _messages(path: Path) -> Iterator[str]:
 
 def _prose() -> Iterator[str]:
     """Yield the text of every module, of the schema, of the README and of the notebooks' prose."""
-    for path in [*ROOT.rglob("*.py"), *ROOT.rglob("*.graphql"), PROJECT / "README.md"]:
+    for path in [*ROOT.rglob("*.py"), *ROOT.rglob("*.graphql"), *ROOT.rglob("*.toml"), PROJECT / "README.md"]:
         yield path.read_text("utf-8")
     for path in sorted((PROJECT / "notebooks").glob("*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells

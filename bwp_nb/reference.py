@@ -1,0 +1,173 @@
+"""What is known of the API, and what this package makes of it, as tables in which each row has its source."""
+
+import html
+import re
+import textwrap
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphql import DirectiveNode, NonNullTypeNode, parse, print_ast, value_from_ast_untyped
+
+from bwp_nb.contract import facts_text, schema_text
+from bwp_nb.contract.classifications import CLASSIFICATIONS
+from bwp_nb.contract.sources import CITED, PAGES
+from bwp_nb.sandbox.faults import faults
+from bwp_nb.settings import SETTINGS
+from bwp_nb.text import html_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Types of `schema.graphql` that the API does not have, or that this package does not use.
+_OURS = ("Certainty", "Query")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One table of the reference: `head` names its columns, `rows` has their texts.
+
+    In Jupyter it is shown as a table whose page titles link to the documentation; `str()` is the same as text, and
+    `frame()` a DataFrame.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> [row[0] for row in bwp.reference("states").rows]
+    ['invalid', 'sent', 'rejected', 'failed', 'unknown']
+    """
+
+    topic: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def frame(self) -> "pd.DataFrame":
+        """Return the table as a DataFrame of texts."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows, columns=list(self.head))
+
+    def __repr__(self) -> str:
+        return f"<reference({self.topic!r}): {len(self.rows)} rows of {', '.join(self.head)}>"
+
+    def __str__(self) -> str:
+        return "\n\n".join(
+            "\n".join(
+                textwrap.fill(f"{name}: {cell}", 100, subsequent_indent="    ")
+                for name, cell in zip(self.head, row, strict=True)
+                if cell
+            )
+            for row in self.rows
+        )
+
+    def _repr_html_(self) -> str:
+        table = re.sub("`([^`<]+)`", r"<code>\1</code>", html_table(self.rows, self.head))
+        return CITED.sub(lambda title: f'“<a href="{html.escape(PAGES[title[1]])}">{title[1]}</a>”', table)
+
+
+def reference(topic: str = "topics") -> Reference:
+    """Return one table of what is known: of the API, and of what this package does with it.
+
+    Parameters
+    ----------
+    topic : str, default "topics"
+        `fields`, `event types`, `properties`, `limits`, `unknown`, `classifications`, `states`, `outcomes`, `faults` or
+        `settings`. The default lists them.
+
+    Returns
+    -------
+    Reference
+        The rows; each fact of the API says whether it is documented (with the page's title), inferred or unknown.
+
+    Raises
+    ------
+    ValueError
+        For another topic.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> bwp.reference("event types").frame()["name"].to_list()
+    ['page-load', 'click', 'widget-viewed', 'bwp-widget-promise-loaded']
+    """
+    if topic == "topics":
+        return Reference(topic, ("topic", "content"), tuple((name, content) for name, (content, _) in _TOPICS.items()))
+    if topic not in _TOPICS:
+        raise ValueError(f"unknown topic {topic!r}; expected one of {', '.join(_TOPICS)}")
+    rows = list(_TOPICS[topic][1]())
+    return Reference(topic, tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
+
+
+def _fields() -> Iterator[dict[str, str]]:
+    """Yield a row for each field and enum value of `schema.graphql`."""
+    for definition in parse(schema_text()).definitions:
+        name: Any = getattr(definition, "name", None)
+        for item in getattr(definition, "fields", None) or getattr(definition, "values", None) or ():
+            if name.value not in _OURS:
+                yield _field(name.value, item)
+
+
+def _field(owner: str, item: Any) -> dict[str, str]:
+    """Return the row of one field or enum value."""
+    kind = getattr(item, "type", None)
+    said = [(node.name.value, _arguments(node)) for node in item.directives]
+    limits = [f"{given['min']} to {given['max']} characters" for name, given in said if name == "length"]
+    limits += [f"at most {given['max']} items" for name, given in said if name == "maxItems"]
+    sources = [f"{given['certainty'].lower()}: {given['source']}" for name, given in said if name == "provenance"]
+    return {
+        "type": owner,
+        "field": item.name.value,
+        "GraphQL type": print_ast(kind) if kind else "enum value",
+        "required": "yes" if isinstance(kind, NonNullTypeNode) else "",
+        "limit": ", ".join(limits),
+        "meaning": " ".join(item.description.value.split()),
+        "certainty and source": "; ".join(sources),
+    }
+
+
+def _arguments(directive: DirectiveNode) -> dict[str, Any]:
+    return {argument.name.value: value_from_ast_untyped(argument.value) for argument in directive.arguments or ()}
+
+
+def _facts(topic: str) -> Callable[[], list[dict[str, str]]]:
+    """Return a function that returns the rows of one topic of `facts.toml`."""
+    return lambda: tomllib.loads(facts_text())[topic]
+
+
+def _classifications() -> list[dict[str, str]]:
+    return [
+        {"classification": item.name, "meaning": item.meaning, "what to do": item.advice, "certainty": item.certainty}
+        for item in CLASSIFICATIONS.values()
+    ]
+
+
+def _faults() -> list[dict[str, str]]:
+    return [{"fault": item.name, "options": ", ".join(item.options), "what happens": item.summary} for item in faults()]
+
+
+def _settings() -> list[dict[str, str]]:
+    return [
+        {
+            "setting": item.name,
+            "default": {None: "required", "": "none"}.get(item.default, item.default or ""),
+            "it must be": item.must_be,
+            "where it comes from": item.where,
+        }
+        for item in SETTINGS
+    ]
+
+
+#: What each table is about, and what makes its rows.
+_TOPICS: dict[str, tuple[str, Callable[[], Any]]] = {
+    "fields": ("the types of the mutation, field by field", _fields),
+    "event types": ("the documented event types, and when each is sent", _facts("event_types")),
+    "properties": ("the documented additional properties", _facts("properties")),
+    "limits": ("numbers: of the API and of this package", _facts("limits")),
+    "unknown": ("what no page says, and what this package does about it", _facts("unknown")),
+    "classifications": ("the classifications of the API's errors, and what to do about each", _classifications),
+    "states": ("the states of an event, and the proof that each needs", _facts("states")),
+    "outcomes": ("what a send concludes from what came back", _facts("outcomes")),
+    "faults": ("the faults that `Sandbox.fail_next` simulates", _faults),
+    "settings": ("the settings of the live API", _settings),
+}
