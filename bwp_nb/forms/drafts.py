@@ -63,6 +63,10 @@ class Draft:
         nameless = [Problem(Property().field, "", _NAME_RULE, message)] * is_nameless
         return self._event().problems() + [problem for problem in self._repeated() if problem.value] + nameless
 
+    def hints(self) -> list[Any]:
+        """Return what is probably a mistake in the event, which keeps it from nothing."""
+        return list(getattr(self._event(), "hints", list)())
+
     def _event(self) -> UserEvent:
         values: dict[str, Any] = dict(self.values)
         properties = {item.name: item.value for item in self.properties if item != Property()}

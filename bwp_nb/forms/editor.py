@@ -98,12 +98,13 @@ class Editor:
         finally:
             self._is_binding = False
 
-    def show(self, heading: str, problems: list[Problem]) -> None:
-        """Show a heading, and each problem below its field."""
+    def show(self, heading: str, problems: list[Problem], hints: list[Any]) -> None:
+        """Show a heading, and each problem and hint below its field."""
         places = {row.note: Property(row.name.value).field for row in self.properties}
         places |= {note: api_name for api_name, note in self._notes.items()}
         for note, field in places.items():
-            note.value = style.problems(problem for problem in problems if problem.field == field)
+            found = style.problems(problem for problem in problems if problem.field == field)
+            note.value = found + style.hints(hint for hint in hints if hint.field == field)
         others = [problem for problem in problems if problem.field not in places.values()]
         self._heading.value = f"<h4>{escape(heading)}</h4>{style.problems(others)}"
 
@@ -118,13 +119,14 @@ class Editor:
     def _controls(self, name: str, api_name: str) -> list[Any]:
         """Make the input of a field, behind a list if it has known values."""
         label, example = f"{api_name}{'' if name in _OPTIONAL else ' *'}", _EXAMPLES.get(name, "left out while empty")
-        kind, more = (widgets.Combobox, {"options": _SCHEMAS}) if name == "schema_name" else (widgets.Text, {})
-        more |= {"description": f"another {api_name}" if name in _KNOWN else label, "placeholder": example}
-        made = self._inputs[name] = self._page.make(kind, css="bwp-field", changed=self._typed, **more)
+        given: dict[str, Any] = {"description": f"another {api_name}" if name in _KNOWN else label}
+        given |= {"placeholder": example} | ({"options": _SCHEMAS} if name == "schema_name" else {})
+        kind = widgets.Combobox if name == "schema_name" else widgets.Text
+        made = self._inputs[name] = self._page.make(kind, css="bwp-field", changed=self._typed, **given)
         if name not in _KNOWN:
             return [made]
-        more = {"options": [*_KNOWN[name], _ANOTHER], "description": label, "changed": partial(self._choose, name)}
-        self._choices[name] = self._page.make(widgets.Dropdown, css="bwp-field", **more)
+        given = {"options": [*_KNOWN[name], _ANOTHER], "description": label, "changed": partial(self._choose, name)}
+        self._choices[name] = self._page.make(widgets.Dropdown, css="bwp-field", **given)
         return [self._choices[name], made]
 
     def _choose(self, name: str) -> None:

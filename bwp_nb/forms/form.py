@@ -311,10 +311,13 @@ class EventForm:
         found, states, index = self.problems, self.states, self._drafts.index
         shown = [*found, *self._rejected()]
         self._show_list(states)
-        if self._drafts.selected is not None:
-            heading = f"Event {index + 1} of {len(states)} · {states[index]}"
-            self.editor.show(heading, [problem for problem in shown if problem.index == index])
-        self._editor_box.children = [] if self._drafts.selected is None else [self.editor.view]
+        if selected := self._drafts.selected:
+            heading, own = (
+                f"Event {index + 1} of {len(states)} · {states[index]}",
+                [one for one in shown if one.index == index],
+            )
+            self.editor.show(heading, own, selected.hints())
+        self._editor_box.children = [self.editor.view] if selected else []
         set_visible(self.confirm, visible=self.client.confirm is not None)
         usual, text = _ENDS.get(self.state) or ("bad" if found else "", self._summary(found))
         self._status.value = style.status(f"{note} {text}".strip(), mood or usual)

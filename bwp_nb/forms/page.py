@@ -13,6 +13,9 @@ from IPython.core.getipython import get_ipython
 from bwp_nb.forms import style
 from bwp_nb.text import readable
 
+#: What a widget calls.
+Act = Callable[[], object]
+
 
 class Page:
     """Makes the widgets of a form, which share a layout and a style for each kind: others would be models too.
@@ -31,12 +34,10 @@ class Page:
         answer = self.button("The page answers", self._answered, "bwp-answer bwp-hidden", in_turn=False)
         self.head = [self.html(f'<style onload="{start}">{css}</style>'), self.errors, answer, self._script]
         self._runs, self._can_answer = 0, False
-        self._waiting: Callable[[], object] | None = None
+        self._waiting: Act | None = None
         self._focused = answer
 
-    def make(
-        self, kind: Any, *values: Any, css: str = "", changed: Callable[[], object] | None = None, **more: Any
-    ) -> Any:
+    def make(self, kind: Any, *values: Any, css: str = "", changed: Act | None = None, **more: Any) -> Any:
         """Return a new widget with some CSS classes; `changed` is called after each change of its value."""
         if "style" in kind.class_traits():
             klass = kind.class_traits()["style"].klass
@@ -54,9 +55,7 @@ class Page:
         """Return a new box."""
         return self.make(widgets.HBox, [*children], css=css)
 
-    def button(
-        self, label: str, pressed: Callable[[], object], css: str = "", *, in_turn: bool = True, **more: Any
-    ) -> Any:
+    def button(self, label: str, pressed: Act, css: str = "", *, in_turn: bool = True, **more: Any) -> Any:
         """Return a new button that calls a function."""
         made = self.make(widgets.Button, description=label, css=css, **more)
         made.on_click(self.guard(pressed, in_turn=in_turn))
@@ -75,7 +74,7 @@ class Page:
         )
         return [toggle, box]
 
-    def guard(self, handler: Callable[[], object], *, in_turn: bool = True) -> Callable[[object], None]:
+    def guard(self, handler: Act, *, in_turn: bool = True) -> Callable[[object], None]:
         """Return a handler as a callback of a widget; an error in it is shown, and raised again.
 
         With `in_turn` no other callback runs meanwhile; a handler that takes long takes its `turn` itself, for parts
@@ -100,7 +99,7 @@ class Page:
             self._focused = place.add_class("bwp-focus")
             self._run("focus")
 
-    def when_typed(self, action: Callable[[], object]) -> None:
+    def when_typed(self, action: Act) -> None:
         """Call a function once the page has sent all that was typed before.
 
         While the kernel is busy, ipywidgets holds typed text back, but not clicks. So the page is asked for an answer,

@@ -1,7 +1,6 @@
 """A panel that shows what a sandbox accepted and rejected, and orders faults from it."""
 
 from collections import Counter
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -65,8 +64,8 @@ class SandboxPanel:
 
     def _choose(self) -> None:
         """Show the options of the chosen fault."""
-        names = self._options[self.fault.value]
-        for option, name in zip_longest(self.options, names, fillvalue="-"):
+        names = [*self._options[self.fault.value], *["-"] * len(self.options)]
+        for option, name in zip(self.options, names, strict=False):
             option.value, option.description = "", name
             set_visible(option, visible=name != "-")
 

@@ -69,14 +69,20 @@ def _page_link(cited: re.Match[str]) -> str:
     return f'“<a href="{escape(PAGES[cited[1]])}" target="_blank" rel="noopener">{cited[1]}</a>”'
 
 
-def problems(found: Iterable[Problem], css: str = "bwp-problem") -> str:
+def problems(found: Iterable[Problem]) -> str:
     """Return the problems of a field: each message, with the rule and its source once for messages in a row."""
     runs = [
         (rule, [escape(readable(one.message)) for one in same]) for rule, same in groupby(found, lambda one: one.rule)
     ]
     rules = [f'<span class="bwp-rule">{f"Rule: {sourced(rule)}" if rule else ""}</span>' for rule, _ in runs]
     texts = ["<br>".join(messages) for _, messages in runs]
-    return "".join(f'<p class="{css}">{text} {rule}</p>' for text, rule in zip(texts, rules, strict=True))
+    return "".join(f'<p class="bwp-problem">{text} {rule}</p>' for text, rule in zip(texts, rules, strict=True))
+
+
+def hints(found: Iterable[Any]) -> str:
+    """Return the hints on a field, each with its certainty and source."""
+    texts = [(escape(readable(hint.message)), sourced(f"Hint, {hint.certainty}: {hint.source}")) for hint in found]
+    return "".join(f'<p class="bwp-hint">{text} <span class="bwp-rule">{rule}</span></p>' for text, rule in texts)
 
 
 def title(client: Client) -> str:

@@ -105,7 +105,7 @@ def _file(file: File) -> Mutation | Table:
             path.write_bytes(file.content)
             found = table(path)
             chunks = list(found.chunks())
-        return replace(found, chunks=lambda: chunks)
+        return replace(found, chunks=lambda: iter(chunks))
     with reading(name, lambda: io.TextIOWrapper(io.BytesIO(file.content), "utf-8-sig", newline="")) as opened:
         return _text(opened.read())
 
@@ -145,7 +145,7 @@ def _rows(name: str, rows: list[Any]) -> Table:
             message = f"expected a UserEvent, a dict or a Series, got {quoted(row)}"
             raise InvalidEvent([Problem("row", row, _SOURCE_RULE, message, place)])
     given = [{key: None if _is_missing(cell) else cell for key, cell in row.items()} for row in rows]
-    return Table(name, None, lambda: [rows_chunk(0, given)], str)
+    return Table(name, None, lambda: iter([rows_chunk(0, given)]), str)
 
 
 def _is_missing(value: Any) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -757,3 +758,14 @@ def test_an_answer_is_cut(form: EventForm) -> None:
     many = style.answer(bwp.Receipt("a<b", 2, 3, notes=("<i>",) * 12), None)
     assert "2 events accepted, with the status <code>a&lt;b</code>" in many
     assert (10, True) == (many.count("<li>&lt;i&gt;</li>"), "<li>and 2 more</li></ul>" in many)
+
+
+def test_hints_are_beside_their_field_and_prevent_nothing(form: EventForm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with its certainty and source, if the package has hints."""
+    hint = SimpleNamespace(field="eventTime", message="is <long> ago", certainty="inferred", source="“UserEvent”")
+    monkeypatch.setattr(bwp.UserEvent, "hints", lambda _: [hint], raising=False)
+    form.up.click()
+    texts = shown_texts(form.editor.view)
+    assert '<p class="bwp-hint">is &lt;long&gt; ago <span class="bwp-rule">Hint, inferred: “<a href=' in texts
+    form.send.click()
+    assert "sent" == form.state
