@@ -1,6 +1,6 @@
 """Events as they are typed, which may be invalid: one of them, and the list of a form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, NamedTuple
@@ -116,38 +116,40 @@ class Drafts:
         found = enumerate(draft.problems(with_empty=self.is_pressed) for draft in self.items)
         return [replace(problem, index=index) for index, problems in found for problem in problems]
 
-    def replace(self, items: Sequence[Draft], index: int = 0) -> None:
+    def replace(self, items: list[Draft], index: int, note: str) -> str:
         """Take other events, of which one is selected."""
+        if items == self.items or len(items) > MAX_SHOWN:
+            return (
+                f"A form shows at most {MAX_SHOWN} events." if len(items) > MAX_SHOWN else "There is nothing to change."
+            )
         self._before = [*self._before[-99:], (self.items, self.index)]
-        self.items, self.index = list(items), max(0, min(index, len(items) - 1))
+        self.items, self.index = items, max(0, min(index, len(items) - 1))
+        return note
 
     def add(self) -> str:
         """Add a new event at the end."""
-        return self._insert(len(self.items), Draft.of(self._client.new_event("page-load")))
+        added = Draft.of(self._client.new_event("page-load"))
+        return self.replace([*self.items, added], len(self.items), f"Event {len(self.items) + 1} was added.")
 
     def duplicate(self) -> str:
         """Add a copy of the selected event, with a new id, after it."""
-        if self.selected is None:
-            return "There is no event to copy."
-        copied = {**self.selected.values, "event_id": self._client.new_id()}
-        return self._insert(self.index + 1, Draft(copied, self.selected.properties))
+        after, items = self.index + 1, [*self.items]
+        for one in items[self.index : after]:
+            items.insert(after, Draft({**one.values, "event_id": self._client.new_id()}, one.properties))
+        return self.replace(items, after, f"Event {after + 1} is a copy of event {after}.")
 
     def remove(self) -> str:
         """Remove the selected event."""
-        number = self.index + 1
-        if self.selected is None:
-            return "There is no event to remove."
-        self.replace([*self.items[: number - 1], *self.items[number:]], self.index)
-        return f"Event {number} was removed."
+        items = [*self.items[: self.index], *self.items[self.index + 1 :]]
+        return self.replace(items, self.index, f"Event {self.index + 1} was removed.")
 
     def move(self, by: int) -> str:
         """Move the selected event up or down."""
-        index, items = self.index, [*self.items]
-        if not 0 <= index + by < len(items):
-            return f"Event {index + 1} is already the {'first' if by < 0 else 'last'} one."
-        items.insert(index + by, items.pop(index))
-        self.replace(items, index + by)
-        return f"Event {index + 1} is now event {index + by + 1}."
+        items = [*self.items]
+        moved, place = items[self.index : self.index + 1], max(0, self.index + by)
+        items[self.index : self.index + 1] = []
+        items[place:place] = moved
+        return self.replace(items, place, f"Event {self.index + 1} is now event {place + 1}.")
 
     def undo(self) -> str:
         """Return to the events before the last fill or change of the list; those that are left keep their edits."""
@@ -161,12 +163,6 @@ class Drafts:
     def edit(self, edited: Draft) -> None:
         """Replace the event with the key of another, unless it was removed before a late key arrived."""
         self.items = [edited if draft.key == edited.key else draft for draft in self.items]
-
-    def _insert(self, index: int, draft: Draft) -> str:
-        if len(self.items) >= MAX_SHOWN:
-            return f"A form shows at most {MAX_SHOWN} events."
-        self.replace([*self.items[:index], draft, *self.items[index:]], index)
-        return f"Event {index + 1} was added."
 
 
 def place(problem: Problem) -> str:

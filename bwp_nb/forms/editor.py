@@ -109,7 +109,7 @@ class Editor:
         self._heading.value = f"<h4>{escape(heading)}</h4>{style.problems(others)}"
 
     def place(self, field: str) -> Any:
-        """Return the input of a field by the API's name of the field; the first one if there is none."""
+        """Return the input of a field by the API's name of the field; otherwise the first one."""
         rows = {Property(row.name.value).field: row.name for row in reversed(self.properties)}
         names = {api_name: name for name, api_name in TEXT_FIELDS.items()}
         name = names.get(field, "event_type")

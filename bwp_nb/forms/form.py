@@ -147,8 +147,7 @@ class EventForm:
         """
         drafts = self._read(source, **how)
         with self._page.turn:
-            self._drafts.replace(drafts)
-            self._select(0, f"The form is filled: {counted(len(drafts), 'event')}.")
+            self._select(None, self._drafts.replace(drafts, 0, f"The form is filled: {counted(len(drafts), 'event')}."))
 
     def close(self) -> None:
         """Close the form, and stop serving the sandbox."""
@@ -290,7 +289,9 @@ class EventForm:
             self._sent = [*ended.values()]
             self._outcome_html = "" if found is None else style.answer(found, exchange)
             calls = [call for call in self.client.history if call.operation != "execute" and call.attempts]
-            self.past.options = [(style.past(call), call) for call in reversed(calls[-10:])]
+            self.past.options = [
+                (f"{call.time[11:19]} {call.outcome}, {counted(call.events, 'event')}", call) for call in calls[:-11:-1]
+            ]
             self.past.index = 0 if calls else None
             self._show("The request was sent as it was before your edit." if is_edited else "")
         if self.client.sandbox is not None:

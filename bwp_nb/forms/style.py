@@ -94,24 +94,10 @@ def title(client: Client) -> str:
 
 
 def line(number: int, draft: Draft, state: str) -> str:
-    """Return an event as a line of a list: number, type, time, the end of the id, and the state."""
+    """Return an event as a line of a list: number, type, time, the end of the id, the state as a mark and a word."""
     kind, time, end = (readable(draft.values[name] or "", 60) for name in ("event_type", "event_time", "event_id"))
-    columns = [f"{number:>2}", _cut(kind, 18), _cut(time, 20), f"…{end[-6:]:<6}", marked(state)]
-    return " ".join(columns).replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def marked(state: str) -> str:
-    """Return a state as a mark and a word."""
-    return f"{_MARKS[state]} {state}"
-
-
-def past(call: Exchange) -> str:
-    """Return a send as a line: when it was, its outcome, and what was sent."""
-    return f"{call.time[11:19]} {call.outcome}, {counted(call.events, 'event')}"
-
-
-def _cut(text: str, width: int) -> str:
-    return f"{text if len(text) <= width else f'{text[: width - 1]}…':<{width}}"
+    text = f"{number:>2} {kind:<18.18} {time:<20.20} …{end[-6:]:<6} {_MARKS[state]} {state}"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 @cache
@@ -124,22 +110,19 @@ def helps() -> dict[str, str]:
 
 
 def _help(name: str, field: Any) -> str:
-    from graphql import is_non_null_type, value_from_ast_untyped
-
-    sources, limits = [], ""
-    for directive in field.ast_node.directives:
-        given = {item.name.value: value_from_ast_untyped(item.value) for item in directive.arguments}
-        if directive.name.value == "length":
-            limits = f" {given['min']} to {given['max']} characters."
-        elif directive.name.value == "provenance":
-            sources.append(sourced(f"{given['certainty'].lower()}: {given['source']}"))
-    text = sourced(" ".join(field.description.split()) + limits)
-    text = re.sub("`([^`]+)`", r"<code>\1</code>", text)
-    required = "Required." if is_non_null_type(field.type) else "Optional: left out while it is empty."
+    """Return what the schema says of a field, with its sources."""
+    found = [
+        (one.name.value, {given.name.value: given.value.value for given in one.arguments})
+        for one in field.ast_node.directives
+    ]
+    limits = "".join(f" {given['min']} to {given['max']} characters." for kind, given in found if kind == "length")
+    sources = [f"{given['certainty'].lower()}: {given['source']}" for kind, given in found if kind == "provenance"]
+    text = re.sub("`([^`]+)`", r"<code>\1</code>", sourced(" ".join(field.description.split()) + limits))
+    required = "Required." if str(field.type).endswith("!") else "Optional: left out while it is empty."
     label = f"About {escape(name)}"
     return (
         f'<details name="bwp-help"><summary aria-label="{label}" title="{label}">?</summary>'
-        f'<p>{text} {required} <span class="bwp-rule">({"; ".join(sources)})</span></p></details>'
+        f'<p>{text} {required} <span class="bwp-rule">({sourced("; ".join(sources))})</span></p></details>'
     )
 
 
