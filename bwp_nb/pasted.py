@@ -1,4 +1,4 @@
-"""Parses pasted requests: GraphQL, a JSON body, a cURL command or Python code. Pasted code is never run."""
+"""Parses pasted requests: GraphQL, a JSON body, a cURL command, Python or JavaScript code, which is never run."""
 
 import ast
 import json
@@ -38,8 +38,8 @@ def _posted_body(text: str, tree: ast.Module) -> str:
     """Return the body that a cURL command or a Python call with `json=` posts; any other text unchanged."""
     if command := _CURL.match(text):
         return _curl_body(text[command.end() :])
-    if written := _JAVASCRIPT.search(text):
-        return json.dumps(json.JSONDecoder().raw_decode(text, written.end())[0])
+    if written := _JAVASCRIPT.match(text):
+        return written[1]
     posted = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "json"]
     return json.dumps(_literal(posted[0], "json")) if posted else text
 
@@ -177,10 +177,10 @@ def _unreadable(text: Any, message: str) -> InvalidEvent:
 
 
 # Comments, a command that sets a variable, such as a token, and a prompt may come before the command.
-_CURL = re.compile(r"\A(?:\s*(?:#|(?:export\s+)?\w+=(?:[^\n]*\\\r?\n)*)[^\n]*\n)*\s*(?:[$!]\s*)?curl(?:\.exe)?(?=\s)")
+_CURL = re.compile(r"\A(?:\s*+(?:#|[\w ]+=(?:[^\n]*\\\r?\n)*+)[^\n]*\n)*+\s*(?:[$!]\s*)?curl(?:\.exe)?(?=\s)")
 
 # The body in a program of `snippets.javascript`.
-_JAVASCRIPT = re.compile(r"\A(?:\s*//[^\n]*\n)*\s*const request = (?=\{)")
+_JAVASCRIPT = re.compile(r"\A(?:\s*+//[^\n]*\n)*+\s*const request = (\{.*?\n\});", re.DOTALL)
 
 _PART = re.compile(
     r"""(?P<gap>\s+)

@@ -46,7 +46,7 @@ MUTATIONS = st.builds(
 
 
 #: A served sandbox with odd credentials, and a live API with other headers than the documented ones.
-SERVED = snippets.Destination.served(
+SERVED = snippets.served(
     {
         "BWP_MODE": "live",
         "BWP_ENDPOINT": "http://127.0.0.1:9/graphql",
@@ -80,7 +80,7 @@ def server() -> Iterator[Server]:
 def test_no_text_makes_a_shell_run_or_change_anything(server: Server, mutation: bwp.Mutation) -> None:
     """The shell passes the payload to curl unchanged, with any values."""
     needs("curl")
-    line = snippets.curl(mutation, snippets.Destination.served(server.environment))
+    line = snippets.curl(mutation, snippets.served(server.environment))
     subprocess.run(["bash", "-euc", line], capture_output=True, check=True)
     assert mutation.payload == json.loads(server.sandbox.requests[-1]["body"])
 
@@ -100,7 +100,7 @@ def test_invalid_events_are_sent_by_the_bwp_nb_program(monkeypatch: pytest.Monke
     """The documentation's invalid example is rejected by the sandbox, not by the program."""
     mutation = bwp.Mutation.parse(bwp.documented.INVALID_EVENT_TIME.request)
     with bwp.serve() as server:
-        code = snippets.python_bwp_nb(mutation, snippets.Destination.served(server.environment))
+        code = snippets.python_bwp_nb(mutation, snippets.served(server.environment))
         monkeypatch.setattr(os, "environ", dict(os.environ))
         with pytest.raises(bwp.MutationRejected):
             exec(code, {})  # noqa: S102

@@ -93,7 +93,7 @@ class RequestArea:
             from bwp_nb.sandbox.server import serve
 
             self._server = serve(self._client.sandbox)
-        return snippets.Destination.served(self._server.environment)
+        return snippets.served(self._server.environment)
 
     def _postman(self, mutation: Mutation) -> str:
         return snippets.postman(mutation, self._destination())

@@ -9,7 +9,7 @@ import pprint
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from string import Template
 from textwrap import indent
@@ -42,17 +42,12 @@ class Destination:
     @classmethod
     def of(cls, client: Client) -> "Destination":
         """Return where a live client sends, with the headers that it sends."""
-        version, auth = client._headers["x-api-version"], client._auth
-        if auth is None:
-            return cls(client.endpoint, api_version=version)
-        header, key = auth._credentials.target_header, auth._credentials.access_key
-        names = _CREDENTIALS if key is None else (*_CREDENTIALS, "BWP_ACCESS_KEY")
-        return cls(client.endpoint, auth._token_endpoint, header, version, names)
-
-    @classmethod
-    def served(cls, environment: dict[str, str]) -> "Destination":
-        """Return the destination that a served sandbox is."""
-        return cls(environment["BWP_ENDPOINT"], environment["BWP_TOKEN_ENDPOINT"], environment=environment)
+        known = cls(client.endpoint, api_version=client._headers["x-api-version"])
+        if (auth := client._auth) is None:
+            return known
+        key = () if auth._credentials.access_key is None else ("BWP_ACCESS_KEY",)
+        header, address = auth._credentials.target_header, auth._token_endpoint
+        return replace(known, token_endpoint=address, target_header=header, names=(*_CREDENTIALS, *key))
 
     @property
     def note(self) -> str:
@@ -63,6 +58,11 @@ class Destination:
 
 
 LIVE = Destination()
+
+
+def served(environment: dict[str, str]) -> Destination:
+    """Return the destination that a served sandbox is, by its `Server.environment`."""
+    return Destination(environment["BWP_ENDPOINT"], environment["BWP_TOKEN_ENDPOINT"], environment=environment)
 
 
 class _Program(Template):
@@ -88,8 +88,8 @@ class _Tool:
         headers = [self.header % (header, value(name)) for header, name in given.items() if name in to.names]
         values = {name.removeprefix("BWP_").lower(): value(name) for name in _CREDENTIALS}
         parts = {name: getattr(to, name) for name in ("note", "endpoint", "token_endpoint", "api_version")}
-        program = _Program(files(__package__).joinpath(self.file).read_text("utf-8"))
-        return program.substitute(parts, **values, headers="".join(headers), body=body)
+        program = files(__package__).joinpath(self.file).read_text("utf-8")
+        return _Program(program).substitute(parts, **values, headers="".join(headers), body=body)
 
 
 _CURL = _Tool("curl.sh", "${}", lambda text: re.sub(r'([\\"$`])', r"\\\1", text), '  --header "%s: %s" \\\n')

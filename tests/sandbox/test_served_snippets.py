@@ -83,7 +83,7 @@ def test_a_copy_for_this_sandbox_runs_as_pasted(
     needs("node")
     monkeypatch.chdir(tmp_path)
     with bwp.serve() as server:
-        text = snippets.FORMS[form](mutation, snippets.Destination.served(server.environment))
+        text = snippets.FORMS[form](mutation, snippets.served(server.environment))
         _check(mutation, server, TOOLS[form](text, server))
 
 
