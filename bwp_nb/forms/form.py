@@ -1,6 +1,5 @@
 """A form for a notebook, or a page of Voila, that makes events, checks them, sends them and shows the outcome."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +11,7 @@ from bwp_nb.client import Client
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected
 from bwp_nb.event import UNICODE_RULE
 from bwp_nb.forms import style
+from bwp_nb.forms.answer import AnswerArea
 from bwp_nb.forms.drafts import MAX_SHOWN, Draft, Drafts, place
 from bwp_nb.forms.editor import Editor
 from bwp_nb.forms.page import Page, set_visible
@@ -31,7 +31,6 @@ _ENDS = {
     "failed": ("bad", "Failed: the events were not accepted."),
     "unknown": ("warn", "Unknown: events may have been accepted. Resend them with the same ids."),
 }
-_EARLIER = '<p class="bwp-rule">This is the answer to the request before the last edit.</p>'
 _MOST_LINKS, _MOST_PROPERTIES = 10, 1000
 _SHOWN_RULE = f"at most {MAX_SHOWN} events and {_MOST_PROPERTIES} properties in a form (our own rule)"
 _AGAIN = "Not sent: the API has accepted these events already. Edit them, or press Send anyway to send them once more."
@@ -56,8 +55,8 @@ class EventForm:
 
     `event_list` lists the events, and its `index` selects the one that `editor` shows. Buttons: `add`, `duplicate`,
     `remove`, `up`, `down`, `undo`; `send`, and `send_anyway`, which sends events with problems as they are. `confirm`
-    must be ticked before a live client's first send. `request` shows the request, `sources` fills the form, `past` and
-    `load` fill it from an earlier send.
+    must be ticked before a live client's first send. `request` shows the request, `sources` fills the form, `answers`
+    shows the outcome and the latest sends.
 
     `state` is `invalid`, `valid`, `sending`, or the outcome of the send: `sent`, `rejected`, `failed`, `unknown`.
     `outcome` is the receipt or error, `answer` the JSON of the response.
@@ -76,10 +75,10 @@ class EventForm:
         self.answer: dict[str, Any] | None = None
         self._page, self._drafts = Page(), Drafts(client)
         self._sent: list[Draft] = []
-        self._sent_state = self._outcome_html = ""
-        self._is_sending = False
+        self._sent_state, self._is_sending = "", False
         self.request = RequestArea(self._page, client, self._drafts)
         self.sources = Sources(self._page, self.fill)
+        self.answers = AnswerArea(self._page, self.fill)
         self.view = self._page.make(widgets.VBox, self._parts(), css="bwp")
         self._drafts.items = self._read([client.new_event("page-load")] if events is None else events)
         self._select(0)
@@ -100,7 +99,7 @@ class EventForm:
         except InvalidEvent:
             request = ""
         parts = [style.title(self.client), style.plain("\n".join(self._lines())), self._status.value, request]
-        return Snapshot(repr(self), "".join([*parts, self._answer.value]))
+        return Snapshot(repr(self), "".join([*parts, self.answers.html]))
 
     def _lines(self) -> list[str]:
         """Return the events and the problems, a line for each."""
@@ -154,18 +153,13 @@ class EventForm:
         self.request.close()
         self.view.close()
 
-    # ---- The parts of the form ----
-
     def _parts(self) -> list[Any]:
         page = self._page
         below = page.fold("Paste or open", lambda: self.sources.view)
         if (sandbox := self.client.sandbox) is not None:
             below += page.fold("The sandbox", lambda: SandboxPanel(sandbox, page).view)
         left = page.box([*self._list(), self._make_editors(), *self._actions()], "bwp-column")
-        self._answer = page.html()
-        self.past = page.make(widgets.Dropdown, description="Latest sends")
-        self.load = page.button("Load", self._load, tooltip="Fill the form with the events of this send")
-        right = page.box([self.request.view, self._answer, self.past, self.load], "bwp-column")
+        right = page.box([self.request.view, self.answers.view], "bwp-column")
         columns = [page.box([left, right], "bwp-columns"), page.box(below, "bwp-columns")]
         return [*page.head, page.html(style.title(self.client)), *columns]
 
@@ -200,8 +194,6 @@ class EventForm:
         self._status, self._links_box = self._page.html(), self._page.box([], "bwp-note")
         return [self.send, self.send_anyway, self.confirm, self._status, self._links_box]
 
-    # ---- What changes the events ----
-
     def _read(self, source: Any, **how: Mapping[str, str]) -> list[Draft]:
         """Return the events in a source, or raise `InvalidEvent` if a form cannot show them."""
         events = rows.events_of(source, lambda: self.client.new_event("page-load"), **how)
@@ -233,12 +225,6 @@ class EventForm:
     def _edit(self, edited: Draft) -> None:
         self._drafts.edit(edited)
         self._show(is_typed=True)
-
-    def _load(self) -> None:
-        if self.past.value is not None:
-            self.fill(Mutation.parse(json.dumps(self.past.value.request)))
-
-    # ---- Sending ----
 
     def _send(self, check: bool) -> None:
         """Send once: the state changes first, so that a second click sends nothing. Edits may come meanwhile."""
@@ -287,20 +273,13 @@ class EventForm:
             if self._sent_state != "invalid":  # which means that nothing was sent
                 self._drafts.items = [ended.get(draft, draft) for draft in self._drafts.items]
             self._sent = [*ended.values()]
-            self._outcome_html = "" if found is None else style.answer(found, exchange)
-            calls = [call for call in self.client.history if call.operation != "execute" and call.attempts]
-            self.past.options = [
-                (f"{call.time[11:19]} {call.outcome}, {counted(call.events, 'event')}", call) for call in calls[:-11:-1]
-            ]
-            self.past.index = 0 if calls else None
+            self.answers.take(found, exchange, self.client.history)
             self._show("The request was sent as it was before your edit." if is_edited else "")
         if self.client.sandbox is not None:
             refresh(self.client.sandbox)
 
     def _newest_exchange(self) -> Exchange | None:
         return self.client.history[-1] if len(self.client.history) else None
-
-    # ---- What it shows ----
 
     @property
     def _is_as_sent(self) -> bool:
@@ -323,8 +302,7 @@ class EventForm:
         usual, text = _ENDS.get(self.state) or ("bad" if found else "", self._summary(found))
         self._status.value = style.status(f"{note} {text}".strip(), mood or usual)
         self._show_links(shown)
-        is_earlier = self._outcome_html and not self._is_as_sent
-        self._answer.value = (_EARLIER if is_earlier else "") + self._outcome_html
+        self.answers.show(is_earlier=not self._is_as_sent)
         self.request.show(is_typed=is_typed)
 
     def _summary(self, found: list[Problem]) -> str:

@@ -1,6 +1,5 @@
 """Pieces of a form's HTML, in which every text is escaped."""
 
-import json
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -11,14 +10,10 @@ from typing import Any
 from bwp_nb.client import Client
 from bwp_nb.contract import schema_text
 from bwp_nb.contract.sources import CITED, PAGES
-from bwp_nb.errors import BwpError
 from bwp_nb.forms.drafts import Draft
-from bwp_nb.history import Exchange
 from bwp_nb.problems import Problem
-from bwp_nb.text import counted, readable
-from bwp_nb.wire.answer import Receipt
+from bwp_nb.text import readable
 
-_MOST_LISTED = 10
 _MARKS = {"invalid": "✗", "valid": "○", "sending": "…", "sent": "✓", "rejected": "✗", "failed": "!", "unknown": "?"}
 
 #: The longest text that is highlighted, in characters: marks make a text up to four times as long.
@@ -124,32 +119,3 @@ def _help(name: str, field: Any) -> str:
         f'<details name="bwp-help"><summary aria-label="{label}" title="{label}">?</summary>'
         f'<p>{text} {required} <span class="bwp-rule">({sourced("; ".join(sources))})</span></p></details>'
     )
-
-
-def answer(outcome: Receipt | BwpError, call: Exchange | None) -> str:
-    """Return an outcome, and the call that led to it if there was one: its figures, and the response."""
-    if isinstance(outcome, BwpError):
-        said = _listed([_row(row) for row in outcome.rows()])
-    else:
-        events, status = counted(outcome.events, "event"), escape(readable(outcome.status))
-        notes = _listed([escape(readable(note)) for note in outcome.notes])
-        said = f"<p>{events} accepted, with the status <code>{status}</code>.</p>{notes}"
-    if call is None:
-        return f"<h4>Answer</h4>{said}"
-    status = "no response" if call.status_code is None else f"HTTP {call.status_code}"
-    sizes = f"{call.elapsed:.2f} s · {call.bytes_sent:,} bytes sent, {call.bytes_received:,} received"
-    figures = f"<p>{call.outcome} · {status} · {counted(call.attempts, 'attempt')} · {sizes}</p>"
-    response = "" if call.answer is None else code(json.dumps(call.answer, indent=2), "Response", "json")
-    return f"<h4>Answer</h4>{figures}{said}{response}"
-
-
-def _listed(items: list[str]) -> str:
-    more = [f"and {len(items) - _MOST_LISTED} more"] if len(items) > _MOST_LISTED else []
-    return "".join(["<ul>", *(f"<li>{item}</li>" for item in [*items[:_MOST_LISTED], *more]), "</ul>"]) if items else ""
-
-
-def _row(row: dict[str, Any]) -> str:
-    """Return a row of an error; a form counts its events from 1."""
-    place = f"event {row['event'] + 1}, {row['field']} {row['value']}" if row["field"] and row["event"] != "" else ""
-    parts = {"Where": escape(place), "Rule": sourced(row["rule"]), "What to do": sourced(row["advice"])}
-    return "<br>".join([escape(row["what"]), *(f"<b>{name}:</b> {text}" for name, text in parts.items() if text)])

@@ -20,7 +20,8 @@ from hypothesis import given, settings
 import bwp_nb as bwp
 from bwp_nb import snippets
 from bwp_nb.event import UNICODE_RULE
-from bwp_nb.forms import EventForm, SandboxPanel, style
+from bwp_nb.forms import EventForm, SandboxPanel
+from bwp_nb.forms.answer import answer
 from tests.strategies import PROPERTY, any_events, nearly_valid_events
 
 WRONG_TIME = "'2023' is not a UTC date-time; expected e.g. '2023-12-03T10:15:30Z'"
@@ -435,9 +436,9 @@ def test_an_earlier_send_can_be_loaded_again(form: EventForm) -> None:
     assert [
         "09:00:00 sent, 1 event",
         "09:00:00 sent, 1 event",
-    ] == [re.sub(r"09:00:00\.\d+", "09:00:00", label) for label, _ in form.past.options]
-    form.past.index = 1
-    form.load.click()
+    ] == [re.sub(r"09:00:00\.\d+", "09:00:00", label) for label, _ in form.answers.past.options]
+    form.answers.past.index = 1
+    form.answers.load.click()
     assert ("1", "valid") == (form.mutation.events[0].client_version, form.state)
     form.undo.click()
     assert "2" == form.mutation.events[0].client_version
@@ -754,7 +755,7 @@ def test_without_widgets_the_form_is_text_and_html(form: EventForm) -> None:
 
 def test_an_answer_is_cut(form: EventForm) -> None:
     """Status and number are a sentence; notes are a list of at most ten."""
-    many = style.answer(bwp.Receipt("a<b", 2, 3, notes=("<i>",) * 12), None)
+    many = answer(bwp.Receipt("a<b", 2, 3, notes=("<i>",) * 12), None)
     assert "2 events accepted, with the status <code>a&lt;b</code>" in many
     assert (10, True) == (many.count("<li>&lt;i&gt;</li>"), "<li>and 2 more</li></ul>" in many)
 
