@@ -122,7 +122,8 @@ class Editor:
         given: dict[str, Any] = {"description": f"another {api_name}" if name in _KNOWN else label}
         given |= {"placeholder": example} | ({"options": _SCHEMAS} if name == "schema_name" else {})
         kind = widgets.Combobox if name == "schema_name" else widgets.Text
-        made = self._inputs[name] = self._page.make(kind, css="bwp-field", changed=self._typed, **given)
+        css = "bwp-field bwp-hidden" if name in _KNOWN else "bwp-field"
+        made = self._inputs[name] = self._page.make(kind, css=css, changed=self._typed, **given)
         if name not in _KNOWN:
             return [made]
         given = {"options": [*_KNOWN[name], _ANOTHER], "description": label, "changed": partial(self._choose, name)}

@@ -12,9 +12,30 @@ form.addEventListener("click", (event) => {
 }, true);
 
 // Repeats an action until it succeeds, because the widgets of a form appear one after another.
-const retry = (act, left = 60) => {
+const retry = (act, left = 200) => {
   if (!act() && left > 0) setTimeout(retry, 50, act, left - 1);
 };
+
+// The focus of a control that is removed goes to the place that the form has marked a moment ago, or else to the list:
+// JupyterLab would take the next keys as commands.
+let focused = null;
+let marked = 0;
+form.addEventListener("focusin", (event) => {
+  focused = event.target;
+});
+form.addEventListener("focusout", (event) => {
+  if (event.relatedTarget && !form.contains(event.relatedTarget)) focused = null;
+});
+const focusMarked = () => retry(() => {
+  const place = form.querySelector("button.bwp-focus, .bwp-focus :is(input, select, textarea)");
+  if (place?.offsetParent) place.focus();
+  return place?.offsetParent;
+});
+new MutationObserver(() => {
+  if (focused === null || focused.isConnected || form.contains(document.activeElement)) return;
+  if (Date.now() - marked < 2000) focusMarked();
+  else form.querySelector("select")?.focus();
+}).observe(form, { childList: true, subtree: true });
 
 form.bwp = {
   // Says that all that was typed before has been sent.
@@ -26,11 +47,8 @@ form.bwp = {
 
   // Moves the focus to the place that the form has marked.
   focus() {
-    retry(() => {
-      const place = form.querySelector("button.bwp-focus, .bwp-focus :is(input, select, textarea)");
-      if (place?.offsetParent) place.focus();
-      return place?.offsetParent;
-    });
+    marked = Date.now();
+    focusMarked();
   },
 
   // Copies the text beside a button; a page without HTTPS has no clipboard object.

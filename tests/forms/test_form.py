@@ -184,6 +184,7 @@ def test_a_repeated_name_hides_no_other_problem(form: EventForm) -> None:
 def test_every_text_of_a_field_is_kept(form: EventForm) -> None:
     """Values outside the suggested ones, and an optional field that is left out while it is empty."""
     editor = form.editor
+    assert is_hidden(editor.event_type)
     for typed in ("click", "clicks", "", "page-load"):
         editor.event_type.value = typed
         assert typed == form.mutation.events[0].event_type
