@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import jsonschema
 import pytest
@@ -102,8 +103,10 @@ def test_invalid_events_are_sent_by_the_bwp_nb_program(monkeypatch: pytest.Monke
     with bwp.serve() as server:
         code = snippets.python_bwp_nb(mutation, snippets.served(server.environment))
         monkeypatch.setattr(os, "environ", dict(os.environ))
+        scope: dict[str, Any] = {}
         with pytest.raises(bwp.MutationRejected):
-            exec(code, {})  # noqa: S102
+            exec(code, scope)  # noqa: S102
+        scope["client"].close()
         assert [mutation.events[0].input] == [rejected["event"] for rejected in server.sandbox.rejected]
 
 

@@ -489,14 +489,18 @@ def test_a_copy_for_this_sandbox_is_served_until_the_form_is_closed(form: EventF
         httpx.post(address, json={})
 
 
-def test_the_copies_of_a_live_form_are_for_its_address() -> None:
+def test_the_copies_of_a_live_form_are_for_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """With its version and headers, and only names of secrets."""
-    environment = {"BWP_CLIENT_ID": "me", "BWP_CLIENT_SECRET": "planted-secret", "BWP_TARGET_ID": "bp-mine"}
-    chosen = {"BWP_TARGET_HEADER": "X-Omni-TargetId", "BWP_API_VERSION": "2024-04-01", "BWP_ACCESS_KEY": "planted-key"}
-    from bwp_nb import connection
-    from bwp_nb import settings as configuration
-
-    form = EventForm(connection.live_client(configuration.live(environment | chosen)))
+    given = {
+        "BWP_MODE": "live",
+        "BWP_CLIENT_ID": "me",
+        "BWP_CLIENT_SECRET": "planted-secret",
+        "BWP_TARGET_ID": "bp-mine",
+    }
+    given |= {"BWP_TARGET_HEADER": "X-Omni-TargetId", "BWP_API_VERSION": "2024-04-01", "BWP_ACCESS_KEY": "planted-key"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    form = EventForm(bwp.connect())
     form.request.request_as.value = "cURL"
     text = shown_request(form)
     assert ["the live API"] == list(form.request.request_for.options)
