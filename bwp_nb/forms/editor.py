@@ -165,8 +165,8 @@ class Editor:
         left = [other for other in self.properties if other is not row]
         if left != self.properties:
             place = self.properties.index(row)
-            self._page.focus(left[min(place, len(left) - 1)].remove if left else self.add_property)
             self._lay_out(left)
+            self._page.focus(left[min(place, len(left) - 1)].remove if left else self.add_property)
             self._typed()
 
     def _lay_out(self, rows: list[Row]) -> None:

@@ -235,6 +235,7 @@ def test_the_keyboard_alone_reaches_everything(open_in_lab: OpenNotebook) -> Non
     removes = page.locator(".bwp-property button")
     removes.first.press("Enter")
     expect(field(page, "property")).to_have_count(1)
+    page.wait_for_timeout(500)  # in which the page draws the rows below once more
     expect(removes.first).to_be_focused()
     page.keyboard.press("Enter")
     expect(field(page, "property")).to_have_count(0)
