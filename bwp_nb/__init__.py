@@ -72,7 +72,7 @@ else differs.
       __main__.py         the command line: doctor, drift, serve
       connection.py       connect: a client of the sandbox or of the live API
       settings.py         the settings of the live API
-      snippets.py         a request as text for other tools
+      snippets/           a request as text for other tools
       pasted.py           pasted text as events: GraphQL, JSON, cURL, Python
       plots.py            charts
       checklist.py        which documented events were sent

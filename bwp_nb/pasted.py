@@ -1,4 +1,4 @@
-"""Parses pasted requests: GraphQL, a JSON body, a cURL command or Python code. Pasted code is never run."""
+"""Parses pasted requests: GraphQL, a JSON body, a cURL command, Python or JavaScript code, which is never run."""
 
 import ast
 import json
@@ -36,8 +36,10 @@ def events(text: str) -> list[UserEvent]:
 
 def _posted_body(text: str, tree: ast.Module) -> str:
     """Return the body that a cURL command or a Python call with `json=` posts; any other text unchanged."""
-    if _CURL.match(text):
-        return _curl_body(_CURL.sub("", text, count=1))
+    if command := _CURL.match(text):
+        return _curl_body(text[command.end() :])
+    if written := _JAVASCRIPT.match(text):
+        return written[1]
     posted = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "json"]
     return json.dumps(_literal(posted[0], "json")) if posted else text
 
@@ -174,8 +176,11 @@ def _unreadable(text: Any, message: str) -> InvalidEvent:
     return InvalidEvent([Problem("text", text, _RULE, f"cannot parse this as a sendUserEvents request: {message}")])
 
 
-# Comment lines and a prompt may come before the command.
-_CURL = re.compile(r"\A(?:\s*#[^\n]*\n)*\s*(?:[$!]\s*)?curl(?:\.exe)?(?=\s)")
+# Comments, a command that sets a variable, such as a token, and a prompt may come before the command.
+_CURL = re.compile(r"\A(?:\s*+(?:#|[\w ]+=(?:[^\n]*\\\r?\n)*+)[^\n]*\n)*+\s*(?:[$!]\s*)?curl(?:\.exe)?(?=\s)")
+
+# The body in a program of `snippets.javascript`.
+_JAVASCRIPT = re.compile(r"\A(?:\s*+//[^\n]*\n)*+\s*const request = (\{.*?\n\});", re.DOTALL)
 
 _PART = re.compile(
     r"""(?P<gap>\s+)

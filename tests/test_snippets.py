@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 import bwp_nb as bwp
 from bwp_nb import snippets
 from bwp_nb.sandbox.server import Server
-from tests.served import needs, token
+from tests.served import needs
 from tests.strategies import PROPERTY
 
 NASTY = "a 'quoted' \"text\"\nwith a line break, \U0001f600, $(rm -rf), `id`, $HOME, !!, %s and a \\ backslash\\n"
@@ -44,9 +46,27 @@ MUTATIONS = st.builds(
 )
 
 
-def every(mutation: bwp.Mutation) -> dict[str, str]:
+#: A served sandbox with odd credentials, and a live API with other headers than the documented ones.
+SERVED = snippets.served(
+    {
+        "BWP_MODE": "live",
+        "BWP_ENDPOINT": "http://127.0.0.1:9/graphql",
+        "BWP_TOKEN_ENDPOINT": "http://127.0.0.1:9/token",
+        "BWP_CLIENT_ID": "sandbox-client",
+        "BWP_CLIENT_SECRET": 'a "$HOME" `id` \\ secret',
+        "BWP_TARGET_ID": "bp-1",
+    }
+)
+OTHER = snippets.Destination(
+    target_header="X-Omni-TargetId", names=(*snippets.LIVE.names, "BWP_ACCESS_KEY"), api_version="2024-04-01"
+)
+DESTINATIONS = [snippets.LIVE, SERVED, OTHER]
+PROGRAMS = ["cURL", "Python with httpx", "JavaScript for Node.js"]
+
+
+def every(mutation: bwp.Mutation, to: snippets.Destination = snippets.LIVE) -> dict[str, str]:
     """Return a request in every form, by the name of the form."""
-    return {name: form(mutation, snippets.ENDPOINT) for name, form in snippets.FORMS.items()}
+    return {name: form(mutation, to) for name, form in snippets.FORMS.items()}
 
 
 @pytest.fixture
@@ -61,56 +81,137 @@ def server() -> Iterator[Server]:
 def test_no_text_makes_a_shell_run_or_change_anything(server: Server, mutation: bwp.Mutation) -> None:
     """The shell passes the payload to curl unchanged, with any values."""
     needs("curl")
-    line = snippets.curl(mutation, server.endpoint).replace("curl", "curl --silent --fail", 1)
-    given = {"BWP_ACCESS_TOKEN": token(server).json()["access_token"], "BWP_TARGET_ID": server.sandbox.target_id}
-    subprocess.run(["bash", "-c", line], env={**os.environ, **given}, capture_output=True, check=True)
+    line = snippets.curl(mutation, snippets.served(server.environment))
+    subprocess.run(["bash", "-euc", line], capture_output=True, check=True)
     assert mutation.payload == json.loads(server.sandbox.requests[-1]["body"])
 
 
-def test_every_form_names_the_version_of_the_api() -> None:
-    """Each form with headers has the header for the version."""
-    texts = every(MUTATION)
-    assert "--header 'x-api-version: 2024-11-01'" in texts["cURL"]
-    assert "\"x-api-version\": '2024-11-01'" in texts["Python with httpx"]
+@pytest.mark.parametrize("form", PROGRAMS)
+def test_every_program_sends_what_the_client_sends(form: str) -> None:
+    """The version, the target header and the access key of its settings, to its addresses."""
+    text = snippets.FORMS[form](MUTATION, snippets.LIVE)
+    assert ("2024-11-01" in text, "x-api-target-id" in text, "x-api-access-key" in text) == (True, True, False)
+    assert "https://api.buywithprime.amazon.com/token" in text
+    other = snippets.FORMS[form](MUTATION, OTHER)
+    assert ("2024-04-01" in other, "X-Omni-TargetId" in other, "x-api-access-key" in other) == (True, True, True)
+    assert "x-api-target-id" not in other
 
 
-def test_invalid_events_are_sent_by_the_bwp_nb_program() -> None:
+def test_invalid_events_are_sent_by_the_bwp_nb_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """The documentation's invalid example is rejected by the sandbox, not by the program."""
     mutation = bwp.Mutation.parse(bwp.documented.INVALID_EVENT_TIME.request)
-    code = snippets.python_bwp_nb(mutation)
-    scope: dict[str, Any] = {}
-    with pytest.raises(bwp.MutationRejected):
-        exec(code, scope)  # noqa: S102
-    assert [mutation.events[0].input] == [rejected["event"] for rejected in scope["client"].sandbox.rejected]
+    with bwp.serve() as server:
+        code = snippets.python_bwp_nb(mutation, snippets.served(server.environment))
+        monkeypatch.setattr(os, "environ", dict(os.environ))
+        scope: dict[str, Any] = {}
+        with pytest.raises(bwp.MutationRejected):
+            exec(code, scope)  # noqa: S102
+        scope["client"].close()
+        assert [mutation.events[0].input] == [rejected["event"] for rejected in server.sandbox.rejected]
 
 
-@PROPERTY
-@given(mutation=MUTATIONS)
-def test_every_form_reads_back_as_the_same_request(mutation: bwp.Mutation) -> None:
-    """Pasting any form of a request gives that request, with any texts."""
-    read = {form: bwp.Mutation.parse(text) for form, text in every(mutation).items()}
+@settings(PROPERTY, max_examples=40)
+@given(mutation=MUTATIONS, to=st.sampled_from(DESTINATIONS))
+def test_every_form_reads_back_as_the_same_request(mutation: bwp.Mutation, to: snippets.Destination) -> None:
+    """Pasting any form of a request gives that request, with any texts; so does the body in a Postman collection."""
+    read = {form: bwp.Mutation.parse(text) for form, text in every(mutation, to).items()}
     assert dict.fromkeys(read, mutation) == read
+    collection = json.loads(snippets.postman(mutation, to))
+    assert mutation == bwp.Mutation.parse(collection["item"][1]["request"]["body"]["raw"])
 
 
-def test_a_snippet_has_only_the_name_of_the_token() -> None:
-    """The forms that need a token say from which environment variable it comes."""
+def test_a_snippet_for_the_live_api_has_only_names_of_secrets() -> None:
+    """Each program says which environment variables it needs."""
+    note = "Sends to https://api.buywithprime.amazon.com/graphql; needs BWP_CLIENT_ID, BWP_CLIENT_SECRET, BWP_TARGET_ID"
     texts = every(MUTATION)
-    assert {"cURL", "Python with httpx"} == {form for form, text in texts.items() if "BWP_ACCESS_TOKEN" in text}
-    assert texts["cURL"].startswith("# Needs in the environment BWP_ACCESS_TOKEN")
-    assert '"Authorization: Bearer $BWP_ACCESS_TOKEN"' in texts["cURL"]
-    assert "os.environ['BWP_ACCESS_TOKEN']" in texts["Python with httpx"]
+    assert [*PROGRAMS[:2], "Python with bwp_nb", PROGRAMS[2]] == [form for form, text in texts.items() if note in text]
+    assert 'printf %s "$BWP_CLIENT_SECRET"' in texts["cURL"]
+    assert 'os.environ["BWP_CLIENT_SECRET"]' in texts["Python with httpx"]
+    assert "process.env.BWP_CLIENT_SECRET" in texts["JavaScript for Node.js"]
+    assert "'BWP_MODE': 'live'" in texts["Python with bwp_nb"]
 
 
-def test_a_snippet_for_a_sandbox_says_how_to_reach_it() -> None:
-    """Other programs can only reach a sandbox that is served."""
-    assert "sandbox.invalid is a sandbox in a Python process: serve it" in snippets.curl(MUTATION, bwp.Sandbox.endpoint)
-    assert "sandbox" not in snippets.curl(MUTATION)
+#: The parts of the schema of a Postman collection, version 2.1, that our collections use.
+_PAIR = {"type": "object", "required": ["key", "value"], "properties": {"key": {"type": "string"}}}
+_REQUEST = {
+    "type": "object",
+    "required": ["method", "url"],
+    "properties": {
+        "method": {"enum": ["POST"]},
+        "url": {"type": "string"},
+        "header": {"type": "array", "items": _PAIR},
+        "body": {
+            "type": "object",
+            "required": ["mode"],
+            "properties": {
+                "mode": {"enum": ["raw", "urlencoded", "formdata", "file", "graphql"]},
+                "raw": {"type": "string"},
+                "urlencoded": {"type": "array", "items": _PAIR},
+                "options": {"type": "object"},
+            },
+        },
+    },
+    "additionalProperties": False,
+}
+_ITEM = {
+    "type": "object",
+    "required": ["request"],
+    "properties": {
+        "name": {"type": "string"},
+        "request": _REQUEST,
+        "event": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["listen", "script"],
+                "properties": {
+                    "listen": {"type": "string"},
+                    "script": {
+                        "type": "object",
+                        "properties": {
+                            "type": {"type": "string"},
+                            "exec": {"type": "array", "items": {"type": "string"}},
+                        },
+                    },
+                },
+            },
+        },
+    },
+    "additionalProperties": False,
+}
+_COLLECTION = {
+    "type": "object",
+    "required": ["info", "item"],
+    "properties": {
+        "info": {
+            "type": "object",
+            "required": ["name", "schema"],
+            "properties": {
+                "name": {"type": "string"},
+                "description": {"type": "string"},
+                "schema": {"const": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
+            },
+            "additionalProperties": False,
+        },
+        "item": {"type": "array", "items": _ITEM, "minItems": 2},
+        "variable": {"type": "array", "items": _PAIR},
+    },
+    "additionalProperties": False,
+}
 
 
-@pytest.mark.parametrize("form", [snippets.curl, snippets.python_httpx])
-def test_the_target_header_can_be_chosen(form: Callable[..., str]) -> None:
-    """The documented name is the default; three published clients send another one."""
-    assert ("x-api-target-id" in form(MUTATION), "X-Omni-TargetId" in form(MUTATION)) == (True, False)
-    text = form(MUTATION, target_header="X-Omni-TargetId")
-    assert ("x-api-target-id" in text, "X-Omni-TargetId" in text) == (False, True)
-    assert MUTATION == bwp.Mutation.parse(text)
+@pytest.mark.parametrize("to", DESTINATIONS)
+def test_a_postman_collection_has_the_structure_of_version_2_1(to: snippets.Destination) -> None:
+    """It gets a token, stores it, and sends the events with the headers of a client."""
+    collection = json.loads(snippets.postman(MUTATION, to))
+    jsonschema.validate(collection, _COLLECTION)
+    token, send = (item["request"] for item in collection["item"])
+    assert (to.token_endpoint, to.endpoint) == (token["url"], send["url"])
+    sent = {pair["key"]: pair["value"] for pair in send["header"]}
+    assert ("Bearer {{BWP_ACCESS_TOKEN}}", to.api_version) == (sent["Authorization"], sent["x-api-version"])
+    secret = {pair["key"]: pair["value"] for pair in token["body"]["urlencoded"]}["client_secret"]
+    environment = to.environment or {"BWP_CLIENT_SECRET": "{{BWP_CLIENT_SECRET}}", "BWP_TARGET_ID": "{{BWP_TARGET_ID}}"}
+    assert environment["BWP_CLIENT_SECRET"] == secret
+    assert environment["BWP_TARGET_ID"] == sent[to.target_header]
+    names = {pair["key"] for pair in collection["variable"]}
+    assert set(re.findall(r"{{(\w+)}}", json.dumps(collection["item"]))) <= names

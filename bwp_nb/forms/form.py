@@ -1,322 +1,349 @@
 """A form for a notebook, or a page of Voila, that makes events, checks them, sends them and shows the outcome."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
 from bwp_nb.client import Client
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected
-from bwp_nb.event import TEXT_FIELDS, UserEvent
-from bwp_nb.forms import outcome, page, style
-from bwp_nb.forms.boundary import ErrorBoundary
-from bwp_nb.forms.controls import AUTO
-from bwp_nb.forms.editor import EventEditor
-from bwp_nb.forms.panel import refresh
-from bwp_nb.forms.request import RequestColumn, events_of
+from bwp_nb.event import UNICODE_RULE
+from bwp_nb.forms import style
+from bwp_nb.forms.answer import AnswerArea
+from bwp_nb.forms.drafts import MAX_SHOWN, Draft, Drafts, place
+from bwp_nb.forms.editor import Editor
+from bwp_nb.forms.page import Page, set_visible
+from bwp_nb.forms.panel import SandboxPanel, refresh
+from bwp_nb.forms.request import RequestArea, Sources
 from bwp_nb.history import Exchange
-from bwp_nb.mutation import COUNT_RULE, MAX_EVENTS, Mutation
-from bwp_nb.problems import Problem, RejectedValue
+from bwp_nb.mutation import Mutation
+from bwp_nb.problems import Problem
+from bwp_nb.tables import rows
 from bwp_nb.text import counted, quoted, readable
 from bwp_nb.wire.answer import Receipt
 
-_ENDS = ("sent", "rejected", "failed", "unknown")
-_MOODS = {"valid": "good", "sent": "good", "sending": "busy", "unknown": "warn", "not checked": ""}
-_STATUS = {
-    "not checked": "Not checked. Press Check.",
-    "valid": "Valid. The request can be sent.",
-    "sending": "Sending …",
-    "sent": "Sent: the API accepted all events. Check again to send once more.",
-    "rejected": "Rejected: the API rejected the request.",
-    "failed": "Failed: the events were not accepted.",
-    "unknown": "Unknown: events may have been accepted. Resend them with the same ids.",
+_ENDS = {
+    "sending": ("busy", "Sending …"),
+    "sent": ("good", "Sent: the API accepted all events."),
+    "rejected": ("bad", "Rejected: the API rejected the request."),
+    "failed": ("bad", "Failed: the events were not accepted."),
+    "unknown": ("warn", "Unknown: events may have been accepted. Resend them with the same ids."),
 }
-_EARLIER = '<p class="bwp-rule">This is the outcome of the request before the last edit.</p>'
+_MOST_LINKS, _MOST_PROPERTIES = 10, 1000
+_SHOWN_RULE = f"at most {MAX_SHOWN} events and {_MOST_PROPERTIES} properties in a form (our own rule)"
+_AGAIN = "Not sent: the API has accepted these events already. Edit them, or press Send anyway to send them once more."
+
+
+@dataclass(frozen=True, repr=False)
+class Snapshot:
+    """A picture of a form at one moment, as text and as HTML."""
+
+    text: str
+    html: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
+        return {"text/plain": self.text, "text/html": self.html}
 
 
 class EventForm:
     """A form that makes events and sends them through a client.
 
-    `events` are its editors, one for each event. `check`, `send`, `add` and `fill_in` are its buttons, `send_anyway`
-    and `confirm` its checkboxes (`confirm` must be ticked before a live client's first send), `pasted` is its text
-    area, `opened` its file upload. `state` is `not checked`, `invalid`, `valid`, `sending`, or the outcome of the send:
-    `sent`, `rejected`, `failed`, `unknown`. `outcome` is the receipt or error, `answer` the JSON of the response.
+    `event_list` lists the events, and its `index` selects the one that `editor` shows. Buttons: `add`, `duplicate`,
+    `remove`, `up`, `down`, `undo`; `send`, and `send_anyway`, which sends events with problems as they are. `confirm`
+    must be ticked before a live client's first send. `request` shows the request, `sources` fills the form, `answers`
+    shows the outcome and the latest sends.
+
+    `state` is `invalid`, `valid`, `sending`, or the outcome of the send: `sent`, `rejected`, `failed`, `unknown`.
+    `outcome` is the receipt or error, `answer` the JSON of the response.
+
+    Parameters
+    ----------
+    client
+        Where the events go.
+    events
+        What the form begins with, as `fill` takes it; by default one new event.
     """
 
     def __init__(self, client: Client, events: Any = None) -> None:
         self.client = client
-        self.state = "not checked"
         self.outcome: Receipt | BwpError | None = None
         self.answer: dict[str, Any] | None = None
-        self.events: list[EventEditor] = []
-        self.errors, self._cursor = ErrorBoundary(), page.Cursor()
-        self._edited_meanwhile = False
-        self._outcome_html = ""
-        self._make_controls()
-        self.view = page.make(widgets.VBox, self._parts(), classes=("bwp",))
-        self.fill([client.new_event("page-load")] if events is None else events)
+        self._page, self._drafts = Page(), Drafts(client)
+        self._sent: list[Draft] = []
+        self._sent_state, self._is_sending = "", False
+        self.request = RequestArea(self._page, client, self._drafts)
+        self.sources = Sources(self._page, self.fill)
+        self.answers = AnswerArea(self._page, self.fill)
+        self.view = self._page.make(widgets.VBox, self._parts(), css="bwp")
+        self._drafts.items = self._read([client.new_event("page-load")] if events is None else events)
+        self._select(0)
 
     def __repr__(self) -> str:
         """Return the form as text, for a notebook that is read without widgets."""
-        lines = [f"EventForm({self.client!r}): {self.state}"]
-        for index, editor in enumerate(self.events):
-            values = [readable(value, 80) for value in editor.values.values() if value is not None]
-            lines.append(f"  event {index + 1}: {' | '.join(values)}")
-            lines += [f"    {readable(name, 80)}: {readable(value, 80)}" for name, value in editor.pairs]
-        lines += [f"  problem: {style.located(problem)}" for problem in self.problems]
-        if self.outcome is not None:
-            lines.append(f"  {'outcome' if self.state in _ENDS else 'last outcome'}: {self.outcome}")
-        return "\n".join(lines)
+        outcome = [f"{'outcome' if self._is_as_sent else 'last outcome'}: {self.outcome}"] if self.outcome else []
+        return "\n  ".join([f"EventForm({self.client!r}): {self.state}", *self._lines(), *outcome])
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = self.view._repr_mimebundle_(**options)
-        return {**bundle, "text/plain": repr(self)}
+        return {**bundle, **self.snapshot()._repr_mimebundle_()}
+
+    def snapshot(self) -> Snapshot:
+        """Return a picture of the form as it is now, which later edits do not change."""
+        try:
+            request = style.plain(self.request.text())
+        except InvalidEvent:
+            request = ""
+        parts = [style.title(self.client), style.plain("\n".join(self._lines())), self._status.value, request]
+        return Snapshot(repr(self), "".join([*parts, self.answers.html]))
+
+    def _lines(self) -> list[str]:
+        """Return the events and the problems, a line for each."""
+        found = [f"problem: {place(problem)}: {readable(problem.message)}" for problem in self.problems]
+        return [line.replace("\N{NO-BREAK SPACE}", " ").rstrip() for line in self.event_list.options] + found
 
     @property
     def mutation(self) -> Mutation:
         """The request as typed; raises `InvalidEvent` if an event repeats a property name."""
-        return Mutation([editor.event for editor in self.events])
+        return self._drafts.mutation
 
     @property
     def problems(self) -> list[Problem]:
         """The problems of the request as typed, each with the index of its event."""
-        count = len(self.events)
-        if not 1 <= count <= MAX_EVENTS:
-            return [Problem("events", count, COUNT_RULE, f"expected 1 to {MAX_EVENTS} events, got {count}")]
-        found = enumerate(editor.problems() for editor in self.events)
-        return [replace(problem, index=index) for index, problems in found for problem in problems]
+        return self._drafts.problems()
 
-    def fill(self, source: Any) -> None:
+    @property
+    def state(self) -> str:
+        """The state of the request as typed."""
+        if self._is_sending:
+            return "sending"
+        return self._sent_state if self._is_as_sent else "invalid" if self.problems else "valid"
+
+    @property
+    def states(self) -> list[str]:
+        """The state of each event."""
+        return ["sending"] * len(self._drafts.items) if self._is_sending else self._drafts.states()
+
+    def fill(self, source: Any, **how: Mapping[str, str]) -> None:
         """Replace the events of the form.
 
-        `source` is a `Mutation`, one or several events, a row of a DataFrame, a dict, a DataFrame, any text that
-        `Mutation.parse` reads, rows as JSON or JSONL, or the `Path` of a file of these or of CSV, such as a quarantine.
-        For anything else raises `InvalidEvent` and leaves the form unchanged.
+        Parameters
+        ----------
+        source
+            A `Mutation`, one or several events or rows (dicts, or a Series), a DataFrame, the `Path` of a file, or a
+            text: rows as JSON, JSONL, CSV or cells of a spreadsheet, or what `Mutation.parse` reads.
+        **how
+            `columns` and `fields`, as `send_table` takes them: which columns are fields, and values for all rows.
+
+        Raises
+        ------
+        InvalidEvent
+            If the source cannot be read, or has more events than a form shows. The form is unchanged then.
         """
-        events = events_of(source, lambda: self.client.new_event("page-load"))
-        with self.errors.turn:
-            replaced = self.events
-            self.events = [self._editor(_values(event), event.additional_properties.items()) for event in events]
-            self._lay_out_events()
-            self._edited()
-            page.close(*(editor.view for editor in replaced))
+        drafts = self._read(source, **how)
+        with self._page.turn:
+            self._select(None, self._drafts.replace(drafts, 0, f"The form is filled: {counted(len(drafts), 'event')}."))
 
-    # ---- The parts of the form ----
-
-    def _make_controls(self) -> None:
-        guard = self.errors.guard
-        self.add = page.button("Add an event", guard(self._add), layout={"align_self": "flex-start"})
-        self.check = page.button("Check", guard(self._check))
-        self.send = page.button("Send", guard(self._send, in_turn=False), button_style="primary")
-        labels = "Send anyway, to see the API's response", f"Yes, send real events to {self.client.endpoint}"
-        self.send_anyway, self.confirm = (
-            page.make(widgets.Checkbox, description=label, indent=False, layout=AUTO) for label in labels
-        )
-        for box in (self.send_anyway, self.confirm):
-            box.observe(guard(self._settle_send), "value")
-        self._column = column = RequestColumn(self.client.endpoint, lambda: self.mutation, self.fill, guard)
-        self.request_as, self.pasted, self.fill_in, self.opened = (
-            column.request_as, column.pasted, column.fill_in, column.opened,
-        )  # fmt: skip
-        self._events_box = page.make(widgets.VBox)
-        self._links = page.make(widgets.VBox, classes=("bwp-stack",))
-        self._status, self._outcome_view = page.make(widgets.HTML), page.make(widgets.HTML)
+    def close(self) -> None:
+        """Close the form, and stop serving the sandbox."""
+        self.request.close()
+        self.view.close()
 
     def _parts(self) -> list[Any]:
-        actions = page.make(widgets.HBox, [self.check, self.send, self.send_anyway, self.confirm], classes=("bwp-row",))
-        left = [self._events_box, self.add, actions, self._status, self._links, self._outcome_view]
-        columns = [
-            page.make(widgets.VBox, left, layout={"flex": "3 1 30em", "overflow": "visible", "grid_gap": "8px"}),
-            page.make(widgets.VBox, self._column.views, layout={"flex": "2 1 26em", "overflow": "visible"}),
-        ]
-        return [
-            widgets.HTML(style.STYLE),
-            widgets.HTML(self._title()),
-            self.errors.view,
-            page.make(widgets.HBox, columns, classes=("bwp-columns",)),
-            self._cursor.view,
-        ]
+        page = self._page
+        below = page.fold("Paste or open", lambda: self.sources.view)
+        if (sandbox := self.client.sandbox) is not None:
+            below += page.fold("The sandbox", lambda: SandboxPanel(sandbox, page).view)
+        left = page.box([*self._list(), self._make_editors(), *self._actions()], "bwp-column")
+        right = page.box([self.request.view, self.answers.view], "bwp-column")
+        columns = [page.box([left, right], "bwp-columns"), page.box(below, "bwp-columns")]
+        return [*page.head, page.html(style.title(self.client)), *columns]
 
-    def _title(self) -> str:
-        if self.client.sandbox is not None:
-            return "<h3>Make events</h3><p>They go to the sandbox: nothing leaves this notebook.</p>"
-        where = escape(self.client.endpoint)
-        return f'<h3>Make events</h3><p class="bwp-state bwp-bad"><b>Live.</b> They go to {where} and are real.</p>'
+    def _list(self) -> list[Any]:
+        button, drafts = self._page.button, self._drafts
+        self.event_list = self._page.make(widgets.Select, rows=5, description="Events", css="bwp-list")
+        self.event_list.observe(self._page.guard(self._chosen), "index")
+        self.add = button("Add", self._changer(drafts.add), tooltip="Add an event")
+        self.duplicate = button("Duplicate", self._changer(drafts.duplicate), tooltip="Copy the selected event")
+        self.remove = button("Remove", self._changer(drafts.remove), tooltip="Remove the selected event")
+        self.up = button("Up", self._changer(partial(drafts.move, -1)), tooltip="Move the selected event up")
+        self.down = button("Down", self._changer(partial(drafts.move, 1)), tooltip="Move the selected event down")
+        self.undo = button("Undo", self._changer(drafts.undo), tooltip="Undo the last fill or change of the list")
+        return [self.event_list, self.add, self.duplicate, self.remove, self.up, self.down, self.undo]
 
-    def _editor(self, values: Mapping[str, str | None], properties: Iterable[tuple[str, str]]) -> EventEditor:
-        guard = self.errors.guard
-        editor = EventEditor(
-            values, properties, client=self.client, guard=guard, edited=self._edited, focus=self._cursor.put
+    def _make_editors(self) -> Any:
+        """Make two editors that are used in turn, so that a late key goes to the event that was shown before."""
+        marks = {name: self._page.html(text, css="bwp-help") for name, text in style.helps().items()}
+        self.editor, self._other_editor = (Editor(self._page, self.client, self._edit, marks) for _ in range(2))
+        self._editor_box = self._page.box([], "bwp-note")
+        return self._editor_box
+
+    def _actions(self) -> list[Any]:
+        send, send_anyway = (partial(self._page.when_typed, partial(self._send, check)) for check in (True, False))
+        once: dict[str, Any] = {"css": "bwp-once", "in_turn": False}
+        self.send = self._page.button("Send", send, button_style="primary", **once)
+        self.send_anyway = self._page.button(
+            "Send anyway", send_anyway, tooltip="Send events with problems too", **once
         )
-        for button, act in (
-            (editor.duplicate, self._duplicate),
-            (editor.remove, self._remove),
-            (editor.up, partial(self._move, by=-1)),
-            (editor.down, partial(self._move, by=1)),
-        ):
-            button.on_click(guard(partial(self._of_event, act, editor)))
-        return editor
+        label = f"Yes, send real events to {self.client.endpoint}"
+        self.confirm = self._page.make(widgets.Checkbox, description=label, indent=False, css="bwp-confirm")
+        self._status, self._links_box = self._page.html(), self._page.box([], "bwp-note")
+        return [self.send, self.send_anyway, self.confirm, self._status, self._links_box]
 
-    # ---- What its buttons do ----
+    def _read(self, source: Any, **how: Mapping[str, str]) -> list[Draft]:
+        """Return the events in a source, or raise `InvalidEvent` if a form cannot show them."""
+        events = rows.events_of(source, lambda: self.client.new_event("page-load"), **how)
+        size = (len(events), sum(len(event.additional_properties) for event in events))
+        if size[0] > MAX_SHOWN or size[1] > _MOST_PROPERTIES:
+            message = f"got {counted(size[0], 'event')} with {size[1]} properties; use fewer, or send_table"
+            raise InvalidEvent([Problem("events", size[0], _SHOWN_RULE, f"expected {_SHOWN_RULE}, {message}")])
+        if found := [problem for event in events for problem in event.problems() if problem.rule == UNICODE_RULE]:
+            raise InvalidEvent(found)
+        return [Draft.of(event) for event in events]
 
-    def _add(self) -> None:
-        self._insert(len(self.events), self._editor(_values(self.client.new_event("page-load")), ()))
+    def _changer(self, change: Callable[[], str]) -> Callable[[], None]:
+        """Return what a button of the list does: change the list, and show the event that is selected then."""
+        return lambda: self._select(None, change())
 
-    def _of_event(self, act: Callable[[EventEditor], object], editor: EventEditor) -> None:
-        """Call the handler of an event's button, unless the click is late and the event is gone."""
-        if editor in self.events:
-            act(editor)
+    def _select(self, index: int | None, note: str = "") -> None:
+        """Show an event in the other editor."""
+        self._drafts.index = self._drafts.index if index is None else index
+        selected, shown = self._drafts.selected, self.editor.draft
+        if selected is not None and (shown is None or shown.key != selected.key):
+            self.editor, self._other_editor = self._other_editor, self.editor
+            self.editor.bind(selected)
+        self._show(note)
 
-    def _duplicate(self, editor: EventEditor) -> None:
-        copy = self._editor({**editor.values, "event_id": self.client.new_id()}, editor.pairs)
-        self._insert(self.events.index(editor) + 1, copy)
+    def _chosen(self) -> None:
+        if self.event_list.index not in (None, self._drafts.index):
+            self._select(self.event_list.index)
 
-    def _insert(self, index: int, editor: EventEditor) -> None:
-        self.events.insert(index, editor)
-        self._lay_out_events()
-        self._edited()
+    def _edit(self, edited: Draft) -> None:
+        self._drafts.edit(edited)
+        self._show(is_typed=True)
 
-    def _remove(self, editor: EventEditor) -> None:
-        index = self.events.index(editor)
-        self.events.remove(editor)
-        self._lay_out_events()
-        self._edited(f"Event {index + 1} was removed.")
-        page.close(editor.view)
-        left = self.events[index : index + 1] or self.events[-1:]
-        self._cursor.put(left[0].remove if left else self.add)
-
-    def _move(self, editor: EventEditor, by: int) -> None:
-        index = self.events.index(editor)
-        if not 0 <= index + by < len(self.events):
-            return
-        self.events.insert(index + by, self.events.pop(index))
-        self._lay_out_events()
-        self._edited(f"Event {index + 1} is now event {index + by + 1}.")
-        first, second = (editor.up, editor.down) if by < 0 else (editor.down, editor.up)
-        self._cursor.put(second if first.disabled else first)
-
-    def _check(self) -> None:
-        if self.state != "sending":
-            self._set_state("invalid" if self.problems else "valid")
-
-    def _send(self) -> None:
+    def _send(self, check: bool) -> None:
         """Send once: the state changes first, so that a second click sends nothing. Edits may come meanwhile."""
-        with self.errors.turn:
-            if not self._may_send():
+        with self._page.turn:
+            if not self._may_send(check):
                 return
-            check, before = not self.send_anyway.value, self._newest_exchange()
+            before, sent = self._newest_exchange(), self._drafts.items
             self.client.confirm = None  # The form has asked; the keyboard cannot answer while a callback runs.
-            self._edited_meanwhile = False
-            self._set_state("sending")
-            self.send_anyway.value = False
-            try:
-                mutation = self.mutation
-            except InvalidEvent as error:
-                self._end(error, None)
-                return
+            self._is_sending = True
+            self._show()
+        found: Receipt | BwpError | None = None  # also if the kernel is interrupted: it is not known what was sent
         try:
-            found: Receipt | BwpError = self.client.send(mutation, check=check)
+            found = self.client.send(Mutation([draft.event for draft in sent]), check=check)
         except BwpError as error:
             found = error
-        except BaseException:  # Also an interrupted kernel: whether the request went out is not known.
-            with self.errors.turn:
-                self.outcome, self.answer, self._outcome_html = None, None, ""
-                self._show_outcome(is_earlier=False)
-                self._set_state("unknown")
-            raise
-        exchange = self._newest_exchange()
-        self._end(found, None if exchange is before else exchange)
+        finally:
+            exchange = self._newest_exchange()
+            self._end(found, None if exchange is before else exchange, sent)
 
-    def _end(self, found: Receipt | BwpError, exchange: Exchange | None) -> None:
-        with self.errors.turn:
+    def _may_send(self, check: bool) -> bool:
+        """Whether to send; if not, the status says why, and the first problem has the focus."""
+        if self._is_sending:
+            return False
+        self._drafts.is_pressed = True
+        if check and (problems := self.problems):
+            self._go_to(problems[0])
+            self._show(f"Not sent; {place(problems[0])}: {problems[0].message}.", "bad")
+        elif check and self.state == "sent":
+            self._show(_AGAIN, "warn")
+        elif self.client.confirm is not None and not self.confirm.value:
+            self._page.focus(self.confirm)
+            self._show("Not sent. These are real events: tick Yes, then press Send again.", "warn")
+        else:
+            return True
+        return False
+
+    def _end(self, found: Receipt | BwpError | None, exchange: Exchange | None, sent: list[Draft]) -> None:
+        """Give each event that was sent its state, unless it was edited meanwhile, and show the outcome."""
+        with self._page.turn:
+            self._is_sending = False
             self.outcome, self.answer = found, exchange.answer if exchange else None
-            self._outcome_html = outcome.html(found, exchange)
-            self._show_outcome(is_earlier=self._edited_meanwhile)
-            if self._edited_meanwhile:
-                self._set_state("not checked", "The request was sent as it was before your edit.")
-            else:
-                self._set_state(found.state)
+            self._sent_state = "unknown" if found is None else found.state
+            states = found.states if isinstance(found, MutationRejected) else (self._sent_state,) * len(sent)
+            ended = {draft: replace(draft, outcome=state) for draft, state in zip(sent, states, strict=True)}
+            is_edited = self._drafts.items != sent
+            if self._sent_state != "invalid":  # which means that nothing was sent
+                self._drafts.items = [ended.get(draft, draft) for draft in self._drafts.items]
+            self._sent = [*ended.values()]
+            self.answers.take(found, exchange, self.client.history)
+            self._show("The request was sent as it was before your edit." if is_edited else "")
         if self.client.sandbox is not None:
             refresh(self.client.sandbox)
-        self._cursor.put(self.check)  # Send, which had the focus, is disabled.
 
     def _newest_exchange(self) -> Exchange | None:
         return self.client.history[-1] if len(self.client.history) else None
 
-    # ---- What it shows ----
+    @property
+    def _is_as_sent(self) -> bool:
+        """Whether the events are those of the last send, unedited."""
+        return bool(self._sent) and self._drafts.items == self._sent
 
-    def _edited(self, note: str = "") -> None:
-        self.send_anyway.value = False  # It was ticked for the request before the edit.
-        if self.state == "sending":
-            self._edited_meanwhile = True
-        else:
-            self._set_state("not checked", note)
-        self._show_outcome(is_earlier=True)
-        self._column.edited()
+    def _show(self, note: str = "", mood: str = "", *, is_typed: bool = False) -> None:
+        """Show the events, what was found in them, and a note on what was done."""
+        found, states, index = self.problems, self.states, self._drafts.index
+        shown = [*found, *self._rejected()]
+        self._show_list(states)
+        if selected := self._drafts.selected:
+            heading, own = (
+                f"Event {index + 1} of {len(states)} · {states[index]}",
+                [one for one in shown if one.index == index],
+            )
+            self.editor.show(heading, own, selected.hints())
+        self._editor_box.children = [self.editor.view] if selected else []
+        set_visible(self.confirm, visible=self.client.confirm is not None)
+        usual, text = _ENDS.get(self.state) or ("bad" if found else "", self._summary(found))
+        self._status.value = style.status(f"{note} {text}".strip(), mood or usual)
+        self._show_links(shown)
+        self.answers.show(is_earlier=not self._is_as_sent)
+        self.request.show(is_typed=is_typed)
 
-    def _set_state(self, state: str, note: str = "") -> None:
-        """Change the state and show it, after a note on what was done."""
-        self.state = state
-        found = self.problems
-        self._show_problems(found)
-        text = f"Invalid: {counted(len(found), 'problem')}." if state == "invalid" else _STATUS[state]
-        mood = _MOODS.get(state, "bad")
-        self._status.value = style.status(f"{note} {text}".strip(), mood, alert=mood in ("bad", "warn"))
-        self._settle_send()
+    def _summary(self, found: list[Problem]) -> str:
+        """Return the numbers of events and problems in words."""
+        count, again = len(self._drafts.items), sum(draft.outcome == "sent" for draft in self._drafts.items)
+        more = f"; the first {_MOST_LINKS} are below" if len(found) > _MOST_LINKS else ""
+        text = f"{counted(count, 'event')}, {counted(len(found), 'problem') if found else 'no problems'}{more}."
+        return f"{text} {counted(again, 'event')} would be sent once more." if again else text
 
-    def _may_send(self) -> bool:
-        is_confirmed = self.client.confirm is None or self.confirm.value
-        is_ready = self.state == "valid" or (self.state in ("not checked", "invalid") and self.send_anyway.value)
-        return bool(is_confirmed and is_ready)
+    def _show_list(self, states: list[str]) -> None:
+        """Show a line for each event."""
+        events = enumerate(zip(self._drafts.items, states, strict=True), 1)
+        lines = [style.line(number, draft, state) for number, (draft, state) in events]
+        with self.event_list.hold_sync():
+            if lines != list(self.event_list.options):
+                self.event_list.index = None  # other options would select the first one
+                self.event_list.options = lines
+            self.event_list.index = self._drafts.index if lines else None
 
-    def _settle_send(self) -> None:
-        page.set_visible(self.confirm, visible=self.client.confirm is not None)
-        self.send.disabled = not self._may_send()
-        self.check.disabled = self.state == "sending"
+    def _rejected(self) -> list[Problem]:
+        """Return the values that the API rejected of events that are as they were sent."""
+        named = self.outcome.rejected_values if isinstance(self.outcome, MutationRejected) else ()
+        places = {draft: index for index, draft in enumerate(self._drafts.items)}
+        return [
+            Problem(value.field, value.value, value.rule, f"The API rejected {quoted(value.value)}", places[draft])
+            for value in named
+            if (draft := self._sent[value.index]) in places
+        ]
 
-    def _show_problems(self, found: list[Problem]) -> None:
-        """Show the problems beside their fields, and as links to them once Check was pressed."""
-        refusal = self.outcome if self.state in _ENDS and isinstance(self.outcome, MutationRejected) else None
-        rejected = [_problem(value) for value in refusal.rejected_values] if refusal else []
-        states = refusal.states if refusal else (self.state if self.state in _ENDS else "",) * len(self.events)
-        named = {problem.index for problem in rejected}
-        shown = found + rejected
-        for index, editor in enumerate(self.events):
-            editor.show([problem for problem in shown if problem.index == index])
-            note = ": named in the response" if index in named else ""
-            editor.number(index, len(self.events), f"{states[index]}{note}")
-        links = shown if self.state not in ("not checked", "sending") else []
-        # One link for each place, even if our checks and the API refuse the same value.
-        replaced = self._links.children
-        self._links.children = [self._link(problem) for problem in {style.place(p): p for p in links}.values()]
-        page.close(*replaced)
-
-    def _link(self, problem: Problem) -> Any:
-        """Return a button that moves the focus to the field of a problem."""
-        label, tooltip = f"Go to {style.place(problem)}", readable(problem.message, 200)
-        go = self.errors.guard(lambda: self._go_to(problem))
-        return page.button(label, go, tooltip=tooltip, classes=("bwp-link",))
+    def _show_links(self, found: list[Problem]) -> None:
+        """Show a button for each place, even if our checks and the API refuse the same value."""
+        targets = {f"Go to {place(problem)}": problem for problem in found}
+        labels, links = list(targets)[:_MOST_LINKS], self._links_box.children
+        if labels != [link.description for link in links]:
+            go = {label: partial(self._go_to, targets[label]) for label in labels}
+            self._links_box.children = [self._page.button(label, go[label], css="bwp-link") for label in labels]
+            for link in links:
+                link.close()
 
     def _go_to(self, problem: Problem) -> None:
-        editor = None if problem.index is None else self.events[problem.index]
-        place = (editor and editor.place(problem.field)) or self.add
-        place.focus()
-
-    def _show_outcome(self, *, is_earlier: bool) -> None:
-        note = _EARLIER if is_earlier and self._outcome_html else ""
-        self._outcome_view.value = note + self._outcome_html
-
-    def _lay_out_events(self) -> None:
-        self._events_box.children = [editor.view for editor in self.events]
-
-
-def _values(event: UserEvent) -> dict[str, str | None]:
-    return {name: getattr(event, name) for name in TEXT_FIELDS}
-
-
-def _problem(value: RejectedValue) -> Problem:
-    message = f"The API rejected {quoted(value.value)}"
-    return Problem(value.field, value.value, value.rule or "unknown; see the outcome below", message, value.index)
+        """Select the event of a problem, and move the focus to its field."""
+        if problem.index is not None:
+            self._select(problem.index)
+        self._page.focus(self.add if problem.index is None else self.editor.place(problem.field))

@@ -1,117 +1,134 @@
-"""Widgets on a page: made and closed at a rate that the page can follow, hidden, and given the keyboard's focus."""
+"""What a form does on its page: it makes widgets, shows errors of their callbacks, and moves the focus."""
 
-import time
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from html import escape
+from importlib.resources import files
 from typing import Any
 
 import ipywidgets as widgets
 from IPython.core.getipython import get_ipython
 
-_shared: dict[Any, Any] = {}
+from bwp_nb.forms import style
+from bwp_nb.text import readable
 
-# The pressed button is disabled, removed or redrawn a moment later, and JupyterLab then moves the lost focus to the
-# cell. So this waits until the focus is lost, and does it again if it is lost again, until a key or button is pressed.
-_FOCUS = (
-    "const form = this.closest('.bwp'), pressed = document.activeElement; let until = Date.now() + 10000;"
-    "for (const kind of ['pointerdown', 'keydown'])"
-    " { document.addEventListener(kind, () => { until = 0; }, { capture: true, once: true }); }"
-    "const put = () => {"
-    " if (Date.now() > until) { return; }"
-    " const place = form.querySelector('.bwp-focus'), focused = document.activeElement ?? document.body;"
-    " const inForm = form.contains(focused) && !focused.disabled;"
-    " if (inForm && focused !== place && focused !== pressed) { return; }"
-    " if (place && !inForm && !focused.isContentEditable && !focused.matches('input, textarea, select'))"
-    " { place.focus(); }"
-    " setTimeout(put, 50); }; put();"
-)
+#: What a widget calls.
+Act = Callable[[], object]
 
 
-def make(
-    kind: Any, *values: Any, classes: tuple[str, ...] = (), layout: Any = None, style: Any = None, **options: Any
-) -> Any:
-    """Return a new widget with these CSS classes; widgets that look the same share their layout and style.
+class Page:
+    """Makes the widgets of a form, which share a layout and a style for each kind: others would be models too.
 
-    Separate ones would be two more models for each widget, and a class that is added later is one more message: too
-    many for a form of 50 events.
+    `head` contains the style sheet and the script of the form, and shows errors of callbacks, which ipywidgets only
+    logs. A kernel may run two callbacks at the same time: each waits for its `turn`.
     """
-    _wait()
-    traits = kind.class_traits()
-    return kind(
-        *values,
-        **options,
-        _dom_classes=classes,
-        layout=shared(widgets.Layout, **(layout or {})),
-        **({"style": shared(traits["style"].klass, **(style or {}))} if "style" in traits else {}),
-    )
 
+    def __init__(self) -> None:
+        self.turn = threading.RLock()
+        self._layout = widgets.Layout()
+        self._styles: dict[Any, Any] = {}
+        css, script = (files(__package__).joinpath(name).read_text("utf-8") for name in ("style.css", "page.js"))
+        start = escape(f"(form => {{\n{script}\n}})(this.closest('.bwp'))")
+        self.errors, self._script = self.html(), self.html(css="bwp-hidden")
+        answer = self.button("The page answers", self._answered, "bwp-answer bwp-hidden", in_turn=False)
+        self.head = [self.html(f'<style onload="{start}">{css}</style>'), self.errors, answer, self._script]
+        self._runs, self._can_answer = 0, False
+        self._waiting: Act | None = None
+        self._focused = answer
 
-def button(label: str, callback: Callable[[object], object] | None = None, **options: Any) -> Any:
-    """Return a new button that calls a function when it is pressed."""
-    made = make(widgets.Button, description=label, **options)
-    if callback:
-        made.on_click(callback)
-    return made
+    def make(self, kind: Any, *values: Any, css: str = "", changed: Act | None = None, **more: Any) -> Any:
+        """Return a new widget with some CSS classes; `changed` is called after each change of its value."""
+        if "style" in kind.class_traits():
+            klass = kind.class_traits()["style"].klass
+            more["style"] = self._styles[klass] = self._styles.get(klass) or klass()
+        made = kind(*values, **more, layout=self._layout, _dom_classes=css.split())
+        if changed is not None:
+            made.observe(self.guard(changed), "value")
+        return made
 
+    def html(self, value: str = "", css: str = "bwp-note") -> Any:
+        """Return a new piece of HTML, by default in a line of its own."""
+        return self.make(widgets.HTML, value, css=css)
 
-def shared(kind: Any, **traits: Any) -> Any:
-    """Return the one widget of a kind with these traits, which must not be changed; a new one if it was closed."""
-    key = (kind, *sorted(traits.items()))
-    if key not in _shared or _shared[key].comm is None:
-        _shared[key] = kind(**traits)
-    return _shared[key]
+    def box(self, children: Iterable[Any], css: str) -> Any:
+        """Return a new box."""
+        return self.make(widgets.HBox, [*children], css=css)
 
+    def button(self, label: str, pressed: Act, css: str = "", *, in_turn: bool = True, **more: Any) -> Any:
+        """Return a new button that calls a function."""
+        made = self.make(widgets.Button, description=label, css=css, **more)
+        made.on_click(self.guard(pressed, in_turn=in_turn))
+        return made
 
-def close(*views: Any) -> None:
-    """Close widgets and their children, except shared ones, at the same rate as they were made."""
-    for view in views:
-        close(*getattr(view, "children", ()))
-        if view not in _shared.values():
-            _wait()
-            view.close()
+    def fold(self, label: str, make: Callable[[], Any]) -> list[Any]:
+        """Return a button that shows and hides a widget, which is made when it is first shown, and its box."""
+
+        def turn() -> None:
+            box.children = box.children or [make()]
+            set_visible(box, visible=toggle.value)
+
+        box, toggle = (
+            self.box([], "bwp-note bwp-hidden"),
+            self.make(widgets.ToggleButton, description=label, changed=turn),
+        )
+        return [toggle, box]
+
+    def guard(self, handler: Act, *, in_turn: bool = True) -> Callable[[object], None]:
+        """Return a handler as a callback of a widget; an error in it is shown, and raised again.
+
+        With `in_turn` no other callback runs meanwhile; a handler that takes long takes its `turn` itself, for parts
+        of its work.
+        """
+
+        def callback(_event: object = None) -> None:
+            try:
+                with self.turn if in_turn else nullcontext():
+                    handler()
+            except Exception as error:
+                text = readable(f"{type(error).__name__}: {error}")
+                self.errors.value = style.status(f"The form failed; this is a bug in bwp_nb. {text}", "bad")
+                raise
+
+        return callback
+
+    def focus(self, place: Any) -> None:
+        """Move the keyboard's focus to an input or a button, unless a program or a cell is what runs."""
+        if _is_callback():
+            self._focused.remove_class("bwp-focus")
+            self._focused = place.add_class("bwp-focus")
+            self._run("focus")
+
+    def when_typed(self, action: Act) -> None:
+        """Call a function once the page has sent all that was typed before.
+
+        While the kernel is busy, ipywidgets holds typed text back, but not clicks. So the page is asked for an answer,
+        which comes after the text. A page that runs no scripts is not asked, nor is a program.
+        """
+        if self._can_answer and _is_callback():
+            self._waiting = action
+            self._run("answer")
+        else:
+            action()
+
+    def _answered(self) -> None:
+        self._can_answer, action, self._waiting = True, self._waiting, None
+        if action is not None:
+            action()
+
+    def _run(self, name: str) -> None:
+        """Call a function of the form's script."""
+        self._runs += 1
+        self._script.value = f"""<style data-run="{self._runs}" onload="this.closest('.bwp').bwp.{name}()"></style>"""
 
 
 def set_visible(view: widgets.Widget, visible: bool) -> None:
     """Show or hide a widget."""
-    (view.remove_class if visible else view.add_class)("bwp-hidden")
-
-
-class Cursor:
-    """Moves the keyboard's focus to a control when the button that had it is gone.
-
-    The focus is not moved for a program or a cell, nor if the user has focused another field or button meanwhile.
-    """
-
-    def __init__(self) -> None:
-        self.view = make(widgets.HTML, classes=("bwp-hidden",))
-        self._place: Any = None
-        self._times = 0
-
-    def put(self, place: Any) -> None:
-        """Move the focus to a control."""
-        if not _is_callback():
-            return
-        if self._place is not None:
-            self._place.remove_class("bwp-focus")
-        self._place, self._times = place.add_class("bwp-focus"), self._times + 1
-        self.view.value = f'<style data-times="{self._times}" onload="{escape(_FOCUS)}"></style>'
-
-
-def _wait() -> None:
-    """Keep to 800 widgets a second.
-
-    Faster messages get lost: a Jupyter server passes on at most 3,000 changes in three seconds, and lost some of 6,000
-    new widgets (measured).
-    """
-    if _kernel() is not None:
-        time.sleep(1 / 800)
-
-
-def _kernel() -> Any:
-    return getattr(get_ipython(), "kernel", None)
+    if visible == ("bwp-hidden" in view._dom_classes):
+        (view.remove_class if visible else view.add_class)("bwp-hidden")
 
 
 def _is_callback() -> bool:
     """Whether the running code responds to a user's action on the page, and not to a cell or a program."""
-    kernel = _kernel()
+    kernel = getattr(get_ipython(), "kernel", None)
     return kernel is not None and kernel.get_parent().get("header", {}).get("msg_type") == "comm_msg"

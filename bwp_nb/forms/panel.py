@@ -1,16 +1,14 @@
 """A panel that shows what a sandbox accepted and rejected, and orders faults from it."""
 
-from collections.abc import Iterable
-from itertools import groupby
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import ipywidgets as widgets
 
 from bwp_nb.displays.html import html_table
-from bwp_nb.forms import page, style
-from bwp_nb.forms.boundary import ErrorBoundary
-from bwp_nb.forms.controls import NARROW
+from bwp_nb.forms import style
+from bwp_nb.forms.page import Page, set_visible
 from bwp_nb.sandbox.faults import faults
 from bwp_nb.text import counted, readable
 
@@ -18,41 +16,37 @@ if TYPE_CHECKING:
     from bwp_nb.sandbox.api import Sandbox
 
 _SHOWN = 10
-_COLUMNS = ("eventType", "eventId", "eventTime", "clientType", "clientVersion", "additionalProperties")
-_TITLE = (
-    "<h3>The sandbox</h3><p>Order a fault for the next requests, then send. The client retries after a temporary "
-    "fault; order several to see it stop.</p>"
-)
+_COLUMNS = ("eventType", "eventTime", "eventId", "properties")
+_NUMBERS = ("seconds", "mebibytes")
+_TITLE = "<h3>The sandbox</h3><p>Order a fault, then send. The client retries; order several to see it stop.</p>"
 _panels: WeakSet["SandboxPanel"] = WeakSet()
 
 
 class SandboxPanel:
     """A panel that shows the events in a sandbox, orders faults from it, and resets it.
 
-    `fault` and `times` select what to order; `order`, `reset` and `refresh` are its buttons. It is refreshed after a
-    form's send; after a send from a cell, press `refresh`.
+    `fault`, `times` and the texts in `options` select what to order; an empty option has its default. `order`, `reset`
+    and `refresh` are buttons. The panel is refreshed after a form's send; after a send from a cell, press `refresh`.
     """
 
-    def __init__(self, sandbox: "Sandbox") -> None:
+    def __init__(self, sandbox: "Sandbox", page: Page | None = None) -> None:
         self.sandbox = sandbox
-        self.errors = ErrorBoundary()
-        guard = self.errors.guard
-        options = [(f"{fault.name}: {fault.summary}", fault.name) for fault in faults()]
-        self.fault = page.make(
-            widgets.Dropdown, options=options, description="Fault", style=NARROW, classes=("bwp-grow",)
-        )
-        self.times = page.make(
-            widgets.BoundedIntText, 1, min=1, max=50, description="times", style=NARROW, layout={"width": "7em"}
-        )
-        self.order = page.button("Order it", guard(self._order))
-        self.reset = page.button("Reset the sandbox", guard(self._reset))
-        self.refresh = page.button("Refresh", guard(self.show))
-        self._status, self._arrived = page.make(widgets.HTML), page.make(widgets.HTML)
-        ordering = page.make(widgets.HBox, [self.fault, self.times, self.order], classes=("bwp-row",))
-        buttons = page.make(widgets.HBox, [self.refresh, self.reset], classes=("bwp-row",))
-        head = [widgets.HTML(style.STYLE), widgets.HTML(_TITLE), self.errors.view]
-        parts = [*head, ordering, self._status, self._arrived, buttons]
-        self.view = page.make(widgets.VBox, parts, classes=("bwp",))
+        own = Page()
+        page = page or own
+        self._options = {fault.name: fault.options for fault in faults()}
+        given = [(f"{fault.name}: {fault.summary}", fault.name) for fault in faults()]
+        self.fault = page.make(widgets.Dropdown, options=given, description="Fault", changed=self._choose)
+        most = max(map(len, self._options.values()))
+        self.options = [page.make(widgets.Text, description="-", placeholder="default") for _ in range(most)]
+        self.times = page.make(widgets.BoundedIntText, 1, min=1, max=50, description="times")
+        self.order = page.button("Order it", self._order)
+        self.reset, self.refresh = page.button("Reset the sandbox", self._reset), page.button("Refresh", self.show)
+        self._status, self._arrived = page.html(), page.html()
+        ordering = [self.fault, *self.options, self.times, self.order, self.refresh, self.reset]
+        self.view = page.box([page.html(_TITLE), *ordering, self._status, self._arrived], "bwp-panel")
+        if page is own:
+            self.view = page.make(widgets.VBox, [*page.head, self.view], css="bwp")
+        self._choose()
         self.show()
         _panels.add(self)
 
@@ -62,24 +56,28 @@ class SandboxPanel:
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = self.view._repr_mimebundle_(**options)
-        return {**bundle, "text/plain": repr(self)}
+        return {**bundle, "text/plain": repr(self), "text/html": f"<h3>The sandbox</h3>{self._arrived.value}"}
 
     def show(self) -> None:
         """Show the current state of the sandbox."""
-        accepted, rejected, counts = self.sandbox.accepted, self.sandbox.rejected, self.sandbox.counts
-        duplicates = f"{counted(counts['duplicates'], 'duplicate')} dropped, " if counts["duplicates"] else ""
-        requests = f"{duplicates}{counted(counts['requests'], 'request')}"
-        parts = [style.status(f"{counts['accepted']} accepted, {counts['rejected']} rejected, {requests}.")]
-        if accepted:
-            parts.append(_table("Accepted", _COLUMNS, map(_cells, accepted[-_SHOWN:])))
-        if rejected:
-            rows = ([str(item["reason"]), *_cells(item["event"])] for item in rejected[-_SHOWN:])
-            parts.append(_table("Rejected", ("reason", *_COLUMNS), rows))
-        self._arrived.value = "".join(parts)
+        self._arrived.value = _arrived(self.sandbox)
         self._status.value = _pending(self.sandbox.pending_faults)
 
+    def _choose(self) -> None:
+        """Show the options of the chosen fault."""
+        names = [*self._options[self.fault.value], *["-"] * len(self.options)]
+        for option, name in zip(self.options, names, strict=False):
+            option.value, option.description = "", name
+            set_visible(option, visible=name != "-")
+
     def _order(self) -> None:
-        self.sandbox.fail_next(self.fault.value, times=self.times.value)
+        given: dict[str, Any] = {option.description: option.value for option in self.options if option.value}
+        try:
+            given |= {name: _number(given[name]) for name in _NUMBERS if name in given}
+        except ValueError as error:
+            self._status.value = style.status(f"Not ordered: {readable(str(error))}.", "bad")
+            return
+        self.sandbox.fail_next(self.fault.value, times=self.times.value, **given)
         self.show()
 
     def _reset(self) -> None:
@@ -95,24 +93,33 @@ def refresh(sandbox: "Sandbox") -> None:
             panel.show()
 
 
+def _number(text: str) -> float:
+    return int(text) if text.isdigit() else float(text)
+
+
 def _pending(names: list[str]) -> str:
     """Return a line on the ordered faults, if there are any."""
-    runs = [(name, len(list(same))) for name, same in groupby(names)]
-    if not runs:
-        return ""
-    responses = "response" if len(names) == 1 else f"{len(names)} responses"
-    text = ", ".join(name if count == 1 or len(runs) == 1 else f"{count} times {name}" for name, count in runs)
-    return style.status(f"Ordered for the next {responses}: {text}.", "warn")
+    text = ", ".join(name if count == 1 else f"{count} times {name}" for name, count in Counter(names).items())
+    return style.status(f"Ordered for the next requests: {text}.", "warn") if names else ""
+
+
+def _arrived(sandbox: "Sandbox") -> str:
+    """Return what arrived: the numbers, and the latest events of each kind, with a mark at those with the same id."""
+    counts, accepted = sandbox.counts, sandbox.accepted
+    dropped = f"{counted(counts['duplicates'], 'duplicate')} dropped, " if counts["duplicates"] else ""
+    requests = f"{dropped}{counted(counts['requests'], 'request')}"
+    times = Counter(event["eventId"] for event in accepted)
+    rows = [
+        *(["accepted", event, "same id as another" * (times[event["eventId"]] > 1)] for event in accepted[-_SHOWN:]),
+        *(["dropped", event, "known id"] for event in sandbox.duplicates[-_SHOWN:]),
+        *(["rejected", item["event"], item["reason"]] for item in sandbox.rejected[-_SHOWN:]),
+    ]
+    cells = [[state, *_cells(event), readable(str(note), 200)] for state, event, note in rows]
+    table = html_table(cells, ["", *_COLUMNS, "note"], f"What arrived, the last {_SHOWN} of each kind") if rows else ""
+    return style.status(f"{counts['accepted']} accepted, {counts['rejected']} rejected, {requests}.") + table
 
 
 def _cells(event: dict[str, Any]) -> list[str]:
     pairs = (event.get("additionalProperties") or {}).get("additionalProperties") or []
     properties = ", ".join(f"{pair['property']}: {pair['value']}" for pair in pairs)
-    return [*(str(event.get(name, "")) for name in _COLUMNS[:-1]), properties]
-
-
-def _table(title: str, columns: Iterable[str], rows: Iterable[list[str]]) -> str:
-    caption = f"{title}, the last {_SHOWN} at most"
-    return style.scrolling(
-        html_table(([readable(cell, 200) for cell in row] for row in rows), columns, caption), caption
-    )
+    return [readable(str(text), 200) for text in (*(event.get(name, "") for name in _COLUMNS[:-1]), properties)]

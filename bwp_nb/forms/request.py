@@ -1,124 +1,142 @@
-"""The right column of a form: its request as text, downloads of its events, and what fills it."""
+"""The request of a form as text for other tools, its events as files, and texts and files that fill the form."""
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
 from bwp_nb import snippets
+from bwp_nb.client import Client
 from bwp_nb.errors import InvalidEvent
-from bwp_nb.event import UNICODE_RULE, UserEvent
-from bwp_nb.forms import page, style
-from bwp_nb.forms.controls import AUTO, NARROW, Guard
-from bwp_nb.mutation import MAX_EVENTS, Mutation
-from bwp_nb.problems import Problem
+from bwp_nb.forms import style
+from bwp_nb.forms.drafts import Drafts, place
+from bwp_nb.forms.page import Page, set_visible
+from bwp_nb.mutation import Mutation
 from bwp_nb.tables import rows
-from bwp_nb.text import counted, readable
+from bwp_nb.text import readable
 
-#: More than a request may have, so that its refusal can be seen, and few enough to show.
-_MAX_SHOWN, _MAX_PROPERTIES = MAX_EVENTS + 10, 1000
-_SHOWN_RULE = f"at most {_MAX_SHOWN} events and {_MAX_PROPERTIES} properties in a form (our own rule)"
+_ONE, _ALL = "this event", "all events"
+_LIVE, _SANDBOX = "the live API", "this sandbox"
+
+#: The longest request, in characters, that is shown anew after each key.
+_MOST_WHILE_TYPING = 4_000
+
+_HINT = "GraphQL, JSON, a cURL command, Python or JavaScript code, JSONL, CSV, or cells of a spreadsheet"
+_KINDS = ".json,.jsonl,.csv,.tsv,.parquet,.graphql,.sh,.py,.js,.txt,.xlsx"
+
+# The link is pressed at once; where HTML runs no attributes, the user presses it.
+_PRESS = escape("this.parentNode.querySelector('a').click()")
 
 
-class RequestColumn:
-    """Shows a form's request, and fills the form from pasted text or a file.
+class RequestArea:
+    """Shows the request of the selected event or of all, for the live API or for this sandbox, and saves events.
 
-    `mutation` returns the request and `fill` replaces the form's events; both may raise `InvalidEvent`.
+    `request_as`, `request_of` and `request_for` select what is shown; `show_request` shows a long one after an edit.
+    `save_json`, `save_csv` and `save_postman` download all events. The sandbox is served from its first selection until
+    `close`.
     """
 
-    def __init__(
-        self, endpoint: str, mutation: Callable[[], Mutation], fill: Callable[[Any], object], guard: Guard
-    ) -> None:
-        self._endpoint, self._mutation, self._fill = endpoint, mutation, fill
-        formats = list(snippets.FORMS)
-        self.request_as = page.make(
-            widgets.Dropdown, options=formats, description="The request as", layout=AUTO, style=NARROW
-        )
-        self.request_as.observe(guard(self.show), "value")
-        hint = "GraphQL, JSON, a cURL command, Python code, or rows as JSON or JSONL"
-        self.pasted = page.make(
-            widgets.Textarea, description="Paste a request", placeholder=hint, rows=4, layout=AUTO, style=NARROW
-        )
-        self.fill_in = page.button("Fill the form with it", guard(self._fill_in))
-        self.opened = page.make(widgets.FileUpload, description="Open a file", accept=".json,.jsonl,.csv,.graphql,.txt")
-        self.opened.observe(guard(self._open), "value")
-        self._request, self._downloads, self._paste_status = (page.make(widgets.HTML) for _ in range(3))
-        sources = page.make(widgets.HBox, [self.fill_in, self.opened], classes=("bwp-row",))
-        self.views = [
-            page.make(widgets.VBox, parts, classes=("bwp-card",))
-            for parts in ([self.request_as, self._request, self._downloads], [self.pasted, sources, self._paste_status])
-        ]
+    def __init__(self, page: Page, client: Client, drafts: Drafts) -> None:
+        self._client, self._drafts = client, drafts
+        self._server: Any = None  # without tornado a form works, too
 
-    def edited(self) -> None:
-        """Show the request after an edit, and no longer how the form was filled."""
-        self._paste_status.value = ""
-        self.show()
+        def choice(label: str, options: list[str]) -> Any:
+            return page.make(widgets.Dropdown, options=options, description=label, changed=self.show)
 
-    def show(self) -> None:
-        """Show the request and the downloads."""
+        def saver(label: str, name: str, write: Callable[[Mutation], str]) -> Any:
+            return page.button(label, lambda: self._save(name, write))
+
+        self.request_as, self.request_of = choice("Request", list(snippets.FORMS)), choice("of", [_ONE, _ALL])
+        self.request_for = choice("for", [_LIVE] if client.sandbox is None else [_LIVE, _SANDBOX])
+        self.show_request = page.button("Show the request", self.show, css="bwp-hidden")
+        self.save_json = saver("events.json", "events.json", lambda mutation: rows.to_json(mutation.events))
+        self.save_csv = saver("events.csv", "events.csv", lambda mutation: rows.to_csv(mutation.events))
+        self.save_postman = saver("Postman collection", "sendUserEvents.postman_collection.json", self._postman)
+        self._request, self._saved = page.html(), page.html()
+        saving = [page.html("Save all as", css="bwp-title"), self.save_json, self.save_csv, self.save_postman]
+        choices = [self.request_as, self.request_of, self.request_for]
+        self.view = page.box([*choices, self._request, self.show_request, *saving, self._saved], "bwp-request")
+
+    def text(self) -> str:
+        """Return the request as it is selected; raises `InvalidEvent` if an event repeats a property name."""
+        selected = None if self.request_of.value == _ALL else self._drafts.selected
+        mutation = self._drafts.mutation if selected is None else Mutation(selected.event)
+        return snippets.FORMS[self.request_as.value](mutation, self._destination())
+
+    def show(self, *, is_typed: bool = False) -> None:
+        """Show the request, unless it is long and somebody is typing."""
+        self._saved.value = ""
+        name, text = self.request_as.value, ""
         try:
-            mutation = self._mutation()
+            text = self.text()
+            shown = style.copyable(text, f"Request: {name}", snippets.LANGUAGES[name])
         except InvalidEvent as error:
-            self._request.value = style.status(f"The request is incomplete: {error.problems[0].message}.", "bad")
-            self._downloads.value = ""
+            shown = style.status(f"The request is incomplete: {error.problems[0].message}.", "bad")
+        is_late = is_typed and len(text) > _MOST_WHILE_TYPING
+        self._request.value = style.status("The events were edited.") if is_late else shown
+        set_visible(self.show_request, visible=is_late)
+
+    def close(self) -> None:
+        """Stop serving the sandbox."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _destination(self) -> snippets.Destination:
+        if self._client.sandbox is None:
+            return snippets.Destination.of(self._client)
+        if self.request_for.value == _LIVE:
+            return snippets.LIVE
+        if self._server is None:
+            from bwp_nb.sandbox.server import serve
+
+            self._server = serve(self._client.sandbox)
+        return snippets.served(self._server.environment)
+
+    def _postman(self, mutation: Mutation) -> str:
+        return snippets.postman(mutation, self._destination())
+
+    def _save(self, name: str, write: Callable[[Mutation], str]) -> None:
+        try:
+            content = base64.b64encode(write(self._drafts.mutation).encode()).decode()
+        except InvalidEvent as error:
+            self._saved.value = style.status(f"Not saved: {readable(error.problems[0].message)}.", "bad")
             return
-        text = snippets.FORMS[self.request_as.value](mutation, self._endpoint)
-        self._request.value = style.copyable(text, f"Request: {self.request_as.value}")
-        self._downloads.value = _downloads(mutation.events)
+        note = "Not for spreadsheets: cells that begin like a formula are unchanged." if name.endswith("csv") else ""
+        link = f'<a download="{name}" href="data:application/octet-stream;base64,{content}">{name}</a>'
+        self._saved.value = f'<p>{link} {note}<style onload="{_PRESS}"></style></p>'
+
+
+class Sources:
+    """Fills a form by `fill`, which may raise `InvalidEvent`, from `pasted` text or an `opened` file."""
+
+    def __init__(self, page: Page, fill: Callable[[Any], object]) -> None:
+        self._fill = fill
+        self.pasted = page.make(widgets.Textarea, description="Paste events", placeholder=_HINT, rows=4)
+        self.fill_in = page.button("Fill the form with it", self._fill_in)
+        self.opened = page.make(widgets.FileUpload, description="Open a file", accept=_KINDS, changed=self._open)
+        self._status = page.html()
+        self.view = page.box([self.pasted, self.fill_in, self.opened, self._status], "bwp-sources")
 
     def _fill_in(self) -> None:
-        if self._take(lambda: self.pasted.value):
+        if self._take(self.pasted.value):
             self.pasted.value = ""
 
     def _open(self) -> None:
         """Fill the form from the chosen file, and let the same file be chosen again."""
         if self.opened.value:
             file, self.opened.value = self.opened.value[0], ()
-            self._take(lambda: rows.File(file["name"], bytes(file["content"])))
+            self._take(rows.File(file["name"], bytes(file["content"])))
 
-    def _take(self, source: Callable[[], Any]) -> bool:
+    def _take(self, source: Any) -> bool:
         """Fill the form from a source; if that fails, show why and return False."""
-        self._paste_status.value = style.status("Filling the form …", "busy")
         try:
-            self._fill(source())
+            self._fill(source)
         except InvalidEvent as error:
-            text = "; ".join(map(style.located, error.problems[:5]))
-            self._paste_status.value = style.status(text, "bad", alert=True)
+            text = "; ".join(f"{place(problem)}: {readable(problem.message)}" for problem in error.problems[:5])
+            self._status.value = style.status(f"Not filled: {text.rstrip('.')}.", "bad")
             return False
-        count = counted(len(self._mutation().events), "event")
-        self._paste_status.value = style.status(f"The form is filled: {count}.", "good")
+        self._status.value = ""
         return True
-
-
-def events_of(source: Any, default: Callable[[], UserEvent]) -> list[UserEvent]:
-    """Return the events in a source, or raise `InvalidEvent` if a form cannot show them."""
-    events = rows.events_of(source, default)
-    properties = sum(len(event.additional_properties) for event in events)
-    for things, count, most in (("events", len(events), _MAX_SHOWN), ("properties", properties, _MAX_PROPERTIES)):
-        if count > most:
-            message = f"expected at most {most} {things}, got {count}; use fewer events, or send_table"
-            raise InvalidEvent([Problem("events", count, _SHOWN_RULE, message)])
-    for event in events:
-        if found := [problem for problem in event.problems() if problem.rule == UNICODE_RULE]:
-            raise InvalidEvent(found)
-    return events
-
-
-def _downloads(events: Iterable[UserEvent]) -> str:
-    links = [
-        _link(events, "JSON", "application/json", rows.to_json),
-        _link(events, "CSV", "text/csv", rows.to_csv),
-    ]
-    note = "Not for spreadsheets: in the CSV file, cells that begin like a formula are not changed."
-    return f'<p>Save the events: {" ".join(links)} <span class="bwp-rule">{note}</span></p>'
-
-
-def _link(events: Iterable[UserEvent], kind: str, media_type: str, write: Callable[[Iterable[UserEvent]], str]) -> str:
-    try:
-        content = base64.b64encode(write(events).encode()).decode()
-    except InvalidEvent as error:
-        return f"(no {kind}: {escape(readable(error.problems[0].message))})"
-    name = f"events.{kind.lower()}"
-    return f'<a download="{name}" href="data:{media_type};base64,{content}">{name}</a>'

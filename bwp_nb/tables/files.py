@@ -117,10 +117,10 @@ def text_table(file: TextFile, delimiter: str | None = None, encoding: str | Non
     if file.kind not in DELIMITERS:
         expected = f"expected a file ending in {', '.join(_KINDS)}, or a text file with .gz after that"
         raise InvalidTable(f"{readable(file.name)}: {expected}.")
-    return _csv(file, delimiter or DELIMITERS[file.kind])
+    return csv_table(file, delimiter or DELIMITERS[file.kind])
 
 
-def _csv(file: TextFile, delimiter: str) -> Table:
+def csv_table(file: TextFile, delimiter: str) -> Table:
     """Return CSV as a table: every cell is text, unchanged, and an empty one is a missing value."""
     name = readable(file.name)
     with closing(_csv_rows(file, delimiter)) as rows:

@@ -16,7 +16,7 @@ from bwp_nb.text import quoted, readable
 
 #: Each name of a field, ours and the API's, with ours.
 _NAMES = {name: ours for ours, api_name in TEXT_FIELDS.items() for name in (ours, api_name)}
-_REQUIRED = ("event_type", "client_type", "client_version")
+REQUIRED = ("event_type", "client_type", "client_version")
 #: The names that a property in a column of its own must not have.
 TAKEN = (*_NAMES, *NESTED)
 _ROW_RULE = "a row that can be read"
@@ -159,7 +159,7 @@ class ColumnMapping:
     def _refuse_fields(self, name: str, columns: list[str]) -> None:
         """Raise `InvalidTable` if a field that is required is missing, or one is given twice."""
         found = [*filter(None, map(self.field, columns)), *self.fields]
-        for required in _REQUIRED:
+        for required in REQUIRED:
             if required not in found:
                 raise InvalidTable(
                     f"Missing column {required}, which is required. {_listed(name, columns)} Pass "

@@ -1,6 +1,7 @@
 """Notebooks in a real browser: JupyterLab or Voila on 127.0.0.1, Chromium, no other network."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -50,9 +51,9 @@ def _chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Start Chromium, once for all tests of a file; no other event loop can run in this thread meanwhile."""
+    """Start Chromium, once for all tests of this folder; no other event loop can run in this thread meanwhile."""
     path = _chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
@@ -118,7 +119,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**os.environ, **{name: str(folder / part) for name, part in folders.items()}}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Server]:
     """Start JupyterLab, once for all tests."""
     folder = tmp_path_factory.mktemp("lab")
@@ -155,8 +156,41 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 OpenNotebook = Callable[..., Page]
 
 
+class Traffic:
+    """The messages about widgets between a page and its kernel, as they went over the wire."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+
+    def watch(self, socket: WebSocket) -> None:
+        """Record the messages of a connection to a kernel."""
+
+        def record(frame: str | bytes) -> None:
+            message = frame if isinstance(frame, bytes) else frame.encode()
+            if re.search(rb'"msg_type": ?"comm_(?:open|msg|close)"', message):
+                self.messages.append(message)
+
+        if "/channels" in socket.url:
+            socket.on("framereceived", record)
+            socket.on("framesent", record)
+
+    @property
+    def models(self) -> int:
+        """The number of widget models that are open."""
+        opened, closed = (sum(kind in message for message in self.messages) for kind in (b"comm_open", b"comm_close"))
+        return opened - closed
+
+
 @pytest.fixture
-def open_in_lab(lab: Server, context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[OpenNotebook]:
+def traffic() -> Traffic:
+    """Return the messages about widgets of the pages of a test."""
+    return Traffic()
+
+
+@pytest.fixture
+def open_in_lab(
+    lab: Server, context: BrowserContext, traffic: Traffic, request: pytest.FixtureRequest
+) -> Iterator[OpenNotebook]:
     """Return a function that opens cells as a notebook in JupyterLab, runs them all, and returns the page."""
 
     def open_cells(*cells: str, theme: str = "JupyterLab Light", errors: int = 0) -> Page:
@@ -168,6 +202,7 @@ def open_in_lab(lab: Server, context: BrowserContext, request: pytest.FixtureReq
         page = context.new_page()
         idle: list[int] = []
         page.on("websocket", lambda socket: _count_idle(socket, idle))
+        page.on("websocket", traffic.watch)
         page.goto(f"{lab.url}/doc/tree/{name}?token={TOKEN}")
         page.wait_for_selector(".jp-Notebook")
         _until(page, lambda: bool(idle))  # The page shows the kernel as idle before it is connected.

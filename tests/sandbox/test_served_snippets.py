@@ -27,13 +27,11 @@ MUTATIONS = {
 }
 
 
-def _run(command: list[str], server: Server, text: str = "") -> str:
-    """Return what a program prints in an environment with a token, the target and the settings of a client."""
-    given = headers(server)
-    token = {"BWP_ACCESS_TOKEN": given["Authorization"].split()[1]}
+def _run(command: list[str], text: str = "", **environment: str) -> str:
+    """Return what a program prints, without settings of a client but those given here."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("BWP_")}
-    environment = clean | server.environment | token
-    ran = subprocess.run(command, input=text, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    given = clean | environment
+    ran = subprocess.run(command, input=text, env=given, capture_output=True, text=True, timeout=120, check=False)
     return ran.stdout + ran.stderr
 
 
@@ -48,15 +46,16 @@ def _by_gql(text: str, server: Server) -> str:
 def _by_curl(text: str, server: Server) -> str:
     named = [f"{name}: {value}" for name, value in headers(server).items()] + ["Content-Type: application/json"]
     options = [option for header in named for option in ("--header", header)]
-    return _run(["curl", "--silent", server.endpoint, *options, "--data-binary", "@-"], server, text)
+    return _run(["curl", "--silent", server.endpoint, *options, "--data-binary", "@-"], text)
 
 
-TOOLS: dict[str, Callable[[str, Server], str]] = {
-    "GraphQL": _by_gql,
-    "JSON body": _by_curl,
-    "cURL": lambda text, server: _run(["sh", "-euc", text], server),
-    "Python with httpx": lambda text, server: _run([sys.executable, "-"], server, text),
-    "Python with bwp_nb": lambda text, server: _run([sys.executable, "-"], server, text),
+TOOLS: dict[str, Callable[..., str]] = {
+    "GraphQL": lambda text, server, **_: _by_gql(text, server),
+    "JSON body": lambda text, server, **_: _by_curl(text, server),
+    "cURL": lambda text, _, **environment: _run(["sh", "-euc", text], **environment),
+    "Python with httpx": lambda text, _, **environment: _run([sys.executable, "-c", text], **environment),
+    "Python with bwp_nb": lambda text, _, **environment: _run([sys.executable, "-c", text], "yes\n", **environment),
+    "JavaScript for Node.js": lambda text, _, **environment: _run(["node", "-e", text], **environment),
 }
 
 
@@ -65,18 +64,37 @@ def test_every_snippet_has_its_tool() -> None:
     assert list(TOOLS) == list(snippets.FORMS)
 
 
+def _check(mutation: bwp.Mutation, server: Server, said: str) -> None:
+    """Check that the events arrived once, as they are, and that the response was shown."""
+    is_good = not any(item.problems() for item in mutation.events)
+    arrived = server.sandbox.accepted if is_good else [found["event"] for found in server.sandbox.rejected]
+    assert [item.input for item in mutation.events] == arrived, said
+    assert [mutation] == [bwp.Mutation.parse(found["body"]) for found in server.sandbox.requests]
+    assert ("successful" if is_good else "eventTime 2023 is invalid") in said
+
+
 @pytest.mark.parametrize("form", TOOLS)
 @pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
-def test_a_snippet_run_by_its_tool_sends_the_same_request(
+def test_a_copy_for_this_sandbox_runs_as_pasted(
     mutation: bwp.Mutation, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same events arrive once, whatever characters the values contain, and the response is shown."""
+    """With nothing in the environment, whatever characters the values contain."""
     needs("curl")
+    needs("node")
     monkeypatch.chdir(tmp_path)
-    is_good = not any(item.problems() for item in mutation.events)
     with bwp.serve() as server:
-        said = TOOLS[form](snippets.FORMS[form](mutation, server.endpoint), server)
-        arrived = server.sandbox.accepted if is_good else [found["event"] for found in server.sandbox.rejected]
-        assert [item.input for item in mutation.events] == arrived, said
-        assert [mutation] == [bwp.Mutation.parse(found["body"]) for found in server.sandbox.requests]
-    assert ("successful" if is_good else "eventTime 2023 is invalid") in said
+        text = snippets.FORMS[form](mutation, snippets.served(server.environment))
+        _check(mutation, server, TOOLS[form](text, server))
+
+
+@pytest.mark.parametrize("form", [name for name in TOOLS if name not in ("GraphQL", "JSON body")])
+def test_a_copy_for_the_live_api_runs_as_pasted(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the secrets in the environment; here a served sandbox is at the address of the live API."""
+    needs("curl")
+    needs("node")
+    monkeypatch.chdir(tmp_path)
+    with bwp.serve() as server:
+        to = snippets.Destination(server.endpoint, server.token_endpoint, "X-Omni-TargetId")
+        given = {name: server.environment[name] for name in to.names}
+        said = TOOLS[form](snippets.FORMS[form](MUTATIONS["documented"], to), server, **given)
+        _check(MUTATIONS["documented"], server, said)

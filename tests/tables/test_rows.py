@@ -38,10 +38,11 @@ def test_a_property_with_the_name_of_a_field_is_refused_in_csv(name: str) -> Non
 
 
 @pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, pd.NaT])
-def test_what_a_row_lacks_is_taken_from_the_default_but_properties_are_left_out(missing: Any) -> None:
-    """Whatever value pandas uses for a missing cell."""
+def test_only_an_id_and_a_time_are_generated(missing: Any) -> None:
+    """Another required field that a row lacks is empty, whatever value pandas uses for a missing cell."""
     row = {"event_id": missing, "schemaName": missing, "sku": missing, "ubid": "b"}
-    expected = event(event_id="default", schema_name="sfcc-schema", additional_properties={"ubid": "b"})
+    lacking = {"event_type": "", "client_type": "", "client_version": "", "event_time": DEFAULT.event_time}
+    expected = event(event_id="default", additional_properties={"ubid": "b"}, **lacking)
     assert [expected] == rows.events_of(row, lambda: DEFAULT)
 
 
@@ -61,12 +62,12 @@ def test_other_values_are_refused(source: Any) -> None:
 
 def test_a_row_that_gives_a_field_twice_is_refused() -> None:
     """Neither value is dropped silently."""
-    with pytest.raises(bwp.InvalidEvent, match="event 1, row: event_type is given twice"):
+    with pytest.raises(bwp.InvalidEvent, match="The field event_type is given twice"):
         rows.events_of([{}, {"event_type": "click", "eventType": "page-load"}], event)
 
 
 def test_a_csv_row_of_another_width_is_refused() -> None:
     """No cell is dropped silently."""
-    file = rows.File("day.csv", b"event_type,sku\nclick,a,b\n")
-    with pytest.raises(bwp.InvalidEvent, match="event 0, row: line 2: expected 2 cells, got 3"):
+    file = rows.File("day.csv", b"event_type,client_type,client_version\nclick,a,b,c\n")
+    with pytest.raises(bwp.InvalidEvent, match="event 0, row: line 2: expected 3 cells, got 4"):
         rows.events_of(file, event)

@@ -1,0 +1,172 @@
+"""A request as text for other tools, complete with the request for a token, so that every copy runs as pasted.
+
+For the live API, credentials are only names of environment variables. A served sandbox has credentials of its own,
+which are not secret: a copy for it contains them. The programs are the other files of this folder.
+"""
+
+import json
+import pprint
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from string import Template
+from textwrap import indent
+from typing import Any
+
+from bwp_nb.client import API_VERSION, Client
+from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.mutation import Mutation
+from bwp_nb.settings import SETTINGS
+
+_DEFAULTS = {setting.name: str(setting.default) for setting in SETTINGS}
+_CREDENTIALS = ("BWP_CLIENT_ID", "BWP_CLIENT_SECRET", "BWP_TARGET_ID")
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a copied request goes, and with which headers; by default to the live API as it is documented.
+
+    `environment` has the settings of a served sandbox, `Server.environment`. Without them a copy reads its credentials
+    from the environment variables that `names` lists.
+    """
+
+    endpoint: str = _DEFAULTS["BWP_ENDPOINT"]
+    token_endpoint: str = _DEFAULTS["BWP_TOKEN_ENDPOINT"]
+    target_header: str = _DEFAULTS["BWP_TARGET_HEADER"]
+    api_version: str = API_VERSION
+    names: tuple[str, ...] = _CREDENTIALS
+    environment: dict[str, str] | None = None
+
+    @classmethod
+    def of(cls, client: Client) -> "Destination":
+        """Return where a live client sends, with the headers that it sends."""
+        known = cls(client.endpoint, api_version=client._headers["x-api-version"])
+        if (auth := client._auth) is None:
+            return known
+        key = () if auth._credentials.access_key is None else ("BWP_ACCESS_KEY",)
+        header, address = auth._credentials.target_header, auth._token_endpoint
+        return replace(known, token_endpoint=address, target_header=header, names=(*_CREDENTIALS, *key))
+
+    @property
+    def note(self) -> str:
+        """Where a copy sends, and what it needs for that."""
+        if self.environment is not None:
+            return f"Sends to the sandbox that is served at {self.endpoint}."
+        return f"Sends to {self.endpoint}; needs {', '.join(self.names)} in the environment."
+
+
+LIVE = Destination()
+
+
+def served(environment: dict[str, str]) -> Destination:
+    """Return the destination that a served sandbox is, by its `Server.environment`."""
+    return Destination(environment["BWP_ENDPOINT"], environment["BWP_TOKEN_ENDPOINT"], environment=environment)
+
+
+class _Program(Template):
+    delimiter = "@@"
+
+
+@dataclass(frozen=True)
+class _Tool:
+    """How a program writes a credential, as a variable or as a literal, and each of its headers."""
+
+    file: str
+    variable: str
+    literal: Callable[[str], str]
+    header: str
+
+    def text(self, to: Destination, body: str) -> str:
+        """Return the program that posts a body."""
+
+        def value(name: str) -> str:
+            return self.variable.format(name) if to.environment is None else self.literal(to.environment[name])
+
+        given = {to.target_header: "BWP_TARGET_ID", "x-api-access-key": "BWP_ACCESS_KEY"}
+        headers = [self.header % (header, value(name)) for header, name in given.items() if name in to.names]
+        values = {name.removeprefix("BWP_").lower(): value(name) for name in _CREDENTIALS}
+        parts = {name: getattr(to, name) for name in ("note", "endpoint", "token_endpoint", "api_version")}
+        program = files(__package__).joinpath(self.file).read_text("utf-8")
+        return _Program(program).substitute(parts, **values, headers="".join(headers), body=body)
+
+
+_CURL = _Tool("curl.sh", "${}", lambda text: re.sub(r'([\\"$`])', r"\\\1", text), '  --header "%s: %s" \\\n')
+_HTTPX = _Tool("httpx.txt", 'os.environ["{}"]', json.dumps, '        "%s": %s,\n')
+_NODE = _Tool("node.js", "process.env.{}", json.dumps, '      "%s": %s,\n')
+_POSTMAN = _Tool(
+    "postman.json", "{{{{{}}}}}", lambda text: json.dumps(text)[1:-1], '          {"key": "%s", "value": "%s"},\n'
+)
+
+
+def graphql(mutation: Mutation) -> str:
+    """Return the request as one GraphQL document that contains the events."""
+    return mutation.text
+
+
+def json_body(mutation: Mutation) -> str:
+    """Return the body to post, the GraphQL document and its variables, in ASCII."""
+    return json.dumps(mutation.payload, indent=2) + "\n"
+
+
+def curl(mutation: Mutation, to: Destination = LIVE) -> str:
+    """Return two commands for a POSIX shell: one gets a token, one sends."""
+    # Not --data, which reads a file if the text begins with @.
+    return _CURL.text(to, shlex.quote(json_body(mutation).rstrip()))
+
+
+def python_httpx(mutation: Mutation, to: Destination = LIVE) -> str:
+    """Return a Python program that gets a token and posts the request with httpx."""
+    return _HTTPX.text(to, indent(pprint.pformat(mutation.payload, width=100, sort_dicts=False), " " * 4).lstrip())
+
+
+def javascript(mutation: Mutation, to: Destination = LIVE) -> str:
+    """Return a program for Node.js 18 or newer that gets a token and posts the request with `fetch`."""
+    return _NODE.text(to, json_body(mutation).rstrip())
+
+
+def postman(mutation: Mutation, to: Destination = LIVE) -> str:
+    """Return a Postman collection, version 2.1: a request that stores a token, and one that sends the events.
+
+    Credentials for the live API are variables of the collection, to be filled in.
+    """
+    return _POSTMAN.text(to, json.dumps(json_body(mutation)))
+
+
+def python_bwp_nb(mutation: Mutation, to: Destination = LIVE) -> str:
+    """Return a Python program that sends the request with this package.
+
+    Events that our own checks refuse are sent with `check=False`.
+    """
+    events = "".join(indent(_constructor(event), " " * 4) + ",\n" for event in mutation.events)
+    unchecked = ", check=False" if any(event.problems() for event in mutation.events) else ""
+    fields = ("endpoint", "token_endpoint", "target_header", "api_version")
+    chosen = {f"BWP_{name.upper()}": getattr(to, name) for name in fields if getattr(to, name) != getattr(LIVE, name)}
+    settings = to.environment or {"BWP_MODE": "live", **chosen}
+    given = "".join(f"    {name!r}: {value!r},\n" for name, value in settings.items())
+    return (
+        f"# {to.note} Needs bwp_nb.\nimport os\n\nimport bwp_nb as bwp\n\nos.environ |= {{\n{given}}}\n"
+        f"client = bwp.connect()\nreceipt = client.send([\n{events}]{unchecked})\nprint(receipt)\n"
+    )
+
+
+#: Each form of a request by its name: a function of the request and its destination.
+FORMS: dict[str, Callable[[Mutation, Destination], str]] = {
+    "GraphQL": lambda mutation, _: graphql(mutation),
+    "JSON body": lambda mutation, _: json_body(mutation),
+    "cURL": curl,
+    "Python with httpx": python_httpx,
+    "Python with bwp_nb": python_bwp_nb,
+    "JavaScript for Node.js": javascript,
+}
+
+#: The language of each form, by the name that highlighters have for it.
+LANGUAGES = dict(zip(FORMS, ("graphql", "json", "bash", "python", "python", "javascript"), strict=True))
+
+
+def _constructor(event: UserEvent) -> str:
+    given: dict[str, Any] = {name: getattr(event, name) for name in TEXT_FIELDS if getattr(event, name) is not None}
+    properties = {"additional_properties": dict(event.additional_properties)} if event.additional_properties else {}
+    lines = [f"    {name}={value!r},\n" for name, value in (given | properties).items()]
+    return f"bwp.UserEvent(\n{''.join(lines)})"
