@@ -21,12 +21,34 @@ _UNREACHABLE = "# {} is a sandbox in a Python process: serve it with bwp.serve, 
 
 
 def graphql(mutation: Mutation) -> str:
-    """Return the request as one GraphQL document that contains the events."""
+    """Return the request as one GraphQL document that contains the events.
+
+    Parameters
+    ----------
+    mutation : Mutation
+        The request.
+
+    Returns
+    -------
+    str
+        The document.
+    """
     return mutation.text
 
 
 def json_body(mutation: Mutation) -> str:
-    """Return the body to post, the GraphQL document and its variables, in ASCII."""
+    """Return the body to post: the GraphQL document and its variables.
+
+    Parameters
+    ----------
+    mutation : Mutation
+        The request.
+
+    Returns
+    -------
+    str
+        The body as JSON in ASCII.
+    """
     return json.dumps(mutation.payload, indent=2) + "\n"
 
 
