@@ -57,7 +57,7 @@ class Mutation:
     events: tuple[UserEvent, ...]
 
     def __init__(self, events: UserEvent | Iterable[UserEvent]) -> None:
-        given = (events,) if isinstance(events, UserEvent) else events
+        given: Any = (events,) if isinstance(events, UserEvent) else events
         if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping) or hasattr(given, "columns"):
             raise _unexpected(given)
         object.__setattr__(self, "events", tuple(given))

@@ -218,7 +218,7 @@ class Sandbox(httpx.BaseTransport):
         Raises
         ------
         ValueError
-            If there is no such fault, or it does not take an option.
+            If the fault does not exist, or does not take an option.
 
         Examples
         --------
