@@ -48,7 +48,10 @@ def parameters(item: Any) -> set[str]:
 
 def section(item: Any, title: str) -> set[str]:
     """Return the names that one section of a docstring defines."""
-    for found, text in _SECTION.findall(inspect.getdoc(item) or ""):
+    doc = inspect.getdoc(item) or ""
+    if title == "Parameters" and (other := re.search(r"parameters are those of `(\w+)`", doc)):
+        return section(PUBLIC[other[1]], title) & parameters(item)
+    for found, text in _SECTION.findall(doc):
         if found == title:
             heads = [line.split(" :")[0] for line in text.splitlines() if line and not line.startswith(" ")]
             return {name.strip().lstrip("*") for head in heads for name in head.split(",")}
