@@ -50,7 +50,8 @@ def _drift(given: argparse.Namespace) -> int:
         found = drift(client)
     _show(given, found, {"ok": found.ok, "changes": [asdict(change) for change in found.changes]})
     results = {change.result for change in found.changes}
-    return FAILED if "changed" in results else NOT_ANSWERED if "not answered" in results else OK
+    statuses = {"misconfigured": MISCONFIGURED, "changed": FAILED, "not answered": NOT_ANSWERED}
+    return next((status for result, status in statuses.items() if result in results), OK)
 
 
 def _serve(given: argparse.Namespace) -> int:
@@ -108,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         "Compare the schema, and the response to the documented invalid event, with what this package knows of them. "
         "No valid event is sent.",
         "0 nothing has changed; 1 something has changed; 2 wrong usage; 3 nothing has changed, but something was not "
-        "answered; 4 settings are missing or malformed",
+        "answered; 4 settings are missing or malformed, or the server refuses the credentials or the target",
         "ok and changes, each with place, result, concerns, severity, path, before and after",
     )
     serve = add(

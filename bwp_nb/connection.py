@@ -66,7 +66,7 @@ def connect(
         raise ValueError(f"retries: expected a Retries, got {typed(retries)}")
     _check_numbers(timeout, retries)
     if sandbox is None and settings.mode() == "live":
-        return live_client(live_settings(confirm), confirm or ask, timeout, retries)
+        return _live_client(live_settings(confirm), confirm or _ask, timeout, retries)
     from bwp_nb.sandbox.api import Sandbox
 
     return _sandbox_client(sandbox or Sandbox(), timeout, retries)
@@ -84,30 +84,24 @@ def live_settings(confirm: Callable[[str], bool] | None = None) -> settings.Sett
     return given
 
 
-def ask(endpoint: str) -> bool:
+def _ask(endpoint: str) -> bool:
     """Ask at the keyboard whether to send real events to an address; without a keyboard, return False."""
-    question = f"Send real events to {endpoint}? Type yes: "
-    return _is_yes(question, "Set BWP_CONFIRM=no to send without a question.")
+    return _is_yes(f"Send real events to {endpoint}?", "Set BWP_CONFIRM=no to send without a question.")
 
 
 def _ask_about_redirect(redirect: str) -> bool:
-    return _is_yes(f"{redirect} Send the secret there? Type yes: ", "Nothing is sent.")
+    return _is_yes(f"{redirect} Send the secret there?", "Nothing is sent.")
 
 
 def _is_yes(question: str, otherwise: str) -> bool:
     try:
-        return input(question).strip().lower() == "yes"
+        return input(f"{question} Type yes: ").strip().lower() == "yes"
     except (EOFError, OSError, RuntimeError, NotImplementedError):
-        sys.stderr.write(f"{question}\nNo keyboard can answer here. {otherwise}\n")
+        sys.stderr.write(f"{question} Type yes: \nNo keyboard can answer here. {otherwise}\n")
         return False
 
 
-def live_client(
-    given: settings.Settings,
-    confirm: Callable[[str], bool] | None = None,
-    timeout: float = 10.0,
-    retries: Retries | None = None,
-) -> Client:
+def _live_client(given: settings.Settings, confirm: Callable[[str], bool], timeout: float, retries: Retries) -> Client:
     """Return the live client that some settings describe; they decide whether `confirm` is asked."""
     clock = SystemClock()
     transport = DeadlineTransport()

@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from bwp_nb import settings
 from bwp_nb.client import Client
-from bwp_nb.connection import connect, live_client, live_settings
-from bwp_nb.contract.classifications import ACCESS_DENIED, classification
+from bwp_nb.connection import connect, live_settings
+from bwp_nb.contract.classifications import classification
 from bwp_nb.errors import BwpError, InvalidSettings, RequestFailed
 from bwp_nb.event import UserEvent
 from bwp_nb.mutation import Mutation
 from bwp_nb.text import html_table, readable
-from bwp_nb.wire.answer import Answer, errors_of
-from bwp_nb.wire.auth import Credentials, cleaned, redacted, token
+from bwp_nb.wire.answer import errors_of, is_denied
+from bwp_nb.wire.auth import TokenAuth
 from bwp_nb.wire.clock import SystemClock
 from bwp_nb.wire.transport import DeadlineTransport, is_certificate_error
 
@@ -126,19 +126,19 @@ def _live(given: settings.Settings, transport: httpx.BaseTransport) -> Iterator[
     """Yield the steps towards a server; where one fails, those that build on it are skipped."""
     yield Step("settings", "passed", f"BWP_MODE is live, and the client points to {given.endpoint}.")
     with transport:
-        step = _network(given, transport)
-        yield step
-        if step.outcome == "failed":
+        network, date = _network(given, transport)
+        yield network
+        if network.outcome == "failed":
             yield from _skipped("token", "clock", "schema", because="the network step failed")
             return
-        step, answer = _token(given, transport)
-    yield step
-    yield _clock(answer)
-    if step.outcome == "failed":
-        yield from _skipped("schema", because="the token step failed")
-        return
-    with live_client(given) as client:
-        yield _schema(client)
+        auth = TokenAuth(given.credentials, given.token_endpoint, transport, SystemClock())
+        token = _token(auth)
+        yield token
+        yield _clock(date)
+        if token.outcome == "failed":
+            yield from _skipped("schema", because="the token step failed")
+        else:
+            yield _schema(Client(transport, given.endpoint, auth=auth, api_version=given.api_version))
 
 
 def _environment() -> Step:
@@ -146,19 +146,26 @@ def _environment() -> Step:
     return Step("environment", "passed", f"Python {sys.version.split()[0]}, {found}.")
 
 
-def _network(given: settings.Settings, transport: httpx.BaseTransport) -> Step:
-    """Ask each server for headers: name, connection and certificate are right if anything comes back."""
-    urls = [httpx.URL(given.token_endpoint), httpx.URL(given.endpoint)]
-    servers = {url.netloc.decode("ascii"): url for url in reversed(urls)}
-    for server, url in servers.items():
+def _network(given: settings.Settings, transport: httpx.BaseTransport) -> tuple[Step, str]:
+    """Ask each server for headers: name, connection and certificate are right if anything comes back.
+
+    Return the step, and the date that the token endpoint gives.
+    """
+    date, servers = "", []
+    for url in (httpx.URL(given.endpoint), httpx.URL(given.token_endpoint)):
+        servers.append(url.netloc.decode("ascii"))
+        request = httpx.Request("HEAD", url, headers={"Connection": "close"}, extensions=_limits())
         try:
-            _answer(transport, "HEAD", url)
+            response = transport.handle_request(request)
         except httpx.RequestError as error:
-            found, advice = _network_problem(server, error)
-            return Step("network", "failed", f"{found}: {_said(error)}.", advice)
+            found, advice = _network_problem(servers[-1], error)
+            said = readable(f"{type(error).__name__}: {error}".removesuffix(": "), 200)
+            return Step("network", "failed", f"{found}: {said}.", advice), ""
         except InvalidSettings as error:
-            return Step("network", "failed", " ".join(error.problems), "Correct them in the environment.")
-    return Step("network", "passed", f"Connected to {' and '.join(servers)}.")
+            return Step("network", "failed", " ".join(error.problems), "Correct them in the environment."), ""
+        response.close()
+        date = response.headers.get("date", "")
+    return Step("network", "passed", f"Connected to {' and '.join(dict.fromkeys(servers))}."), date
 
 
 def _network_problem(server: str, error: httpx.RequestError) -> tuple[str, str]:
@@ -174,34 +181,24 @@ def _network_problem(server: str, error: httpx.RequestError) -> tuple[str, str]:
     return f"No connection to {server}", "Check the firewall and the proxy."
 
 
-def _token(given: settings.Settings, transport: httpx.BaseTransport) -> tuple[Step, Answer | None]:
-    """Get a token once, and return the step and the response, if there was one."""
-    answer = None
+def _token(auth: TokenAuth) -> Step:
+    """Exchange the credentials for a token."""
     try:
-        answer = _answer(transport, "POST", httpx.URL(given.token_endpoint), given.credentials)
-        lifetime = token(answer)[1]
-    except httpx.RequestError as error:
-        found = f"No response from the token endpoint: {_said(error, given.credentials)}."
-        return Step("token", "failed", found, "Try again later."), None
+        auth.sign(httpx.Request("POST", "", extensions=_limits()))
     except RequestFailed as error:
-        return Step("token", "failed", str(error.args[0]), _token_advice(error, answer)), answer
-    return Step("token", "passed", f"The credentials give a token for {lifetime:.0f} seconds."), answer
+        advice = "Check BWP_TOKEN_ENDPOINT, look for a proxy or a sign-in page in front of the API, or try again later."
+        if error.status_code in (400, 401, 403):
+            advice = "Copy BWP_CLIENT_ID and BWP_CLIENT_SECRET from the merchant console again."
+        return Step("token", "failed", str(error.args[0]), advice)
+    return Step("token", "passed", "The credentials give a token.")
 
 
-def _token_advice(error: RequestFailed, answer: Answer | None) -> str:
-    if error.status_code in (400, 401, 403):
-        return "Copy BWP_CLIENT_ID and BWP_CLIENT_SECRET from the merchant console again."
-    if answer is not None and answer.media_type == "text/html":
-        return "A web page came instead of a token: look for a proxy or a sign-in page in front of the API."
-    return "Check BWP_TOKEN_ENDPOINT, and try again later."
-
-
-def _clock(answer: Answer | None) -> Step:
-    """Compare this computer's clock with the `Date` of the token endpoint's response."""
+def _clock(date: str) -> Step:
+    """Compare this computer's clock with the date of a response."""
     try:
-        theirs = email.utils.parsedate_to_datetime(answer.headers["date"] if answer else "")
+        theirs = email.utils.parsedate_to_datetime(date)
         skew = (SystemClock().now() - theirs.replace(tzinfo=theirs.tzinfo or UTC)).total_seconds()
-    except (ValueError, KeyError, OverflowError):
+    except (ValueError, OverflowError):
         return Step("clock", "skipped", "Not checked: the server did not send a valid date.")
     if abs(skew) > MAX_SKEW:
         minutes, which = abs(skew) / 60, "ahead of" if skew > 0 else "behind"
@@ -216,11 +213,10 @@ def _schema(client: Client) -> Step:
         given = client.execute(_QUERY)
     except BwpError as error:
         return Step("schema", "failed", str(error), "Check BWP_ENDPOINT, and what is between this machine and the API.")
-    names = [classification(error).name for error in errors_of(given)]
-    if ACCESS_DENIED in names:
+    if is_denied(given):
         advice = "The credentials gave a token, so check BWP_TARGET_ID and the permissions of the credentials."
         return Step("schema", "failed", "Access is denied with this token and target.", advice)
-    if names:
+    if names := [classification(error).name for error in errors_of(given)]:
         return Step("schema", "skipped", f"The server does not show its schema ({readable(', '.join(names), 80)}).")
     try:
         mutations = {field["name"] for field in given["data"]["__schema"]["mutationType"]["fields"]}
@@ -240,19 +236,9 @@ def _dry_run() -> Step:
     return Step("dry run", "passed", f"A request of {len(str(Mutation(event).payload))} characters was made, not sent.")
 
 
-def _answer(
-    transport: httpx.BaseTransport, method: str, url: httpx.URL, credentials: Credentials | None = None
-) -> Answer:
-    """Send a request once on a connection of its own, with the credentials if there are some, and read the response."""
-    extensions = {"timeout": httpx.Timeout(_SECONDS).as_dict(), "deadline": time.monotonic() + _SECONDS}
-    body = credentials.form if credentials else dict
-    request = httpx.Request(method, url, data=body(), headers={"Connection": "close"}, extensions=extensions)
-    return redacted(Answer.read(transport.handle_request(request)), credentials.secrets if credentials else ())
-
-
-def _said(error: httpx.RequestError, credentials: Credentials | None = None) -> str:
-    text = f"{type(error).__name__}: {error}".removesuffix(": ")
-    return readable(cleaned(text, credentials.secrets) if credentials else text, 200)
+def _limits() -> dict[str, Any]:
+    """Return httpx's extensions for a request that takes some seconds at most."""
+    return {"timeout": httpx.Timeout(_SECONDS).as_dict(), "deadline": time.monotonic() + _SECONDS}
 
 
 def _skipped(*names: str, because: str) -> Iterator[Step]:

@@ -5,31 +5,29 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphql import (
-    GraphQLSchema,
-    build_client_schema,
-    build_schema,
-    find_breaking_changes,
-    find_dangerous_changes,
-    get_introspection_query,
-    parse,
-)
+import graphql
 
 from bwp_nb.client import Client
 from bwp_nb.contract import documented, schema_text
 from bwp_nb.errors import BwpError
 from bwp_nb.history import compare
 from bwp_nb.text import counted, html_table, quoted, readable
-from bwp_nb.wire.answer import errors_of
+from bwp_nb.wire.answer import errors_of, is_denied
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: What `schema.graphql` defines for itself; a server need not have it.
-_OURS = ("Certainty", "Query", "@provenance", "@length", "@maxItems")
+#: Changes that are not reported: of what `schema.graphql` defines for itself, further types, mutations and directives,
+#: and descriptions, for which the server is not asked.
+_IGNORED = re.compile(
+    r"(\bCertainty|\bQuery|@provenance|@length|@maxItems)\b|^(TYPE_ADDED|DIRECTIVE_ADDED|DESCRIPTION_CHANGED) "
+    r"|^FIELD_ADDED Field Mutation\."
+)
 
 #: How certain a statement is, from the most certain.
 _CERTAINTIES = ("documented", "inferred", "unknown")
+
+_DENIED = "Access is denied with this token and target. Check BWP_TARGET_ID and the permissions of the credentials."
 
 #: The most rows that are shown; `changes` and `frame()` have all.
 _MOST_SHOWN = 100
@@ -39,10 +37,11 @@ _MOST_SHOWN = 100
 class Change:
     """One row of a drift.
 
-    `place` is `schema` or the name of a documented example, `result` one of `same`, `changed` and `not answered`. A
-    change `concerns` what is `documented`, what is only `inferred` from the documentation, or what is `unknown`;
-    `severity` says whether it is `breaking` for clients or only `dangerous`. `before` and `after` are the values, and
-    for a schema the description of the change.
+    `place` is `schema` or the name of a documented example, `result` one of `same`, `changed`, `not answered` and
+    `misconfigured`, which means that the server refused the credentials or the target. A change `concerns` what is
+    `documented`, what is only `inferred` from the documentation, or what is `unknown`; `severity` says whether it is
+    `breaking` for clients, `dangerous` or, as an addition or a deprecation, `safe`. `before` and `after` are the
+    values, and for a schema the description of the change.
     """
 
     place: str
@@ -131,75 +130,87 @@ def drift(client: Client, *, send_valid: bool = False) -> Drift:
     return Drift([*_schema_changes(client), *(change for item in examples for change in _answer_changes(client, item))])
 
 
-def _schema_changes(client: Client) -> list[Change]:
+def _ask(client: Client, place: str, query: str) -> dict[str, Any] | Change:
+    """Return the response to a query, or a row that says why it is missing."""
     try:
-        given = client.execute(get_introspection_query(descriptions=False))
+        given = client.execute(query)
     except BwpError as error:
-        return [Change("schema", "not answered", after=str(error))]
+        is_refused = getattr(error, "status_code", None) in (401, 403)
+        return Change(place, "misconfigured" if is_refused else "not answered", after=str(error))
+    return Change(place, "misconfigured", after=_DENIED) if is_denied(given) else given
+
+
+def _schema_changes(client: Client) -> list[Change]:
+    query = graphql.get_introspection_query(descriptions=False, input_value_deprecation=True)
+    given = _ask(client, "schema", query)
+    if isinstance(given, Change):
+        return [given]
     try:
-        rows = sorted(
-            _schema_rows(build_client_schema(given["data"])), key=lambda row: _CERTAINTIES.index(row.concerns)
-        )
+        rows = list(_schema_rows(graphql.build_client_schema(given["data"])))
     except Exception as error:  # graphql-core raises anything for a malformed schema
         said = "; ".join(str(error.get("message", error)) for error in errors_of(given))
         return [Change("schema", "not answered", after=readable(said) or f"Malformed schema: {type(error).__name__}.")]
-    return rows or [Change("schema", "same")]
+    return sorted(rows, key=lambda row: _CERTAINTIES.index(row.concerns)) or [Change("schema", "same")]
 
 
-def _schema_rows(theirs: GraphQLSchema) -> Iterator[Change]:
+def _schema_rows(theirs: graphql.GraphQLSchema) -> Iterator[Change]:
     """Yield the changes from our schema to theirs; a renamed value of an enum is one change."""
-    ours = build_schema(schema_text())
-    breaking = [(change, "breaking") for change in find_breaking_changes(ours, theirs)]
-    dangerous = [(change, "dangerous") for change in find_dangerous_changes(ours, theirs)]
+    ours = graphql.build_schema(schema_text())
     found = [
-        (change.type.name, change.description, severity)
-        for change, severity in breaking + dangerous
-        if not any(f"{own} " in f"{change.description} ".replace(".", " ") for own in _OURS)
+        (change.type.name, readable(change.description), type(change).__name__.removesuffix("Change").lower())
+        for change in graphql.find_schema_changes(ours, theirs)
+        if not _IGNORED.search(f"{change.type.name} {change.description}")
     ]
-    removed = [text for kind, text, _ in found if kind == "VALUE_REMOVED_FROM_ENUM"]
-    added = [text for kind, text, _ in found if kind == "VALUE_ADDED_TO_ENUM"]
-    renamed = len(removed) == len(added) == 1
-    certainties = _certainties()
-    for kind, text, severity in found:
-        if renamed and kind == "VALUE_ADDED_TO_ENUM":
-            continue
-        after = f"{readable(text)} {readable(added[0])}" if renamed and kind.startswith("VALUE") else readable(text)
-        yield Change("schema", "changed", _concerns(kind, text, certainties), severity, kind, "", after)
+    added = [row for row in found if row[0] == "VALUE_ADDED_TO_ENUM"]
+    removed = [row for row in found if row[0] == "VALUE_REMOVED_FROM_ENUM"]
+    if len(added) == len(removed) == 1:
+        found.remove(added[0])
+        found[found.index(removed[0])] = (removed[0][0], f"{removed[0][1]} {added[0][1]}", "breaking")
+    for kind, text, severity in [*found, *_deprecations(ours, theirs)]:
+        yield Change("schema", "changed", _concerns(kind, text, ours), severity, kind, "", text)
 
 
-def _concerns(kind: str, text: str, certainties: dict[str, list[str]]) -> str:
+def _deprecations(ours: graphql.GraphQLSchema, theirs: graphql.GraphQLSchema) -> Iterator[tuple[str, str, str]]:
+    """Yield what we know and their schema says is deprecated."""
+    for name, known in ours.type_map.items():
+        members = [member for kind in ("fields", "values") for member in getattr(known, kind, ())]
+        for coordinate in (f"{name}.{member}" for member in members if name in theirs.type_map):
+            reason = getattr(_definition(theirs, coordinate), "deprecation_reason", None)
+            if reason is not None:
+                yield "DEPRECATED", f"{coordinate} is deprecated: {readable(reason)}", "safe"
+
+
+def _concerns(kind: str, text: str, ours: graphql.GraphQLSchema) -> str:
     """Return how certain the statement is that a change contradicts: about an existence, an addition or a type."""
-    for name in re.findall(r"[\w.]+(?:\(\w+:\))?", text):
+    for name in re.findall(r"\w+(?:\.\w+)?(?:\(\w+:\))?", text):
         for coordinate in (name, name.partition("(")[0], name.partition(".")[0]):
-            if found := certainties.get(coordinate.rstrip(".")):
-                exists = "REMOVED" in kind or kind == "TYPE_CHANGED_KIND" or "inferred" not in found
+            if found := _certainties(ours, coordinate):
+                exists = "REMOVED" in kind or kind in ("TYPE_CHANGED_KIND", "DEPRECATED") or "inferred" not in found
                 return found[-1] if "ADDED" in kind else found[0] if exists else "inferred"
     return "unknown"
 
 
-def _certainties() -> dict[str, list[str]]:
-    """Return the certainties of each definition in `schema.graphql`, by its coordinate: `UserEvent.eventId`."""
-    found: dict[str, list[str]] = {}
+def _certainties(ours: graphql.GraphQLSchema, coordinate: str) -> list[str]:
+    """Return the certainties of a definition in `schema.graphql`, the most certain first."""
+    node = getattr(_definition(ours, coordinate), "ast_node", None)
+    values = [directive.arguments[0].value.value.lower() for directive in node.directives] if node else []
+    return [certainty for certainty in _CERTAINTIES if certainty in values]
 
-    def visit(node: Any, form: str) -> None:
-        name = form.format(node.name.value)
-        values = [directive.arguments[0].value.value.lower() for directive in getattr(node, "directives", None) or ()]
-        found[name] = sorted(set(values) & set(_CERTAINTIES), key=_CERTAINTIES.index)
-        for kind, inner in (("fields", f"{name}.{{}}"), ("values", f"{name}.{{}}"), ("arguments", f"{name}({{}}:)")):
-            for child in getattr(node, kind, None) or ():
-                visit(child, inner)
 
-    for definition in parse(schema_text()).definitions:
-        visit(definition, "{}")
-    return found
+def _definition(schema: graphql.GraphQLSchema, coordinate: str) -> Any:
+    """Return a type, a member of one, or an argument, by its coordinate, such as `UserEvent.eventId`; or None."""
+    try:
+        found = graphql.resolve_schema_coordinate(schema, coordinate)
+    except (graphql.GraphQLError, TypeError):
+        return None
+    return found[-2] if found else None
 
 
 def _answer_changes(client: Client, example: documented.Example) -> list[Change]:
     """Return where the response to an example differs; locations are left out, as the documented one is doubtful."""
-    try:
-        answer = client.execute(example.request)
-    except BwpError as error:
-        return [Change(example.name, "not answered", after=str(error))]
+    answer = _ask(client, example.name, example.request)
+    if isinstance(answer, Change):
+        return [answer]
     found = [
         Change(example.name, "changed", "documented", "dangerous", item.path, _shown(item.before), _shown(item.after))
         for item in compare(_without_locations(example.response), _without_locations(answer))

@@ -3,16 +3,15 @@
 import html
 import re
 import textwrap
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphql import DirectiveNode, NonNullTypeNode, parse, print_ast, value_from_ast_untyped
 
-from bwp_nb.contract import facts_text, schema_text
+from bwp_nb.contract import schema_text
 from bwp_nb.contract.classifications import CLASSIFICATIONS
-from bwp_nb.contract.sources import CITED, PAGES
+from bwp_nb.contract.sources import CITED, PAGES, facts
 from bwp_nb.sandbox.faults import faults
 from bwp_nb.settings import SETTINGS
 from bwp_nb.text import html_table
@@ -141,7 +140,7 @@ def _arguments(directive: DirectiveNode) -> dict[str, Any]:
 
 def _facts(topic: str) -> Callable[[], list[dict[str, str]]]:
     """Return a function that returns the rows of one topic of `facts.toml`."""
-    return lambda: tomllib.loads(facts_text())[topic]
+    return lambda: facts()[topic]
 
 
 def _classifications() -> list[dict[str, str]]:

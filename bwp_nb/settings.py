@@ -109,16 +109,12 @@ class _Given(NamedTuple):
     source: str
 
 
-def mode(given: Mapping[str, str] | None = None) -> str:
+def mode() -> str:
     """Return `sandbox` or `live`; raises `InvalidSettings` for anything else."""
-    setting = SETTINGS[0]
-    found = (_read() if given is None else _sealed(given, "the arguments")).get(setting.name)
-    del given
-    if found is None:
-        return "sandbox"
-    if problem := _problem(setting, found):
+    found = _read().get(SETTINGS[0].name)
+    if problem := _problem(SETTINGS[0], found):
         raise InvalidSettings([problem])
-    return found.value.reveal()
+    return found.value.reveal() if found else "sandbox"
 
 
 def live(given: Mapping[str, str] | None = None) -> Settings:
@@ -187,17 +183,12 @@ def _problem(setting: Setting, given: _Given | None) -> str:
 
 def _redirects(found: Mapping[str, _Given]) -> Iterator[str]:
     """Yield a sentence for each address that is not documented and comes from elsewhere than a secret sent to it."""
-    for setting in SETTINGS:
-        address = found.get(setting.name)
-        if setting.name not in _SENT_TO or address is None or _is_documented(address.value.reveal(), setting):
+    defaults = {setting.name: httpx.URL(setting.default or "") for setting in SETTINGS if setting.name in _SENT_TO}
+    for name in [name for name in defaults if name in found]:
+        url, source = httpx.URL(found[name].value.reveal()), found[name].source
+        if (url.scheme, url.netloc) == (defaults[name].scheme, defaults[name].netloc):
             continue
-        host = httpx.URL(address.value.reveal()).netloc.decode("ascii")
-        for name in _SENT_TO[setting.name]:
-            secret = found.get(name)
-            if secret is not None and secret.source != address.source:
-                yield f"{setting.name} in {address.source} points to {host}, but {name} comes from {secret.source}."
-
-
-def _is_documented(address: str, setting: Setting) -> bool:
-    url, documented = httpx.URL(address), httpx.URL(setting.default or "")
-    return (url.scheme, url.netloc) == (documented.scheme, documented.netloc)
+        for secret in _SENT_TO[name]:
+            if secret in found and found[secret].source != source:
+                host, other = url.netloc.decode("ascii"), found[secret].source
+                yield f"{name} in {source} points to {host}, but {secret} comes from {other}."

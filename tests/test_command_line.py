@@ -118,6 +118,12 @@ def _point_at(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
         monkeypatch.setenv(name, text)
 
 
+def test_a_refused_target_is_status_4(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a wrong setting, not a drift."""
+    monkeypatch.setenv("BWP_TARGET_ID", "bp-somebody-else")
+    assert 4 == main(["drift"])
+
+
 @pytest.mark.parametrize("command", ["doctor", "drift"])
 def test_missing_settings_are_status_4_without_a_traceback(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that are missing are named."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from graphql import build_schema, introspection_from_schema
+from graphql import build_schema, graphql_sync, introspection_from_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,11 +20,12 @@ REFUSAL = documented.INVALID_EVENT_TIME.response
 
 
 def _client(schema: str = SCHEMA, refusal: Any = REFUSAL) -> Client:
-    """Return a client of a server that shows this schema and refuses like this."""
-    shown = {"data": introspection_from_schema(build_schema(schema))}
+    """Return a client of a server that shows this schema, as far as it is asked, and refuses like this."""
+    built = build_schema(schema)
 
     def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json=shown if "__schema" in json.loads(request.content)["query"] else refusal)
+        query = json.loads(request.content)["query"]
+        return httpx.Response(200, json=graphql_sync(built, query).formatted if "__schema" in query else refusal)
 
     return Client(httpx.MockTransport(answer), "https://api.invalid/graphql", clock=SandboxClock())
 
@@ -74,6 +75,42 @@ def test_a_new_optional_field_is_dangerous_not_breaking() -> None:
     """The severity is the one that graphql-core gives."""
     schema = SCHEMA.replace("  schemaVersion: String @", "  shopperId: String\n\n  schemaVersion: String @")
     assert [("schema", "dangerous", "OPTIONAL_INPUT_FIELD_ADDED")] == _changed(bwp.drift(_client(schema)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("  status: String", "  accepted: Int\n  status: String", ("FIELD_ADDED", "documented")),
+        ("  schemaVersion: String @", "  schemaVersion: String @deprecated @", ("DEPRECATED", "documented")),
+        ("  SERVER_CLIENT @", '  SERVER_CLIENT @deprecated(reason: "Gone") @', ("DEPRECATED", "documented")),
+        ("): SendUserEventOutput\n", "): SendUserEventOutput @deprecated\n", ("DEPRECATED", "documented")),
+    ],
+)
+def test_an_addition_or_a_deprecation_is_a_safe_change(before: str, after: str, expected: tuple[str, str]) -> None:
+    """A new field of the output and what is deprecated break nobody, but somebody should look at them."""
+    schema = SCHEMA.replace(before, after)
+    assert schema != SCHEMA
+    (row,) = [item for item in bwp.drift(_client(schema)).changes if item.result == "changed"]
+    assert (*expected, "safe") == (row.path, row.concerns, row.severity)
+
+
+def test_what_this_package_does_not_use_is_not_reported() -> None:
+    """The API has other mutations, types and directives."""
+    schema = f"{SCHEMA} extend type Mutation {{ createOrder: Order }} type Order {{ id: ID }} directive @cost on FIELD"
+    assert bwp.drift(_client(schema)).ok
+
+
+@pytest.mark.parametrize("name", ["BWP_CLIENT_SECRET", "BWP_TARGET_ID"])
+def test_wrong_credentials_are_misconfigured_not_changed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The server says nothing about its schema or events; the reason is in the row."""
+    with bwp.serve() as server:
+        for setting, text in {**server.environment, name: "somebody-else"}.items():
+            monkeypatch.setenv(setting, text)
+        with bwp.connect() as client:
+            drift = bwp.drift(client)
+    assert ["misconfigured", "misconfigured"] == [item.result for item in drift.changes]
+    assert not drift.ok
+    assert "BWP_TARGET_ID" in drift.changes[0].after or "client secret" in drift.changes[0].after
 
 
 def test_a_changed_answer_is_named_by_its_json_path() -> None:
@@ -188,7 +225,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(PROPERTY, max_examples=100)
+@settings(PROPERTY, max_examples=50)
 @given(
     changes=st.lists(
         st.tuples(st.sampled_from(_PATHS), _JSON | st.sampled_from(["", "\x1b[31m", "UserEvent"])), max_size=3

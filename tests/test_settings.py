@@ -111,10 +111,13 @@ def test_a_keyring_that_cannot_be_read_is_an_error() -> None:
         ("BWP_CONFIRM", "maybe"),
     ],
 )
-def test_a_malformed_setting_is_named_and_a_secret_one_not_shown(name: str, text: str) -> None:
+def test_a_malformed_setting_is_named_and_a_secret_one_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
     """The message says what was expected and, unless it is a secret, what was given."""
+    _spread(monkeypatch, environment={**LIVE, name: text})
     with pytest.raises(bwp.InvalidSettings) as caught:
-        settings.live({**LIVE, name: text})
+        settings.live()
     (problem,) = caught.value.problems
     assert problem.startswith(f"{name}: expected ")
     is_secret = name == "BWP_CLIENT_SECRET" or "a-password" in text
@@ -175,10 +178,12 @@ def test_the_question_goes_to_the_keyboard_and_no_answer_is_a_no(
     assert ("BWP_CONFIRM=no" in capsys.readouterr().err) == (typed == "")
 
 
-def test_messages_are_sentences_with_the_next_step() -> None:
+def test_messages_are_sentences_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing setting says where to find it, a malformed one what was expected."""
+    given = {"BWP_CLIENT_ID": "an-id", "BWP_TARGET_ID": "bp 1", "BWP_CONFIRM": "maybe"}
+    _spread(monkeypatch, environment=given)
     with pytest.raises(bwp.InvalidSettings) as caught:
-        settings.live({"BWP_CLIENT_ID": "an-id", "BWP_TARGET_ID": "bp 1", "BWP_CONFIRM": "maybe"})
+        settings.live()
     where = "the merchant console, as owner or administrator: Settings, API credentials, Generate credentials"
     expected = [
         f"BWP_CLIENT_SECRET is required. Copy it from {where}: client secret.",
@@ -333,7 +338,8 @@ def test_a_setting_chooses_the_header_of_the_target(monkeypatch: pytest.MonkeyPa
     assert [header.lower()] == names
 
 
-def test_another_header_of_the_target_is_an_error() -> None:
+def test_another_header_of_the_target_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the documented one and the one of published clients are known."""
+    _spread(monkeypatch, environment={**LIVE, "BWP_TARGET_HEADER": "X-Target"})
     with pytest.raises(bwp.InvalidSettings, match="expected x-api-target-id or X-Omni-TargetId, got 'X-Target'"):
-        settings.live({**LIVE, "BWP_TARGET_HEADER": "X-Target"})
+        settings.live()

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from bwp_nb.contract.sources import facts
+
 VALIDATION = "ValidationError"
 THROTTLING = "ThrottlingError"
 INTERNAL = "InternalServerError"
@@ -11,7 +13,6 @@ ACCESS_DENIED = "AccessDeniedError"
 #: The classifications after which the same request may succeed later.
 RETRYABLE = (THROTTLING, INTERNAL)
 
-_ELSEWHERE = "documented for other operations in {}; that it means the same here is inferred"
 _READ = "Read the message."
 
 
@@ -26,54 +27,7 @@ class Classification:
 
 
 #: Every classification of an error that a page shows, or that the API's server library is known to give, by name.
-CLASSIFICATIONS = {
-    known.name: known
-    for known in (
-        Classification(
-            VALIDATION,
-            "The input is not valid. The documented code beside this type is UnspecifiedError.",
-            "Fix the value that the message names, and send again.",
-            "documented in “sendUserEvents”; that the event is dropped: “User Event Schema”; what happens to the other"
-            " events of the request: unknown",
-        ),
-        Classification(
-            ACCESS_DENIED,
-            "The caller has no access: its token lacks a permission, or is invalid or expired.",
-            "Check the permissions of the API credentials and the target id.",
-            _ELSEWHERE.format("“Troubleshoot Events” and “Troubleshoot Analytics Errors”"),
-        ),
-        Classification(
-            THROTTLING,
-            "Too many requests.",
-            "Send fewer requests, and later. The client has retried already.",
-            _ELSEWHERE.format("“Troubleshoot Analytics Errors”"),
-        ),
-        Classification(
-            INTERNAL,
-            "Something unexpected failed in the server.",
-            "Resend later, with the same ids. The client has retried already.",
-            _ELSEWHERE.format("“Troubleshoot Analytics Errors” and “Troubleshoot Sandbox Errors”"),
-        ),
-        Classification(
-            "ResourceNotFoundError",
-            "The request names something that does not exist.",
-            "Not expected of this mutation. Check the endpoint and the target id.",
-            _ELSEWHERE.format("“Troubleshoot Analytics Errors”"),
-        ),
-        Classification(
-            "ConflictError",
-            "The request conflicts with the state of something.",
-            "Not expected of this mutation. For orders it means that an earlier attempt succeeded.",
-            _ELSEWHERE.format("“Troubleshoot Order Errors”"),
-        ),
-        Classification(
-            "InvalidSyntax",
-            "The text of the request is not valid GraphQL.",
-            "Fix the text at the error's location.",
-            "inferred from the server library that the API seems to use",
-        ),
-    )
-}
+CLASSIFICATIONS = {item["name"]: Classification(**item) for item in facts()["classifications"]}
 
 
 def classification(error: dict[str, Any]) -> Classification:

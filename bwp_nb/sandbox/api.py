@@ -8,33 +8,40 @@ import random
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 import httpx
-from graphql import ExecutionResult, GraphQLError, execute_sync
+from graphql import ExecutionResult, execute_sync
 
 from bwp_nb.sandbox import responses, validation
 from bwp_nb.sandbox.clock import SandboxClock
-from bwp_nb.sandbox.faults import FAULTS, LABEL, Play, check_fault
-from bwp_nb.sandbox.log import Log
+from bwp_nb.sandbox.faults import LABEL, FaultyRequest, Rejection, check_fault
+from bwp_nb.sandbox.log import KINDS, Log
 from bwp_nb.sandbox.validation import Issue
 from bwp_nb.wire.clock import Clock
 
 _TOKEN_LIFETIME = 900
 
+#: What the body of a request contains: the type of each parameter, and what to call it.
+_PARAMETERS = {
+    "query": (str, "a string"),
+    "operationName": (str | None, "a string"),
+    "variables": (dict | None, "an object"),
+    "extensions": (dict | None, "an object"),
+}
+
 _DENIED = "inferred: the response to a missing or expired token, or to another target id"
 _NO_TOKEN = "unknown: how the token endpoint rejects credentials"  # noqa: S105
+_WRONG_CREDENTIALS = (
+    "This is a sandbox: it accepts only its own credentials. Live ones do not belong here; nothing of these was kept."
+)
 _DUPLICATE = "unknown: whether the API keeps an event whose eventId it has seen; this sandbox {} {} of them"
 
 
-class Rejection(NamedTuple):
-    """The simulated rejection of the events that contain a value, or of all events."""
-
-    text: str
-    value: str | None
-
-
+@dataclass(kw_only=True, repr=False, eq=False)
 class Sandbox(httpx.BaseTransport):
     """The API, simulated in this process, as far as it is documented. Pass it to `connect`, or let `connect` make one.
 
@@ -89,36 +96,26 @@ class Sandbox(httpx.BaseTransport):
     #: The number of tokens that are valid at a time; older ones are refused.
     keep_tokens = 1_000
 
-    def __init__(
-        self,
-        *,
-        refuses: Literal["event", "call"] = "event",
-        reports: Literal["all", "first"] = "all",
-        deduplicate: bool = False,
-        latency: float | tuple[float, float] = 0.1,
-        fault_rates: Mapping[str, float] | None = None,
-        seed: int = 0,
-        clock: Clock | None = None,
-        keep: int = 200_000,
-    ) -> None:
-        if refuses not in ("event", "call"):
-            raise ValueError(f"refuses must be 'event' or 'call', got {refuses!r}")
-        if reports not in ("all", "first"):
-            raise ValueError(f"reports must be 'all' or 'first', got {reports!r}")
-        if keep < 1:
-            raise ValueError(f"keep must be at least 1, got {keep}")
-        self.refuses = refuses
-        self.reports = reports
-        self.keep = keep
-        self.deduplicate = deduplicate
-        self.latency = latency if isinstance(latency, tuple) else (latency, latency)
-        self.fault_rates = dict(fault_rates or {})
+    refuses: Literal["event", "call"] = "event"
+    reports: Literal["all", "first"] = "all"
+    deduplicate: bool = False
+    latency: float | tuple[float, float] = 0.1
+    fault_rates: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+    clock: Clock = field(default_factory=SandboxClock)
+    keep: int = 200_000
+
+    def __post_init__(self) -> None:
+        if self.refuses not in ("event", "call"):
+            raise ValueError(f"refuses must be 'event' or 'call', got {self.refuses!r}")
+        if self.reports not in ("all", "first"):
+            raise ValueError(f"reports must be 'all' or 'first', got {self.reports!r}")
+        if self.keep < 1:
+            raise ValueError(f"keep must be at least 1, got {self.keep}")
         for name in self.fault_rates:
             check_fault(name, {})
         if not 0 <= sum(self.fault_rates.values()) <= 1 or min(self.fault_rates.values(), default=0) < 0:
             raise ValueError(f"fault_rates must be between 0 and 1 and add up to at most 1, got {self.fault_rates}")
-        self.seed = seed
-        self.clock = clock or SandboxClock()
         self._lock = threading.RLock()
         self._tokens: OrderedDict[str, float] = OrderedDict()
         self.reset()
@@ -143,7 +140,7 @@ class Sandbox(httpx.BaseTransport):
                 self.clock.reset()
             self._ids = 0
             self._seen: OrderedDict[str, None] = OrderedDict()
-            self._logs = {name: Log(self.keep) for name in ("accepted", "duplicates", "rejected", "requests")}
+            self._logs = {name: Log(self.keep) for name in KINDS}
 
     @property
     def accepted(self) -> list[dict[str, Any]]:
@@ -194,8 +191,7 @@ class Sandbox(httpx.BaseTransport):
         float
             A number in the range.
         """
-        with self._lock:
-            return self._random.uniform(smallest, largest)
+        return self._random.uniform(smallest, largest)
 
     def new_id(self) -> str:
         """Return the next id: a version 4 UUID that counts up."""
@@ -281,36 +277,32 @@ class Sandbox(httpx.BaseTransport):
         # A server waits in its own way for each client, and not while this holds the lock.
         wait = request.extensions.get("wait", self.clock.sleep)
         with self._lock:
-            latency = self._random.uniform(*self.latency)
+            low, high = self.latency if isinstance(self.latency, tuple) else (self.latency, self.latency)
+            latency = self.uniform(low, high)
             name, options = self._next_fault()
         wait(latency)
+        answer = partial(self._graphql_answer, request)
         if name is None:
-            return self._graphql_answer(request)
-
-        def reject(text: str, value: str | None) -> httpx.Response:
-            return self._graphql_answer(request, Rejection(text, value))
-
-        play = Play(request, lambda: self._graphql_answer(request), reject, self.clock, wait, self.expire_tokens)
-        return FAULTS[name].play(play, **options)
+            return answer()
+        faulty = FaultyRequest(request, answer, wait, self.clock, self.expire_tokens)
+        response: httpx.Response = getattr(faulty, name)(**options)
+        return response
 
     def _next_fault(self) -> tuple[str | None, dict[str, Any]]:
         if self._pending:
             return self._pending.popleft()
-        if self.fault_rates:
-            drawn = self._random.random()
-            for name, rate in self.fault_rates.items():
-                drawn -= rate
-                if drawn < 0:
-                    return name, {}
-        return None, {}
+        if not self.fault_rates:
+            return None, {}
+        names, rates = [*self.fault_rates, None], [*self.fault_rates.values()]
+        return self._random.choices(names, [*rates, 1 - sum(rates)])[0], {}
 
     def _token_answer(self, request: httpx.Request) -> httpx.Response:
-        form = {name: values[-1] for name, values in parse_qs(request.content.decode("utf-8", "replace")).items()}
         own = {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": self.client_secret}
         with self._lock:
             self.token_requests += 1
-            if form != own:
-                return responses.json_response(401, {"error": "invalid_client", "sandbox": [_NO_TOKEN]})
+            if parse_qs(request.content.decode("utf-8", "replace")) != {name: [text] for name, text in own.items()}:
+                refusal = {"error": "invalid_client", "error_description": _WRONG_CREDENTIALS, "sandbox": [_NO_TOKEN]}
+                return responses.json_response(401, refusal)
             while len(self._tokens) >= self.keep_tokens:
                 self._tokens.popitem(last=False)
             token = f"sandbox-token-{self.token_requests:08}"
@@ -340,11 +332,11 @@ class Sandbox(httpx.BaseTransport):
             given = json.loads(body)
         except (ValueError, RecursionError):
             return responses.bad_body_response("The body is not JSON.")
-        if not isinstance(given, dict) or not isinstance(given.get("query"), str):
-            return responses.bad_body_response("The body is not a JSON object with a query.")
-        variables = given.get("variables") or {}
-        if not isinstance(variables, dict):
-            return responses.bad_body_response("The variables are not a JSON object.")
+        if not isinstance(given, dict):
+            return responses.bad_body_response("The body is not a JSON object.")
+        for name, (kind, expected) in _PARAMETERS.items():
+            if not isinstance(given.get(name), kind):
+                return responses.bad_body_response(f"{name} must be {expected}.")
         notes: list[str] = []
 
         def resolve(_info: object, **arguments: Any) -> dict[str, str]:
@@ -354,8 +346,13 @@ class Sandbox(httpx.BaseTransport):
         if document is None or errors:
             result = ExecutionResult(None, errors)
         else:
-            root, name = {"sendUserEvents": resolve}, given.get("operationName")
-            result = execute_sync(validation.schema(), document, root, variable_values=variables, operation_name=name)
+            result = execute_sync(
+                validation.schema(),
+                document,
+                {"sendUserEvents": resolve},
+                variable_values=given.get("variables"),
+                operation_name=given.get("operationName"),
+            )
         return responses.graphql_response(result, notes)
 
     def _send_user_events(
@@ -370,15 +367,13 @@ class Sandbox(httpx.BaseTransport):
             ]
             for index, event in enumerate(events)
         ]
-        verdict = validation.verdict(events, issues, self.refuses, self.reports)
-        self._keep(verdict.accepted, notes)
-        for event in verdict.rejected:
-            self._logs["rejected"].add(json.dumps({"event": event, "reason": verdict.message}).encode())
-        if not verdict.rejected:
+        accepted, rejected, error = validation.verdict(events, issues, self.refuses, self.reports)
+        self._keep(accepted, notes)
+        if error is None:
             return {"status": "successful"}
-        marked = {"sandbox": sorted(verdict.labels)} if verdict.labels else {}
-        extensions = {"classification": validation.VALIDATION_ERROR, **marked}
-        raise GraphQLError(verdict.message, extensions=extensions)
+        for event in rejected:
+            self._logs["rejected"].add(json.dumps({"event": event, "reason": error.message}).encode())
+        raise error
 
     def _hit(self, rejection: Rejection | None, event: dict[str, Any]) -> Iterator[Issue]:
         """Yield what a fault says of an event; of one that was accepted before nothing, as its content was valid."""

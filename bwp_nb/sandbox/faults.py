@@ -5,38 +5,26 @@ servers commonly send; the classifications are those that the documentation of o
 """
 
 import email.utils
-from collections.abc import Callable, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from itertools import chain, repeat
+from typing import Any, NamedTuple
 
 import httpx
 
-from bwp_nb.sandbox.responses import DENIED, error_response, html_response, json_response
+from bwp_nb.sandbox.responses import DENIED, JSON, error_response, html_response, json_response
 from bwp_nb.wire.clock import Clock
 
 LABEL = "inferred: a simulated fault; no page shows this response to sendUserEvents"
 
 
-@dataclass(frozen=True)
-class Play:
-    """One request with a fault: `answer()` lets the sandbox process it normally, `wait()` lets time pass.
+class Rejection(NamedTuple):
+    """The simulated rejection of the events that contain a value, or of all events."""
 
-    `reject(text, value)` lets it process the request, but reject the events that contain a value.
-    """
-
-    request: httpx.Request
-    answer: Callable[[], httpx.Response]
-    reject: Callable[[str, str | None], httpx.Response]
-    clock: Clock
-    wait: Callable[[float], None]
-    expire_tokens: Callable[[bool], None]
-
-    @property
-    def patience(self) -> float:
-        """The seconds that the caller waits for a response."""
-        timeouts: dict[str, float | None] = self.request.extensions.get("timeout", {})
-        return timeouts.get("read") or 10.0
+    text: str
+    value: str | None
 
 
 @dataclass(frozen=True)
@@ -57,14 +45,188 @@ class Fault:
 
     name: str
     summary: str
-    play: Callable[..., httpx.Response]
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...]
 
     def __repr__(self) -> str:
         return f"Fault({self.name!r}, {self.summary!r})"
 
 
-FAULTS: dict[str, Fault] = {}
+@dataclass(frozen=True)
+class FaultyRequest:
+    """A request to which a fault happens: each method is a fault, and the docstring its summary.
+
+    `answer()` lets the sandbox process the request, with a `Rejection` if it is to reject events; `wait()` lets time
+    pass.
+    """
+
+    request: httpx.Request
+    answer: Callable[..., httpx.Response]
+    wait: Callable[[float], None]
+    clock: Clock
+    expire_tokens: Callable[[bool], None]
+
+    def refused(self) -> httpx.Response:
+        """The connection is refused; nothing arrives."""
+        raise httpx.ConnectError("Connection refused", request=self.request)
+
+    def reset_before(self) -> httpx.Response:
+        """The connection is reset before the events are accepted."""
+        raise httpx.ReadError("Connection reset by peer", request=self.request)
+
+    def reset_after(self) -> httpx.Response:
+        """The events are accepted, and the connection is reset before the response arrives."""
+        self.answer()
+        return self.reset_before()
+
+    def timeout_before(self) -> httpx.Response:
+        """No response arrives in time, and the events are not accepted."""
+        self.wait(self._patience)
+        raise httpx.ReadTimeout("The read operation timed out", request=self.request)
+
+    def timeout_after(self) -> httpx.Response:
+        """No response arrives in time, although the events are accepted."""
+        self.answer()
+        return self.timeout_before()
+
+    def slow(self, seconds: float = 3.0) -> httpx.Response:
+        """The response takes some seconds; if the caller's timeout is shorter, it never arrives."""
+        if seconds >= self._patience:
+            return self.timeout_after()
+        self.wait(seconds)
+        return self.answer()
+
+    def http_429(self) -> httpx.Response:
+        """HTTP 429 without Retry-After."""
+        return html_response(429, "Too Many Requests")
+
+    def http_429_seconds(self, seconds: int = 5) -> httpx.Response:
+        """HTTP 429 with Retry-After in seconds."""
+        return html_response(429, "Too Many Requests", {"Retry-After": str(seconds)})
+
+    def http_429_date(self, seconds: int = 5) -> httpx.Response:
+        """HTTP 429 with Retry-After as a date, some seconds from now."""
+        date = email.utils.format_datetime(self.clock.now() + timedelta(seconds=seconds), usegmt=True)
+        return html_response(429, "Too Many Requests", {"Retry-After": date})
+
+    def http_500(self) -> httpx.Response:
+        """HTTP 500 with an empty body."""
+        return httpx.Response(500, content=b"")
+
+    def http_502(self) -> httpx.Response:
+        """HTTP 502 with a gateway's HTML page."""
+        return html_response(502, "Bad Gateway")
+
+    def http_502_after(self) -> httpx.Response:
+        """The events are accepted, and a gateway responds with HTTP 502."""
+        self.answer()
+        return html_response(502, "Bad Gateway")
+
+    def http_503(self) -> httpx.Response:
+        """HTTP 503 with an HTML page."""
+        return html_response(503, "Service Unavailable")
+
+    def throttled(self) -> httpx.Response:
+        """A GraphQL error with the classification ThrottlingError."""
+        return error_response("Rate exceeded", "ThrottlingError", 429, LABEL)
+
+    def internal_error(self) -> httpx.Response:
+        """A GraphQL error with the classification InternalServerError."""
+        return error_response("Internal server error", "InternalServerError", 500, LABEL)
+
+    def access_denied(self) -> httpx.Response:
+        """A GraphQL error with the classification AccessDeniedError, even with a valid token."""
+        return error_response(DENIED, "AccessDeniedError", 403, LABEL)
+
+    def expired_token(self) -> httpx.Response:
+        """Every token so far has expired: HTTP 401 until the client gets a new one."""
+        self.expire_tokens(True)
+        return self.answer()
+
+    def expired_token_error(self) -> httpx.Response:
+        """Every token so far has expired: a GraphQL error until the client gets a new one."""
+        self.expire_tokens(False)
+        return self.answer()
+
+    def http_400(self) -> httpx.Response:
+        """HTTP 400 with an HTML page."""
+        return html_response(400, "Bad Request")
+
+    def http_413(self) -> httpx.Response:
+        """HTTP 413: the request body is too large."""
+        return html_response(413, "Payload Too Large")
+
+    def html(self) -> httpx.Response:
+        """A sign-in page with HTTP 200, as a proxy may send it."""
+        return html_response(200, "Sign in")
+
+    def cut_off(self) -> httpx.Response:
+        """The events are accepted, and the JSON of the response is truncated."""
+        content = self.answer().content
+        return json_response(200, content[: len(content) // 2])
+
+    def invalid_utf8(self) -> httpx.Response:
+        """The events are accepted, and the response is not valid UTF-8."""
+        return json_response(200, self.answer().content + b"\xff\xfe")
+
+    def wrong_content_type(self) -> httpx.Response:
+        """The events are accepted, and the response is labelled as plain text."""
+        return json_response(200, self.answer().content, "text/plain")
+
+    def data_and_errors(self, status: str = "successful") -> httpx.Response:
+        """The events are accepted, and the response contains both a status and an error."""
+        error = {"message": "Something beside the point failed", "extensions": {"sandbox": [LABEL]}}
+        return self._accepted({"errors": [error], "data": {"sendUserEvents": {"status": status}}})
+
+    def other_status(self, status: str = "accepted") -> httpx.Response:
+        """The events are accepted, with a status that is not documented."""
+        return self._accepted({"data": {"sendUserEvents": {"status": status}}, "extensions": {"sandbox": [LABEL]}})
+
+    def huge(self, mebibytes: int = 256) -> httpx.Response:
+        """The events are accepted, and the response is 256 MiB long."""
+        self.answer()
+        pieces = chain([b'{"data": "'], repeat(b"x" * 65_536, 16 * mebibytes), [b'"}'])
+        return httpx.Response(200, content=pieces, headers={"Content-Type": JSON})
+
+    def redirect(self, location: str = "https://example.com/graphql") -> httpx.Response:
+        """HTTP 307: use another host this time; the request is not processed."""
+        return httpx.Response(307, headers={"Location": location})
+
+    def http_303(self, location: str = "https://example.com/result") -> httpx.Response:
+        """The events are accepted, and HTTP 303 redirects to another page."""
+        self.answer()
+        return httpx.Response(303, headers={"Location": location})
+
+    def http_308(self, location: str = "https://example.com/graphql") -> httpx.Response:
+        """HTTP 308: the address has moved to another host; the request is not processed."""
+        return httpx.Response(308, headers={"Location": location})
+
+    def duplicate(self) -> httpx.Response:
+        """The request is delivered twice."""
+        self.answer()
+        return self.answer()
+
+    def message(self, text: str = "Not today", value: str | None = None) -> httpx.Response:
+        """Events that contain `value`, by default all, are rejected with the message `text`, unless accepted before."""
+        return self.answer(Rejection(text, value))
+
+    @property
+    def _patience(self) -> float:
+        """The seconds that the caller waits for a response."""
+        timeouts: dict[str, float | None] = self.request.extensions.get("timeout", {})
+        return timeouts.get("read") or 10.0
+
+    def _accepted(self, content: dict[str, Any]) -> httpx.Response:
+        """Return a response to accepted events with other content than usual; a rejection is unchanged."""
+        answer = self.answer()
+        is_accepted = (answer.json().get("data") or {}).get("sendUserEvents")
+        return json_response(200, content) if is_accepted else answer
+
+
+FAULTS = {
+    name: Fault(name, str(play.__doc__).rstrip("."), tuple(inspect.signature(play).parameters)[1:])
+    for name, play in vars(FaultyRequest).items()
+    if inspect.isfunction(play) and not name.startswith("_")
+}
 
 
 def faults() -> list[Fault]:
@@ -94,218 +256,3 @@ def check_fault(name: str, options: Mapping[str, Any]) -> None:
     if unknown := options.keys() - set(FAULTS[name].options):
         expected = ", ".join(FAULTS[name].options) or "no options"
         raise ValueError(f"The fault {name!r} takes {expected}, got {', '.join(sorted(unknown))}")
-
-
-def _fault(play: Callable[..., httpx.Response]) -> Callable[..., httpx.Response]:
-    code = play.__code__
-    options = code.co_varnames[1 : code.co_argcount]
-    FAULTS[play.__name__] = Fault(play.__name__, str(play.__doc__).rstrip("."), play, options)
-    return play
-
-
-def _page(status_code: int, title: str, summary: str) -> None:
-    name = f"http_{status_code}"
-    FAULTS[name] = Fault(name, summary, lambda _play: html_response(status_code, title))
-
-
-def _error(name: str, text: str, kind: str, code: int, note: str = "") -> None:
-    summary = f"A GraphQL error with the classification {kind}{note}"
-    FAULTS[name] = Fault(name, summary, lambda _play: error_response(text, kind, code, LABEL))
-
-
-@_fault
-def refused(play: Play) -> httpx.Response:
-    """The connection is refused; nothing arrives."""
-    raise httpx.ConnectError("Connection refused", request=play.request)
-
-
-@_fault
-def reset_before(play: Play) -> httpx.Response:
-    """The connection is reset before the events are accepted."""
-    raise httpx.ReadError("Connection reset by peer", request=play.request)
-
-
-@_fault
-def reset_after(play: Play) -> httpx.Response:
-    """The events are accepted, and the connection is reset before the response arrives."""
-    play.answer()
-    raise httpx.ReadError("Connection reset by peer", request=play.request)
-
-
-@_fault
-def timeout_before(play: Play) -> httpx.Response:
-    """No response arrives in time, and the events are not accepted."""
-    play.wait(play.patience)
-    raise httpx.ReadTimeout("The read operation timed out", request=play.request)
-
-
-@_fault
-def timeout_after(play: Play) -> httpx.Response:
-    """No response arrives in time, although the events are accepted."""
-    play.answer()
-    return timeout_before(play)
-
-
-@_fault
-def slow(play: Play, seconds: float = 3.0) -> httpx.Response:
-    """The response takes some seconds; if the caller's timeout is shorter, it never arrives."""
-    if seconds >= play.patience:
-        return timeout_after(play)
-    play.wait(seconds)
-    return play.answer()
-
-
-_page(429, "Too Many Requests", "HTTP 429 without Retry-After")
-
-
-@_fault
-def http_429_seconds(play: Play, seconds: int = 5) -> httpx.Response:
-    """HTTP 429 with Retry-After in seconds."""
-    return html_response(429, "Too Many Requests", {"Retry-After": str(seconds)})
-
-
-@_fault
-def http_429_date(play: Play, seconds: int = 5) -> httpx.Response:
-    """HTTP 429 with Retry-After as a date, some seconds from now."""
-    moment = play.clock.now() + timedelta(seconds=seconds)
-    return html_response(429, "Too Many Requests", {"Retry-After": email.utils.format_datetime(moment, usegmt=True)})
-
-
-@_fault
-def http_500(play: Play) -> httpx.Response:
-    """HTTP 500 with an empty body."""
-    return httpx.Response(500, content=b"")
-
-
-_page(502, "Bad Gateway", "HTTP 502 with a gateway's HTML page")
-
-
-@_fault
-def http_502_after(play: Play) -> httpx.Response:
-    """The events are accepted, and a gateway responds with HTTP 502."""
-    play.answer()
-    return html_response(502, "Bad Gateway")
-
-
-_page(503, "Service Unavailable", "HTTP 503 with an HTML page")
-
-
-_error("throttled", "Rate exceeded", "ThrottlingError", 429)
-_error("internal_error", "Internal server error", "InternalServerError", 500)
-_error("access_denied", DENIED, "AccessDeniedError", 403, ", even with a valid token")
-
-
-@_fault
-def expired_token(play: Play) -> httpx.Response:
-    """Every token so far has expired: HTTP 401 until the client gets a new one."""
-    play.expire_tokens(True)
-    return play.answer()
-
-
-@_fault
-def expired_token_error(play: Play) -> httpx.Response:
-    """Every token so far has expired: a GraphQL error until the client gets a new one."""
-    play.expire_tokens(False)
-    return play.answer()
-
-
-_page(400, "Bad Request", "HTTP 400 with an HTML page")
-_page(413, "Payload Too Large", "HTTP 413: the request body is too large")
-
-
-@_fault
-def html(play: Play) -> httpx.Response:
-    """A sign-in page with HTTP 200, as a proxy may send it."""
-    return html_response(200, "Sign in")
-
-
-@_fault
-def cut_off(play: Play) -> httpx.Response:
-    """The events are accepted, and the JSON of the response is truncated."""
-    content = play.answer().content
-    return json_response(200, content[: len(content) // 2])
-
-
-@_fault
-def invalid_utf8(play: Play) -> httpx.Response:
-    """The events are accepted, and the response is not valid UTF-8."""
-    return json_response(200, play.answer().content + b"\xff\xfe")
-
-
-@_fault
-def wrong_content_type(play: Play) -> httpx.Response:
-    """The events are accepted, and the response is labelled as plain text."""
-    return json_response(200, play.answer().content, "text/plain")
-
-
-@_fault
-def data_and_errors(play: Play, status: str = "successful") -> httpx.Response:
-    """The events are accepted, and the response contains both a status and an error."""
-    answer = play.answer()
-    if not _accepts(answer):
-        return answer
-    error = {"message": "Something beside the point failed", "extensions": {"sandbox": [LABEL]}}
-    return json_response(200, {"errors": [error], "data": {"sendUserEvents": {"status": status}}})
-
-
-@_fault
-def other_status(play: Play, status: str = "accepted") -> httpx.Response:
-    """The events are accepted, with a status that is not documented."""
-    answer = play.answer()
-    if not _accepts(answer):
-        return answer
-    return json_response(200, {"data": {"sendUserEvents": {"status": status}}, "extensions": {"sandbox": [LABEL]}})
-
-
-@_fault
-def huge(play: Play, mebibytes: int = 256) -> httpx.Response:
-    """The events are accepted, and the response is 256 MiB long."""
-    play.answer()
-    return httpx.Response(200, stream=_Huge(mebibytes), headers={"Content-Type": "application/json"})
-
-
-@_fault
-def redirect(play: Play, location: str = "https://example.com/graphql") -> httpx.Response:
-    """HTTP 307: use another host this time; the request is not processed."""
-    return httpx.Response(307, headers={"Location": location})
-
-
-@_fault
-def http_303(play: Play, location: str = "https://example.com/result") -> httpx.Response:
-    """The events are accepted, and HTTP 303 redirects to another page."""
-    play.answer()
-    return httpx.Response(303, headers={"Location": location})
-
-
-@_fault
-def http_308(play: Play, location: str = "https://example.com/graphql") -> httpx.Response:
-    """HTTP 308: the address has moved to another host; the request is not processed."""
-    return httpx.Response(308, headers={"Location": location})
-
-
-@_fault
-def duplicate(play: Play) -> httpx.Response:
-    """The request is delivered twice."""
-    play.answer()
-    return play.answer()
-
-
-@_fault
-def message(play: Play, text: str = "Not today", value: str | None = None) -> httpx.Response:
-    """Events that contain `value`, by default all, are rejected with the message `text`, unless accepted before."""
-    return play.reject(text, value)
-
-
-def _accepts(answer: httpx.Response) -> bool:
-    return bool((answer.json().get("data") or {}).get("sendUserEvents"))
-
-
-class _Huge(httpx.SyncByteStream):
-    def __init__(self, mebibytes: int) -> None:
-        self._mebibytes = mebibytes
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield b'{"data": "'
-        for _ in range(self._mebibytes * 16):
-            yield b"x" * 65_536
-        yield b'"}'

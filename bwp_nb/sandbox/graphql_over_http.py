@@ -3,40 +3,32 @@
 It follows the draft of 8 May 2025 (https://github.com/graphql/graphql-over-http, commit 127bbfd), which defines both
 media types below and which the audits of the npm package graphql-http test. Since April 2026 the draft wants HTTP 422
 for a request that does not validate and 294 for data beside errors, and since July 2026 it does not define
-`application/json` responses. JSON that is not a GraphQL request is passed on, because its rejection is part of the
+`application/json` responses. A body that is not a GraphQL request is passed on, because its rejection is part of the
 API's behaviour.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
-from graphql import GraphQLSyntaxError, Lexer, OperationType, Source, TokenKind, get_operation_ast, parse
-from tornado.web import HTTPError
+from graphql import OperationType, get_operation_ast
 
 from bwp_nb.sandbox.responses import JSON, json_response
+from bwp_nb.sandbox.validation import read
 
 #: The media type in which a response has HTTP 400 if nothing was executed. As `JSON` it has HTTP 200, with errors too;
 #: that the API's status is 200 in both cases is inferred from a published client.
 GRAPHQL = "application/graphql-response+json"
 
-#: The deepest query that is accepted, counted in brackets, and the longest, counted in tokens.
-MAX_DEPTH = 50
-MAX_TOKENS = 20_000
 
-_OPENING = {TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L}
-_CLOSING = {TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.PAREN_R}
-_TYPES = {"operationName": (str, "a string"), "variables": (dict, "an object"), "extensions": (dict, "an object")}
-
-
-class Refused(HTTPError):
+class Refused(Exception):
     """A request that is refused before it reaches the sandbox."""
 
     def __init__(self, status_code: int, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(status_code, message)
-        self.message = message
-        self.headers = headers or {}
+        super().__init__(message)
+        self.response = json_response(status_code, {"errors": [{"message": message}]}, headers=headers)
 
 
 def media_type(accept: str) -> str:
@@ -52,8 +44,18 @@ def media_type(accept: str) -> str:
     return preferred
 
 
+def _weighed(item: str) -> tuple[str, float]:
+    """Return a media range of an `Accept` header and its weight."""
+    kind, *parameters = (part.strip().lower() for part in item.split(";"))
+    text = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+    try:
+        return kind, float(text)
+    except ValueError:
+        return kind, 0.0
+
+
 def in_form(kind: str, response: httpx.Response) -> httpx.Response:
-    """Return a GraphQL response in a media type; any other response is returned unchanged."""
+    """Label a GraphQL response with a media type, and return it; any other response is returned unchanged."""
     if kind == JSON or response.headers.get("Content-Type") != JSON or not response.is_stream_consumed:
         return response
     try:
@@ -62,20 +64,19 @@ def in_form(kind: str, response: httpx.Response) -> httpx.Response:
         return response
     if not isinstance(answer, dict) or not answer.keys() & {"data", "errors"}:
         return response
-    is_executed = response.status_code != 200 or "data" in answer
-    return json_response(response.status_code if is_executed else 400, response.content, GRAPHQL)
+    if response.status_code == 200 and "data" not in answer:
+        response.status_code = 400
+    response.headers["Content-Type"] = kind
+    return response
 
 
-def check_post(content_type: str, content_encoding: str, body: bytes) -> None:
-    """Raise `Refused` for the body of a POST that must not reach the sandbox."""
-    if not is_utf_8(content_type, JSON) or content_encoding not in ("", "identity"):
-        raise Refused(415, f"Expected {JSON} in UTF-8, not compressed")
-    try:
-        given = json.loads(body)
-    except (ValueError, RecursionError):
-        return
-    if isinstance(given, dict):
-        _check(given)
+def check_body(headers: Mapping[str, str], kind: str) -> None:
+    """Raise `Refused` for a body that is not of a media type, or compressed, or in another encoding than UTF-8."""
+    given, *parameters = (part.strip().lower() for part in headers.get("Content-Type", "").split(";"))
+    charsets = {part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")}
+    is_plain = charsets <= {"utf-8", "utf8"} and headers.get("Content-Encoding", "identity") == "identity"
+    if given != kind or not is_plain:
+        raise Refused(415, f"Expected {kind} in UTF-8, not compressed")
 
 
 def body_of_get(query_string: str) -> bytes:
@@ -88,50 +89,8 @@ def body_of_get(query_string: str) -> bytes:
         given |= {name: json.loads(given[name]) for name in given.keys() & {"variables", "extensions"}}
     except (ValueError, RecursionError):
         raise Refused(400, "Expected query, operationName, and JSON variables in the query string") from None
-    _check(given)
-    if _is_mutation(given.get("query", ""), given.get("operationName")):
+    document, _ = read(given.get("query", ""))
+    operation = get_operation_ast(document, given.get("operationName")) if document else None
+    if operation is not None and operation.operation is not OperationType.QUERY:
         raise Refused(405, "Send a mutation by POST", {"Allow": "POST"})
     return json.dumps(given).encode()
-
-
-def is_utf_8(content_type: str, kind: str) -> bool:
-    """Return whether a `Content-Type` header names a media type, and no character set but UTF-8."""
-    given, *parameters = (part.strip().lower() for part in content_type.split(";"))
-    charsets = {part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")}
-    return given == kind and charsets <= {"utf-8", "utf8"}
-
-
-def _weighed(item: str) -> tuple[str, float]:
-    """Return a media range of an `Accept` header and its weight."""
-    kind, *parameters = (part.strip().lower() for part in item.split(";"))
-    text = next((part[2:] for part in parameters if part.startswith("q=")), "1")
-    try:
-        return kind, float(text)
-    except ValueError:
-        return kind, 0.0
-
-
-def _check(given: dict[str, Any]) -> None:
-    """Raise `Refused` for parameters of a wrong type, and for a query that is too deep or too long."""
-    for name, (kind, expected) in _TYPES.items():
-        if not isinstance(given.get(name), kind | None):
-            raise Refused(400, f"{name} must be {expected}")
-    tokens = depth = 0
-    try:
-        lexer = Lexer(Source(given["query"] if isinstance(given.get("query"), str) else ""))
-        while (token := lexer.advance().kind) is not TokenKind.EOF:
-            tokens += 1
-            depth += (token in _OPENING) - (token in _CLOSING)
-            if tokens > MAX_TOKENS or depth > MAX_DEPTH:
-                raise Refused(400, f"A query may have at most {MAX_TOKENS} tokens and {MAX_DEPTH} levels of brackets")
-    except GraphQLSyntaxError:
-        return  # left to the sandbox
-
-
-def _is_mutation(query: str, operation_name: str | None) -> bool:
-    """Return whether anything but a query would be executed."""
-    try:
-        operation = get_operation_ast(parse(query), operation_name)
-    except (GraphQLSyntaxError, RecursionError):
-        return False
-    return operation is not None and operation.operation is not OperationType.QUERY

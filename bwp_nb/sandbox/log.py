@@ -4,6 +4,9 @@ import json
 from collections import deque
 from typing import Any
 
+#: What a sandbox keeps: its events by what happened to them, and the requests that they came in.
+KINDS = ("accepted", "duplicates", "rejected", "requests")
+
 _BYTES_PER_ENTRY = 4096
 
 

@@ -32,10 +32,14 @@ def html_response(status_code: int, title: str, headers: dict[str, str] | None =
 
 def error_response(message: str, kind: str, code: int, label: str) -> httpx.Response:
     """Return a GraphQL error in the documented envelope, labelled in `extensions.sandbox`."""
-    classification = {"type": kind, "errorType": f"{kind.removesuffix('Error')}Exception", "errorCode": code}
-    extensions = {"classification": classification, "sandbox": [label]}
+    extensions = {"classification": classification(kind, code), "sandbox": [label]}
     error = {"message": message, "path": ["sendUserEvents"], "extensions": extensions}
     return json_response(200, {"errors": [error], "data": {"sendUserEvents": None}})
+
+
+def classification(kind: str, error_code: int, **details: Any) -> dict[str, Any]:
+    """Return the classification of an error, with the names and the order of the documented one."""
+    return {"type": kind, **details, "errorType": f"{kind.removesuffix('Error')}Exception", "errorCode": error_code}
 
 
 def bad_body_response(message: str) -> httpx.Response:

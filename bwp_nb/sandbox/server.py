@@ -4,6 +4,7 @@ It listens on loopback only, and limits what a connection may send and how long 
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
@@ -13,19 +14,17 @@ import socket
 import ssl
 import sys
 import threading
-from typing import Any
 
-from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
+from tornado.web import Application
 
 from bwp_nb.contract import documented
+from bwp_nb.sandbox.addresses import Site
 from bwp_nb.sandbox.api import Sandbox
-from bwp_nb.sandbox.handlers import Site, application
+from bwp_nb.sandbox.connections import MAX_CONNECTIONS, Handler, Listener, log_request
 from bwp_nb.wire.clock import SystemClock
 
-#: The most bytes of a request's head, and the most connections at a time.
+#: The most bytes of a request's head.
 MAX_HEAD = 16_384
-MAX_CONNECTIONS = 256
 
 #: The most requests, and events of each kind, that a new sandbox keeps.
 KEEP = 10_000
@@ -105,7 +104,7 @@ def _described(server: "Server") -> str:
     return json.dumps({**addresses, "credentials": credentials}) + "\n"
 
 
-class Server:
+class Server(contextlib.AbstractContextManager["Server"]):
     """A sandbox that is being served; close it, or use it in a `with` statement.
 
     `endpoint` and `token_endpoint` work like the live API's. `control` is the address that shows what arrived, to
@@ -134,9 +133,6 @@ class Server:
     def __repr__(self) -> str:
         return f"Server({self.address})"
 
-    def __enter__(self) -> "Server":
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -162,8 +158,8 @@ class Server:
     async def _serve(self, listening: socket.socket, site: Site, ssl_context: ssl.SSLContext | None) -> None:
         self._loop = asyncio.get_running_loop()
         self._closed = asyncio.Event()
-        listener = _Listener(
-            application(site),
+        listener = Listener(
+            Application([(".*", Handler, {"site": site})], log_function=log_request),
             ssl_options=ssl_context,
             max_header_size=MAX_HEAD,
             max_body_size=2**63,  # a longer body than MAX_BODY is read and dropped, so that its sender gets a response
@@ -175,23 +171,6 @@ class Server:
         await self._closed.wait()
         listener.stop()
         await listener.close_all_connections()
-
-
-class _Listener(HTTPServer):
-    """An HTTP server with a limit on its connections."""
-
-    _connected = 0
-
-    def handle_stream(self, stream: IOStream, address: Any) -> None:
-        if self._connected >= MAX_CONNECTIONS:
-            stream.close()
-            return
-        self._connected += 1
-        super().handle_stream(stream, address)
-
-    def on_close(self, server_conn: object) -> None:
-        self._connected -= 1
-        super().on_close(server_conn)
 
 
 def _listening(host: str, port: int) -> socket.socket:

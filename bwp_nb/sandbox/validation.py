@@ -13,17 +13,13 @@ from typing import Any, NamedTuple, cast
 import graphql
 
 from bwp_nb.contract import schema_text
+from bwp_nb.sandbox.responses import classification
 
-#: The documented classification of an input that is not valid.
-VALIDATION_ERROR = {
-    "type": "ValidationError",
-    "code": "UnspecifiedError",
-    "details": {},
-    "errorType": "ValidationException",
-    "errorCode": 400,
-}
+# The documented classification of an input that is not valid.
+_VALIDATION_ERROR = classification("ValidationError", 400, code="UnspecifiedError", details={})
 
-_MAX_TOKENS = 200_000
+#: The longest query that is accepted, counted in tokens: the limit is ours.
+MAX_TOKENS = 50_000
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?Z", re.ASCII)
 
 _EVENT = "literal reading: an event that does not conform is dropped and an exception is returned (User Event Schema)"
@@ -39,6 +35,10 @@ _ZONE = (
 )
 
 
+#: The events of a call, as they arrived.
+Events = list[dict[str, Any]]
+
+
 class Issue(NamedTuple):
     """What is wrong with an event, in the API's words as far as known; `label` says what is inferred about it.
 
@@ -48,15 +48,6 @@ class Issue(NamedTuple):
     text: str
     label: str | None = None
     is_whole: bool = False
-
-
-class Verdict(NamedTuple):
-    """Which events of a call are accepted, and what is returned if not all are."""
-
-    accepted: list[dict[str, Any]]
-    rejected: list[dict[str, Any]]
-    message: str
-    labels: set[str]
 
 
 @cache
@@ -69,32 +60,43 @@ def schema() -> graphql.GraphQLSchema:
 def read(query: str) -> tuple[graphql.DocumentNode | None, list[graphql.GraphQLError]]:
     """Parse and validate a query; a client that sends events as variables repeats the same one."""
     try:
-        document = graphql.parse(query, max_tokens=_MAX_TOKENS)
+        document = graphql.parse(query, max_tokens=MAX_TOKENS)
+        return document, graphql.validate(schema(), document)
     except graphql.GraphQLSyntaxError as error:
         return None, [error]
     except RecursionError:
         return None, [graphql.GraphQLSyntaxError(graphql.Source(""), 0, "The query is nested too deeply")]
-    return document, graphql.validate(schema(), document)
 
 
-def verdict(events: list[dict[str, Any]], issues: list[list[Issue]], refuses: str, reports: str) -> Verdict:
-    """Return the verdict on the events of a call, given the issues of each, by one reading of the documentation."""
+def verdict(
+    events: Events, issues: list[list[Issue]], refuses: str, reports: str
+) -> tuple[Events, Events, graphql.GraphQLError | None]:
+    """Return which events of a call are accepted and which are not, and the error in that case.
+
+    `issues` are those of each event; `refuses` and `reports` are the reading of the documentation.
+    """
     too_many = list(_too_many(events))
     found = too_many + [issue for event_issues in issues for issue in event_issues]
     if not found:
-        return Verdict(events, [], "", set())
+        return events, [], None
     refuses_all = refuses == "call" or bool(too_many)
     accepted = [event for event, bad in zip(events, issues, strict=True) if not (bad or refuses_all)]
     rejected = [event for event, bad in zip(events, issues, strict=True) if bad or refuses_all]
     reported = [issue for issue in found if issue.is_whole][:1] or (found[:1] if reports == "first" else found)
-    listed = ", ".join(issue.text for issue in reported)
-    message = f"Input request is not valid, the following issues were encountered: [{listed}]"
     labels = {issue.label for issue in reported if issue.label}
     if len(found) > 1 and not reported[0].is_whole:
         labels.add(_FIRST if reports == "first" else _ALL)
     if len(events) > 1 and not too_many:
         labels |= {_CALL} if refuses == "call" else {_EVENT, _OTHERS} if accepted else {_EVENT}
-    return Verdict(accepted, rejected, reported[0].text if reported[0].is_whole else message, labels)
+    return accepted, rejected, _error(reported, labels)
+
+
+def _error(issues: list[Issue], labels: set[str]) -> graphql.GraphQLError:
+    listed = ", ".join(issue.text for issue in issues)
+    message = f"Input request is not valid, the following issues were encountered: [{listed}]"
+    marked = {"sandbox": sorted(labels)} if labels else {}
+    extensions = {"classification": _VALIDATION_ERROR, **marked}
+    return graphql.GraphQLError(issues[0].text if issues[0].is_whole else message, extensions=extensions)
 
 
 def event_issues(index: int, event: dict[str, Any]) -> Iterator[Issue]:
@@ -130,7 +132,7 @@ def _values(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"additionalProperties.{pair['property']}", pair["value"]
 
 
-def _too_many(events: list[dict[str, Any]]) -> Iterator[Issue]:
+def _too_many(events: Events) -> Iterator[Issue]:
     most = _limit("SendUserEventInput", "events", "maxItems")["max"]
     if len(events) > most:
         yield Issue(f"/sendUserEvents/input/events size must be between 0 and {most}", _TOO_MANY)

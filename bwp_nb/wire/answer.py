@@ -92,13 +92,10 @@ class Answer:
         """Whether it refuses the token: by the HTTP status, or by the classification of an error."""
         if self.status_code == 401:
             return True
-        if b"AccessDenied" not in self.content:
-            return False
         try:
-            given = self.json()
+            return b"AccessDenied" in self.content and is_denied(self.json())
         except RequestFailed:
             return False
-        return status_of(given) is None and ACCESS_DENIED in {classification(error).name for error in errors_of(given)}
 
     def json(self) -> dict[str, Any]:
         """Return the GraphQL response, or raise `RequestFailed` saying what came instead."""
@@ -165,6 +162,11 @@ def receipt(answer: Answer, events: int, inputs: Callable[[], Sequence[dict[str,
 def errors_of(given: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the errors of a response as objects."""
     return [item if isinstance(item, dict) else {"message": str(item)} for item in given.get("errors") or ()]
+
+
+def is_denied(given: dict[str, Any]) -> bool:
+    """Return whether a response refuses access: by the classification of an error, and without a status."""
+    return status_of(given) is None and ACCESS_DENIED in {classification(error).name for error in errors_of(given)}
 
 
 def status_of(given: dict[str, Any]) -> str | None:

@@ -131,14 +131,9 @@ class TokenAuth:
     def sign(self, request: httpx.Request) -> None:
         """Add the headers of “Call the Buy with Prime API”, and the access key if there is one."""
         request.headers["Authorization"] = f"Bearer {self._current(request.extensions)}"
-        self._remember(request.headers["Authorization"].removeprefix("Bearer "))
         request.headers[self._credentials.target_header] = self._credentials.target_id
         if self._credentials.access_key is not None:
             request.headers["x-api-access-key"] = self._credentials.access_key.reveal()
-
-    def _remember(self, token: str) -> None:
-        if not self._sent or self._sent[-1].reveal() != token:
-            self._sent.append(Secret(token))
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -182,47 +177,40 @@ class TokenAuth:
         text, lifetime = self._new_token(extensions)
         with self._lock:
             self._token, self._renew_at = Secret(text), started + max(lifetime - MARGIN, lifetime / 2)
+            self._sent.append(self._token)
         return text
 
     def _new_token(self, extensions: Mapping[str, Any]) -> tuple[str, float]:
         form = self._credentials.form
         request = httpx.Request("POST", self._token_endpoint, data=form(), extensions=dict(extensions))
         try:
-            received = Answer.read(self._transport.handle_request(request))
+            answer = Answer.read(self._transport.handle_request(request))
         except httpx.RequestError as error:
             said = readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), self.secrets), 200)
             # Without its cause: its frames hold the body, and so the secret.
             message = f"Cannot get a token from {self._token_endpoint}: {said}."
             raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
-        # The body is not redacted: a new token may contain an older one. No message shows it.
-        answer = replace(redacted(received, self.secrets), content=received.content)
-        try:
-            return token(answer)
-        except RequestFailed as error:
-            error.retry_after = answer.retry_after(self._clock.now())
-            self._ask_at = self._clock.monotonic() + (error.retry_after or 0.0)
-            raise
+        if (issued := _issued(answer)) is not None:
+            return issued
+        refusal = _refusal(answer.status_code, cleaned(answer.media_type, self.secrets))
+        refusal.retry_after = answer.retry_after(self._clock.now())
+        self._ask_at = self._clock.monotonic() + (refusal.retry_after or 0.0)
+        raise refusal
 
 
-def token(answer: Answer) -> tuple[str, float]:
-    """Return the token in a response of the token endpoint, and its lifetime in seconds.
-
-    Raises `RequestFailed` if the response has no token.
-    """
-    code = answer.status_code
+def _refusal(code: int, media_type: str) -> RequestFailed:
+    """Return the error for a response of the token endpoint without a token."""
     if code in (400, 401, 403):
         message = f"The token endpoint refused the credentials (HTTP {code}). Check client id and client secret."
-        raise RequestFailed(message, status_code=code)
-    if code == 200 and (issued := _issued(answer)) is not None:
-        return issued
-    message = f"The token endpoint returned HTTP {code} with {answer.media_type} and without an access token."
-    raise RequestFailed(message, status_code=code, retryable=code == 429 or code >= 500)
+        return RequestFailed(message, status_code=code)
+    message = f"The token endpoint returned HTTP {code} with {media_type} and without an access token."
+    return RequestFailed(message, status_code=code, retryable=code == 429 or code >= 500)
 
 
 def _issued(answer: Answer) -> tuple[str, float] | None:
     """Return a token and its lifetime, or None; it never raises, since its variables would show the token."""
     try:
-        given = json.loads(answer.content if answer.is_whole else b"null")
+        given = json.loads(answer.content if answer.status_code == 200 and answer.is_whole else b"null")
         text, lifetime = given["access_token"], float(given.get("expires_in", LIFETIME))
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None

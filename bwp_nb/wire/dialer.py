@@ -57,18 +57,17 @@ def _proxy(url: httpx.URL) -> httpx.Proxy | None:
     name = next((name for name in (url.scheme, "all") if getproxies().get(name)), None)
     if name is None or proxy_bypass(url.netloc.decode("ascii")):
         return None
-    try:
-        proxy = httpx.Proxy(_address(getproxies()[name]))
-    except (ValueError, httpx.InvalidURL):
-        proxy = None
-    if proxy is None or proxy.url.scheme not in _PORTS:
-        # Without the value, which may contain a password.
-        raise InvalidSettings([f"{name.upper()}_PROXY: expected the http or https address of a proxy."])
-    return proxy
+    with suppress(ValueError, httpx.InvalidURL):
+        proxy = _named(name)
+        if proxy.url.scheme in _PORTS:
+            return proxy
+    # Without the value, which may contain a password.
+    raise InvalidSettings([f"{name.upper()}_PROXY: expected the http or https address of a proxy."])
 
 
-def _address(proxy: str) -> str:
-    return proxy if "://" in proxy else f"http://{proxy}"
+def _named(name: str) -> httpx.Proxy:
+    address = getproxies()[name]
+    return httpx.Proxy(address if "://" in address else f"http://{address}")
 
 
 def _is_loopback(host: str) -> bool:

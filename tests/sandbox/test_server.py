@@ -23,7 +23,8 @@ import httpx
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.sandbox.server import MAX_CONNECTIONS, MAX_HEAD, Server
+from bwp_nb.sandbox.connections import MAX_CONNECTIONS
+from bwp_nb.sandbox.server import MAX_HEAD, Server
 from tests.served import ACCEPTED, DOCUMENTED, ask, connected, control, headers, needs, post, request, rest, until
 from tests.strategies import event
 
@@ -428,6 +429,15 @@ def test_a_huge_response_is_streamed() -> None:
         server.sandbox.fail_next("huge", mebibytes=8)
         response = post(server)
         assert (8 * 2**20 + 12, "chunked") == (len(response.content), response.headers["Transfer-Encoding"])
+
+
+def test_a_huge_response_to_http_1_0_is_not_chunked() -> None:
+    """It ends with the connection."""
+    with bwp.serve() as server, connected(server) as connection:
+        server.sandbox.fail_next("huge", mebibytes=1)
+        connection.sendall(request(server).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        head, _, body = rest(connection).partition(b"\r\n\r\n")
+        assert (2**20 + 12, False) == (len(body), b"transfer-encoding" in head.lower())
 
 
 def test_a_simulated_redirect_has_a_location_and_no_body() -> None:

@@ -438,6 +438,14 @@ def test_a_secret_is_neither_pickled_nor_copied(copied: Callable[[Any], Any]) ->
         assert "mark" not in str(caught.value)
 
 
+def test_a_token_endpoint_that_repeats_the_secret_does_not_get_it_shown() -> None:
+    """Its media type is part of the message."""
+    client, _ = _token_client(_status(200, "{}", **{"Content-Type": f"text/{MARKER}"}))
+    with pytest.raises(RequestFailed, match="without an access token") as caught:
+        client.send(event())
+    assert MARKER not in str(caught.value)
+
+
 def test_a_client_is_not_pickled() -> None:
     """It holds a secret and connections."""
     with pytest.raises(TypeError):
