@@ -49,7 +49,7 @@ The public names; `help()` of each says more:
     explain             an error as a table: event, field, value, rule with its source, what to do
     CLASSIFICATIONS     the meaning of the API's error classifications, what to do, and how certain that is
     forms               `EventForm(client)` makes and sends events; also `SandboxPanel` and `CredentialsForm`
-    snippets            a request as GraphQL, JSON, cURL, Python with httpx, Python with bwp_nb
+    snippets            a request as GraphQL, JSON, cURL, Python, JavaScript, a Postman collection
     plots               charts of a history, a report, a sandbox; `save()`, `table`, `figure`
     traffic             a made-up day of shop events, and its replay
     Problem             a rule that an event breaks: field, value, rule, message
@@ -69,7 +69,7 @@ else differs.
       history.py          every call of a client as a row; two of them compared
       text.py             text for people, escaped and cut
                           leaves: where a client points, and what is done with one
-      __main__.py         the command line: doctor, drift, serve
+      __main__.py         the command line: check, doctor, drift, send, serve
       connection.py       connect: a client of the sandbox or of the live API
       settings.py         the settings of the live API
       snippets/           a request as text for other tools

@@ -66,7 +66,16 @@ class Item(Shown):
 class Checklist:
     """The documented event types, and the others that were sent, each with what happened to its events.
 
-    `target` is where they went; `note` says what is missing in the numbers.
+    Attributes
+    ----------
+    target : str
+        Where they went.
+    items : tuple of Item
+        One for each event type.
+    note : str
+        What is missing in the numbers; empty if nothing is.
+    ok : bool
+        Whether an event of each documented type was accepted.
     """
 
     target: str
@@ -85,7 +94,20 @@ class Checklist:
         return pd.DataFrame([{"state": item.state, **vars(item)} for item in self.items]).drop(columns="when")
 
     def save(self, path: str | Path) -> None:
-        """Write the checklist to an `.html` file that needs nothing else, for example for the merchant."""
+        """Write the checklist as a page that needs nothing else, for example for the merchant.
+
+        Parameters
+        ----------
+        path : str or Path
+            The path of an `.html` file, which is overwritten.
+
+        Raises
+        ------
+        ValueError
+            If the path has another suffix.
+        OSError
+            If the file cannot be written.
+        """
         if Path(path).suffix != ".html":
             raise InvalidArgument(f"save: expected the path of an .html file, got {Path(path).name!r}")
         Path(path).write_text(document("Buy with Prime: event checklist", self._repr_html_()), "utf-8")

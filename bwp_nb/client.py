@@ -35,12 +35,48 @@ RETRY_QUOTA = 20
 
 
 class Client:
-    """Sends events through an httpx transport, a `Sandbox` or one that reaches a server, and keeps a `history`.
+    """Sends events through an httpx transport, and keeps a history of its calls. `connect` makes one.
 
-    `last_error` is the last error that a call raised, for `bwp.explain(client.last_error)`. An attempt takes at most
-    `timeout` seconds, a call as long as `retries` allows. `confirm` is called once, before the first send, with the
-    endpoint; if it returns false, nothing is sent. `clock` and `new_id` give `new_event` its times and ids. Close the
-    client, or use it in a `with` statement. Threads can share it.
+    Threads can share a client. Close it, or use it in a `with` statement.
+
+    Parameters
+    ----------
+    transport : httpx.BaseTransport
+        A `Sandbox`, or a transport that reaches a server.
+    endpoint : str
+        The address to post to.
+    auth : TokenAuth, optional
+        Gets a token and signs each request with it. Default: requests are not signed.
+    sandbox : Sandbox, optional
+        The sandbox behind the transport, if there is one; then `client.sandbox`.
+    clock : Clock, optional
+        The time of `new_event`, of the history and of waits. Default: the computer's.
+    new_id : callable returning str, optional
+        The ids of `new_event`. Default: random UUIDs of version 4.
+    retries : Retries, optional
+        How often, and for how long, a send is retried. Default: `Retries()`.
+    timeout : float, default 10.0
+        The most seconds that one attempt takes.
+    api_version : str, default "2024-11-01"
+        The header `x-api-version` (documented in “Call the Buy with Prime API”).
+    confirm : callable of str to bool, optional
+        Called once with the endpoint, before the first send; if it returns false, nothing is sent.
+
+    Attributes
+    ----------
+    history : History
+        The latest calls.
+    last_error : BwpError or None
+        The last error that a call raised, for `bwp.explain(client.last_error)`.
+    target : str
+        Where the events go: the sandbox, or an address and the target id of a store.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> with bwp.connect() as client:
+    ...     client.send(client.new_event("click")).status
+    'successful'
     """
 
     def __init__(
@@ -119,9 +155,43 @@ class Client:
         additional_properties: Mapping[str, str] | None = None,
         **properties: str,
     ) -> UserEvent:
-        """Return an event, by default with a new id and the current time; other keywords become additional properties.
+        """Return an event with a new id and the current time.
 
-        A keyword that is nearly a field raises `InvalidEvent`; in `additional_properties` any name can be given.
+        Parameters
+        ----------
+        event_type : str
+            One of `bwp.EVENT_TYPES`, or another text of 3 to 64 characters.
+        event_id : str, optional
+            The id. Default: a new one.
+        event_time : str or aware datetime, optional
+            When it happened, in UTC. Default: now.
+        client_type : str, default "WEBSITE_CLIENT"
+            `WEBSITE_CLIENT` or `SERVER_CLIENT` (documented in “User Event Schema”).
+        client_version : str, default "1.0"
+            The version of the client that sends the event.
+        schema_name, schema_version : str, optional
+            The schema that the event conforms to. Default: none is sent; the API then takes a schema with all
+            attributes, in its latest version (documented in “User Event Schema”).
+        additional_properties : mapping of str to str, optional
+            Additional properties of any name, also of those that are no keyword or nearly a field.
+        **properties : str
+            Every other keyword becomes an additional property, by the name that is given.
+
+        Returns
+        -------
+        UserEvent
+            The event. It is not checked; `problems()` checks it, and so does `send`.
+
+        Raises
+        ------
+        InvalidEvent
+            If a value is not a str, or a keyword is nearly the name of a field.
+
+        Examples
+        --------
+        >>> import bwp_nb as bwp
+        >>> bwp.connect().new_event("page-load", current_url="https://example.com").additional_properties["current_url"]
+        'https://example.com'
         """
         check_keywords(properties)
         return UserEvent(
@@ -138,16 +208,72 @@ class Client:
     def send(self, events: UserEvent | Iterable[UserEvent] | Mutation, *, check: bool = True) -> Receipt:
         """Send one event, or up to 50, in one request, and retry it with the same ids where that may help.
 
-        With `check=False` events that break a rule are sent as well, to see the API's response. Raises `InvalidEvent`,
-        `RequestFailed`, `MutationRejected` or `OutcomeUnknown`.
+        Parameters
+        ----------
+        events : UserEvent, iterable of UserEvent, or Mutation
+            What to send: 1 to 50 events (the maximum is documented in “Analytics Interface”). For a table use
+            `send_table`.
+        check : bool, default True
+            Whether to refuse events that break a rule. With `False` they are sent, to see the API's response.
+
+        Returns
+        -------
+        Receipt
+            The proof that all events of the request were accepted.
+
+        Raises
+        ------
+        InvalidEvent
+            If an event breaks a rule, or something is not a `UserEvent`; nothing was sent.
+        RequestFailed
+            If no GraphQL response came back, or the send was not confirmed.
+        MutationRejected
+            If the API answered with errors; `error.states` has the state of each event.
+        OutcomeUnknown
+            If the response proves neither success nor failure.
+
+        Examples
+        --------
+        >>> import bwp_nb as bwp
+        >>> client = bwp.connect()
+        >>> client.send([client.new_event("click"), client.new_event("page-load")])
+        Receipt(status='successful', events=2, attempts=1)
         """
         mutation = events if isinstance(events, Mutation) else Mutation(events)
         return self._send(mutation, "send", check)
 
     def resend(self, exchange: Exchange, *, new_ids: bool = False) -> Receipt:
-        """Send the events of an exchange again, unchecked, with the same ids or with new ones.
+        """Send the events of an exchange again, unchecked.
 
         In the history the operation is `resend` or `resend with new ids`.
+
+        Parameters
+        ----------
+        exchange : Exchange
+            A call of this or another client, such as `client.history[-1]`.
+        new_ids : bool, default False
+            Whether the events get new ids. Use it only if the first send is known to have failed: with the same ids the
+            API can recognise a repetition (whether it does is unknown).
+
+        Returns
+        -------
+        Receipt
+            The proof that all events of the request were accepted.
+
+        Raises
+        ------
+        InvalidEvent
+            If the exchange contains no events that can be read.
+        RequestFailed, MutationRejected, OutcomeUnknown
+            As `send` does.
+
+        Examples
+        --------
+        >>> import bwp_nb as bwp
+        >>> client = bwp.connect()
+        >>> receipt = client.send(client.new_event("click"))
+        >>> client.resend(client.history[-1], new_ids=True)
+        Receipt(status='successful', events=1, attempts=1)
         """
         events = Mutation.parse(json.dumps(exchange.request)).events
         if not new_ids:
@@ -156,9 +282,34 @@ class Client:
         return self._send(Mutation(renewed), "resend with new ids", check=False)
 
     def execute(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Send a GraphQL text once, unchanged, and return the JSON of the response, with its errors if there are some.
+        """Send a GraphQL text once, unchanged, and return the JSON of the response.
 
-        Nothing is checked or retried. Raises `RequestFailed` if the response is not a GraphQL response.
+        Nothing is checked or retried.
+
+        Parameters
+        ----------
+        query : str
+            The GraphQL document.
+        variables : dict, optional
+            Its variables; anything that JSON can represent.
+
+        Returns
+        -------
+        dict
+            The response as it came, with `data`, `errors` or both.
+
+        Raises
+        ------
+        InvalidEvent
+            If query or variables cannot be encoded as JSON; nothing was sent.
+        RequestFailed
+            If no GraphQL response came back.
+
+        Examples
+        --------
+        >>> import bwp_nb as bwp
+        >>> bwp.connect().execute("{ __typename }")["data"]
+        {'__typename': 'Query'}
         """
         payload: dict[str, Any] = {"query": query} | ({} if variables is None else {"variables": variables})
         call = _Call("execute", self.clock, unwritten=lambda: {"query": query})  # variables may be anything

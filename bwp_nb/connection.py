@@ -27,15 +27,40 @@ def connect(
     timeout: float = 10.0,
     retries: Retries | None = None,
 ) -> Client:
-    """Return a client of the given sandbox, of the live API if `BWP_MODE` is `live`, or else of a new sandbox.
+    """Return a client of the sandbox that is given, of the live API if `BWP_MODE` is `live`, or else of a new sandbox.
 
-    A live client calls `confirm` with its address once before its first send, unless `BWP_CONFIRM` is `no`; by default
-    it asks at the keyboard. `connect` itself calls `confirm` with a sentence if an address that is not documented comes
-    from elsewhere than a secret, so that a `.env` file cannot redirect a secret of the environment unnoticed.
+    Parameters
+    ----------
+    sandbox : Sandbox, optional
+        The sandbox to connect to. Default: the live API if the setting `BWP_MODE` is `live`, a new sandbox otherwise.
+    confirm : callable of str to bool, optional
+        Called by a live client with its address once, before its first send, unless the setting `BWP_CONFIRM` is `no`.
+        `connect` itself calls it with a sentence if an address that is not documented comes from elsewhere than a
+        secret, so that a `.env` file cannot redirect a secret of the environment unnoticed. Default: ask at the
+        keyboard.
+    timeout : float, default 10.0
+        The most seconds that one attempt takes. Positive.
+    retries : Retries, optional
+        How often, and for how long, a send is retried. Default: `Retries()`, 4 attempts within 60 seconds.
 
-    An attempt takes at most `timeout` seconds; `retries` says how often and for how long a send is retried. Raises
-    `InvalidSettings` if settings are missing, malformed or not confirmed, and `ValueError` for a number that is not
-    positive.
+    Returns
+    -------
+    Client
+        A client, to be closed or used in a `with` statement.
+
+    Raises
+    ------
+    InvalidSettings
+        If settings of the live API are missing, malformed or not confirmed.
+    ValueError
+        If a number is not positive, or `retries` is not a `Retries`.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> client = bwp.connect()
+    >>> client
+    Client(sandbox)
     """
     retries = Retries() if retries is None else retries
     if not isinstance(retries, Retries):

@@ -50,7 +50,16 @@ class Step(Shown):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The steps that the doctor took, in order."""
+    """The result of `doctor`.
+
+    Attributes
+    ----------
+    steps : tuple of Step
+        What was checked, in order. Each has its `outcome` (`passed`, `failed` or `skipped`), what was `found`, and the
+        `next_step`.
+    ok : bool
+        Whether no step failed.
+    """
 
     steps: list[Step]
 
@@ -75,10 +84,24 @@ class Diagnosis:
 
 
 def doctor(*, confirm: Callable[[str], bool] | None = None) -> Diagnosis:
-    """Check environment, settings, network, token, clock, schema and a dry run, for where `connect` points.
+    """Check everything that must be right before the first send, for where `connect` points. No event is sent.
 
-    As in `connect`, `confirm` (by default the keyboard) is asked before a secret goes to an address that is neither
-    documented nor from the same source as the secret.
+    Parameters
+    ----------
+    confirm : callable of str to bool, optional
+        Asked before a secret goes to an address that is neither documented nor from the same source as the secret.
+        Default: ask at the keyboard.
+
+    Returns
+    -------
+    Diagnosis
+        The steps: environment, settings, network, token, clock, schema and a dry run; each failed one says what to do.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> bwp.doctor().ok
+    True
     """
     return Diagnosis(list(_steps(confirm)))
 

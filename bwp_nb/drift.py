@@ -61,7 +61,16 @@ class Change(Shown):
 
 @dataclass(frozen=True)
 class Drift:
-    """The differences that were found, first those from what is documented."""
+    """The result of `drift`.
+
+    Attributes
+    ----------
+    changes : tuple of Change
+        The differences that were found, first those from what is documented, and the parts that are the same or were
+        not answered.
+    ok : bool
+        Whether everything was answered, and nothing has changed.
+    """
 
     changes: list[Change]
 
@@ -90,10 +99,32 @@ class Drift:
 
 
 def drift(client: Client, *, send_valid: bool = False) -> Drift:
-    """Return how a server differs from `schema.graphql` and from the documented responses.
+    """Return how a server differs from what is known of the API.
 
-    Only the documented example that the API refuses is sent; with `send_valid=True` the valid ones are sent as well,
-    and each of these is a real event.
+    Its schema is compared with `schema.graphql`, and its responses with those of the documented examples.
+
+    Parameters
+    ----------
+    client : Client
+        A client of the server.
+    send_valid : bool, default False
+        Whether to send the documented examples that the API accepts as well. Each of them is a real event.
+
+    Returns
+    -------
+    Drift
+        Each difference, and whether it concerns what is documented, inferred or unknown.
+
+    Raises
+    ------
+    RequestFailed
+        If sending was not confirmed.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> bwp.drift(bwp.connect()).ok
+    True
     """
     examples = [documented.INVALID_EVENT_TIME]
     examples += [documented.PAGE_LOAD, documented.PRE_ORDER_PAGE_LOAD] if send_valid else []

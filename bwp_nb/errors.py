@@ -91,9 +91,12 @@ class BwpError(ShortError):
 
 
 class InvalidEvent(BwpError):
-    """An event or a request breaks a rule that is checked before sending.
+    """An event or a request breaks a rule that is checked before sending. The state is `invalid`.
 
-    `problems` lists all that were found.
+    Parameters
+    ----------
+    problems : sequence of Problem
+        All rules that are broken.
     """
 
     is_unsent = False  # whether something was to be sent
@@ -128,7 +131,13 @@ class InvalidEvent(BwpError):
 
 
 class InvalidSettings(BwpError):
-    """Settings are missing or malformed. Nothing was sent. `problems` has a line for each."""
+    """Settings are missing or malformed. Nothing was sent.
+
+    Parameters
+    ----------
+    problems : sequence of str
+        A sentence for each setting.
+    """
 
     _is_invalid = True
 
@@ -155,7 +164,19 @@ class LedgerError(BwpError):
 
 
 class RequestFailed(BwpError):
-    """No GraphQL response came back; the state is `unknown` if `may_have_arrived`, else `failed`."""
+    """No GraphQL response came back; the state is `unknown` if `may_have_arrived`, else `failed`.
+
+    Parameters
+    ----------
+    message : str
+        What went wrong.
+    status_code : int, optional
+        The HTTP status, if there was one.
+    retryable : bool, default False
+        Whether the same call may succeed later.
+    may_have_arrived : bool, default False
+        Whether the events may have been accepted.
+    """
 
     def __init__(
         self,
@@ -188,7 +209,17 @@ class RequestFailed(BwpError):
 
 
 class OutcomeUnknown(RequestFailed):
-    """The API answered, and the answer proves neither success nor failure; the state is `unknown`."""
+    """The API answered, and the answer proves neither success nor failure; the state is `unknown`.
+
+    Parameters
+    ----------
+    message : str
+        What came back.
+    status_code : int, optional
+        The HTTP status.
+    retryable : bool, default False
+        Whether the same call may succeed later.
+    """
 
     def __init__(self, message: str, *, status_code: int | None = None, retryable: bool = False) -> None:
         super().__init__(message, status_code=status_code, retryable=retryable, may_have_arrived=True)
@@ -197,16 +228,26 @@ class OutcomeUnknown(RequestFailed):
 class MutationRejected(BwpError):
     """The API answered with errors.
 
-    `errors` are the errors as they came. `rejected_values` lists the sent values that they name; it is empty if they
-    identify no event. `states` has the state of each event of the request:
+    `states` has the state of each event of the request:
 
     - `rejected`: a ValidationError names a value of the event, or the event was the only one of the request (that
       validation depends on the content only is inferred);
     - `failed`: every error is one of access or throttling, so nothing was processed;
-    - `unknown`: anything else, and the other events of a request with a rejected one. “User Event Schema” says that
-      the event is dropped; no page says what happens to the others.
+    - `unknown`: anything else, and the other events of a request with a rejected one. “User Event Schema” says that the
+      event is dropped; no page says what happens to the others.
 
     `state` is the gravest of them, in the order `unknown`, `rejected`, `failed`.
+
+    Parameters
+    ----------
+    errors : sequence of dict
+        The errors as they came.
+    rejected_values : sequence of RejectedValue, optional
+        The sent values that they name; none if they identify no event.
+    status_code : int, optional
+        The HTTP status.
+    events : int, default 1
+        The number of events in the request.
     """
 
     def __init__(
@@ -322,7 +363,19 @@ class MutationRejected(BwpError):
 
 
 def explain(error: BwpError) -> "pd.DataFrame":
-    """Return what went wrong as a table: event, field, value, what was said, the rule, its pages, the advice."""
+    """Return what went wrong as a table.
+
+    Parameters
+    ----------
+    error : BwpError
+        An error of this package, such as `client.last_error`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each event and field, where these are known: event, field, value, what was said, the rule with its
+        pages, and what to do.
+    """
     import pandas as pd
 
     if not isinstance(error, BwpError):

@@ -62,12 +62,52 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, init=False, repr=False)
 class UserEvent:
-    """One event of `sendUserEvents`, as it will be sent.
+    """One event of `sendUserEvents`, as it will be sent. It is immutable and hashable.
 
     Any text is accepted, even one that breaks a rule, so that the API's response to it can be seen; `problems()` lists
-    the rules that it breaks. `event_time` can also be an aware `datetime` or pandas `Timestamp`, which becomes
-    `YYYY-MM-DDTHH:MM:SS[.mmm]Z`. `additional_properties` maps str to str; names are sent as given. Raises
-    `InvalidEvent` for a value that is not a str, and for a time without a time zone.
+    the rules that it breaks. `client.new_event` makes one with a new id and the current time.
+
+    Parameters
+    ----------
+    event_type : str
+        The kind of event, 3 to 64 characters (documented in “UserEvent”, version 2024-01-01). `bwp.EVENT_TYPES` lists
+        the documented ones.
+    event_id : str
+        The id. “User Event Schema” asks for a UUID of version 4.
+    event_time : str or aware datetime
+        When it happened, in UTC, such as `2023-12-03T10:15:30Z` (documented in “User Event Schema”). A `datetime` or
+        pandas `Timestamp` with a time zone becomes that text, with milliseconds if it has some.
+    client_type : str
+        The kind of client that sends the event: `WEBSITE_CLIENT` or `SERVER_CLIENT` (documented in “User Event
+        Schema”).
+    client_version : str
+        The version of that client; the examples say `1.0`.
+    schema_name : str, optional
+        The schema that the event conforms to, 3 to 256 characters (documented in “UserEvent”, version 2024-01-01).
+        Default: none is sent; the API then takes a schema with all attributes (documented in “User Event Schema”).
+    schema_version : str, optional
+        The version of that schema. Default: none is sent; the API then takes the latest.
+    additional_properties : mapping of str to str, optional
+        Further properties; names are sent as given. Default: none.
+
+    Raises
+    ------
+    InvalidEvent
+        If a value is not a str, or a time has no time zone.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> event = bwp.UserEvent(
+    ...     event_type="page-load",
+    ...     event_id="11c7e59a-d462-4254-bc7e-3e44528ef6d0",
+    ...     event_time="2023-12-03T10:15:30Z",
+    ...     client_type="WEBSITE_CLIENT",
+    ...     client_version="1.0",
+    ...     additional_properties={"current_url": "https://example.com"},
+    ... )
+    >>> event.problems()
+    []
     """
 
     event_type: str
@@ -119,13 +159,40 @@ class UserEvent:
         return given
 
     def problems(self) -> Listing[Problem]:
-        """Return the rules that this event breaks; an empty list if it breaks none."""
+        """Return the rules that this event breaks.
+
+        Returns
+        -------
+        list of Problem
+            One for each; an empty list if it breaks none.
+
+        Examples
+        --------
+        >>> import bwp_nb as bwp
+        >>> [problem.field for problem in bwp.connect().new_event("pl").problems()]
+        ['eventType']
+        """
         return Listing([] if _is_surely_right(self) else _problems(self), "problem")
 
     def hints(self, now: datetime | None = None) -> Listing[Hint]:
-        """Return what is probably a mistake in this event but not refused, each with its certainty and source.
+        """Return what is probably a mistake in this event but not refused. Hints are never a reason not to send.
 
-        Hints are never a reason not to send. Event times are compared with `now`, by default the computer's clock.
+        Parameters
+        ----------
+        now : datetime, optional
+            The time with which event times are compared. Default: the computer's.
+
+        Returns
+        -------
+        list of Hint
+            One for each, with its certainty and source.
+
+        Examples
+        --------
+        >>> import bwp_nb as bwp
+        >>> event = bwp.connect().new_event("page-load", client_type="SERVER_CLIENT", email="someone@example.com")
+        >>> [hint.field for hint in event.hints(now=bwp.connect().clock.now())]
+        ["additionalProperties['email']"]
         """
         fields = {api_name: getattr(self, name) for name, api_name in TEXT_FIELDS.items()}
         return Listing(hints(fields, self.additional_properties, now), "hint")

@@ -21,10 +21,34 @@ if TYPE_CHECKING:
 class Exchange:
     """One call of a client: its request, its outcome, and the last response.
 
-    `time` is when it began (UTC, ISO 8601). `outcome` is one of the five states, or `answered` for `execute`; of a
-    request with several events it is the gravest of their states. `fields` are the API's names of the fields that an
-    error names. `elapsed` is in seconds and includes all attempts and waits. `sent` is the body, or an object if the
-    body was not encoded; `received` is the body of the last response, or None.
+    Attributes
+    ----------
+    time : str
+        When the call began (UTC, ISO 8601).
+    operation : str
+        `send`, `resend`, `resend with new ids`, `deliver` (of a table) or `execute`.
+    events : int
+        The number of events in the request.
+    attempts : int
+        How often it was sent; 0 if it was not.
+    outcome : str
+        The state of the events, the gravest if they differ; `answered` for `execute`.
+    classification : str
+        The classification of the API's error, or the name of another error; empty without one.
+    fields : tuple of str
+        The API's names of the fields that the error names.
+    status_code : int or None
+        The last HTTP status.
+    elapsed : float
+        The seconds that the call took, with all attempts and waits.
+    bytes_sent, bytes_received : int
+        The size of the request's body, and of the last response's.
+    message : str
+        The error as text; empty without one.
+    sent : bytes or dict
+        The body of the request; a dict if it was never encoded.
+    received : bytes, dict or None
+        The body of the last response.
     """
 
     time: str
@@ -113,10 +137,29 @@ def _exchange(row: dict[str, Any]) -> Exchange:
 
 
 class History:
-    """The latest exchanges, oldest first: at most `limit`, with at most `bytes_limit` bytes of requests and responses.
+    """The latest exchanges of a client, oldest first. A slice of a history is a history.
 
-    `dropped` is the number of older exchanges that were dropped, `dropped_events` the number of their events. A slice
-    of a history is a history.
+    Parameters
+    ----------
+    exchanges : iterable of Exchange, optional
+        The exchanges to begin with.
+    limit : int, default 1000
+        The most exchanges that are kept.
+    bytes_limit : int, default 16 MiB
+        The most bytes of requests and responses that are kept.
+
+    Attributes
+    ----------
+    dropped, dropped_events : int
+        The number of older exchanges that were dropped, and of their events.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> client = bwp.connect()
+    >>> receipt = client.send(client.new_event("click"))
+    >>> client.history.frame()["outcome"].to_list()
+    ['sent']
     """
 
     def __init__(self, exchanges: Iterable[Exchange] = (), *, limit: int = 1000, bytes_limit: int = 16 * 2**20) -> None:
@@ -166,7 +209,13 @@ class History:
         return self._kept[index]
 
     def add(self, exchange: Exchange) -> None:
-        """Add an exchange, and drop the oldest ones beyond the limits."""
+        """Add an exchange, and drop the oldest ones beyond the limits.
+
+        Parameters
+        ----------
+        exchange : Exchange
+            The latest exchange.
+        """
         with self._lock:
             self._kept.append(exchange)
             self._bytes += _size(exchange)
@@ -177,9 +226,12 @@ class History:
                 self._bytes -= _size(oldest)
 
     def frame(self) -> "pd.DataFrame":
-        """Return one row for each exchange, without requests and responses.
+        """Return the exchanges as a DataFrame, without requests and responses.
 
-        If exchanges were dropped, the name of the columns and `attrs["note"]` say so.
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each exchange. If exchanges were dropped, the name of the columns and `attrs["note"]` say so.
         """
         import pandas as pd
 
@@ -193,7 +245,20 @@ class History:
         return frame
 
     def save(self, path: str | Path) -> None:
-        """Write all exchanges to a `.jsonl` or `.csv` file for `load`, not for spreadsheets: cells are unchanged."""
+        """Write all exchanges, with requests and responses, to a file for `load`. Cells are not meant for spreadsheets.
+
+        Parameters
+        ----------
+        path : str or Path
+            The path of a `.jsonl` or `.csv` file, which is overwritten.
+
+        Raises
+        ------
+        ValueError
+            If the path has another suffix.
+        OSError
+            If the file cannot be written.
+        """
         is_csv = _is_csv(path)
         with Path(path).open("w", encoding="utf-8", newline="") as file:
             if is_csv:
@@ -205,7 +270,25 @@ class History:
 
     @classmethod
     def load(cls, path: str | Path) -> "History":
-        """Return all of the history in a `.jsonl` or `.csv` file that `save` wrote."""
+        """Return the history in a file that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The path of the `.jsonl` or `.csv` file.
+
+        Returns
+        -------
+        History
+            All of its exchanges, with the numbers of those that had been dropped.
+
+        Raises
+        ------
+        ValueError
+            If the path has another suffix, or a line is not JSON.
+        OSError
+            If the file cannot be read.
+        """
         is_csv = _is_csv(path)
         previous = csv.field_size_limit(2**31 - 1)
         try:
@@ -244,7 +327,15 @@ def _is_csv(path: str | Path) -> bool:
 
 @dataclass(frozen=True)
 class Difference(Shown):
-    """One difference of two JSON values: its JSON path, and the value before and after, `...` if it is missing."""
+    """One difference of two JSON values.
+
+    Attributes
+    ----------
+    path : str
+        Where it is, as a JSON path such as `$.data.sendUserEvents.status`.
+    before, after : object
+        The two values; `...` for one that is missing.
+    """
 
     path: str
     before: Any
@@ -252,9 +343,23 @@ class Difference(Shown):
 
 
 def compare(before: Any, after: Any) -> Listing[Difference]:
-    """Return the differences of two JSON values, by JSON path.
+    """Return the differences of two JSON values.
 
-    Exchanges and histories are compared by their responses, in their order.
+    Parameters
+    ----------
+    before, after : dict, list, Exchange or History
+        What to compare. Exchanges and histories are compared by their responses, in their order.
+
+    Returns
+    -------
+    list of Difference
+        One for each place that differs; an empty list if they are equal.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> bwp.compare({"status": "successful"}, {"status": "failed"})
+    [Difference(path='$.status', before='successful', after='failed')]
     """
     return Listing(_differences("$", _answers(before), _answers(after)), "difference")
 

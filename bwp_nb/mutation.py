@@ -35,12 +35,30 @@ _NO_ENUM_VALUE = ("true", "false", "null")
 
 @dataclass(frozen=True)
 class Mutation:
-    """A request with some events, in order. It is checked when it is sent; `problems()` checks it before."""
+    """A request with some events, in order, as a value. It is checked when it is sent; `problems()` checks it before.
+
+    Parameters
+    ----------
+    events : UserEvent or iterable of UserEvent
+        The events of the request.
+
+    Raises
+    ------
+    InvalidEvent
+        If something else is given.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> mutation = bwp.Mutation(bwp.connect().new_event("click"))
+    >>> bwp.Mutation.parse(mutation.text) == mutation
+    True
+    """
 
     events: tuple[UserEvent, ...]
 
     def __init__(self, events: UserEvent | Iterable[UserEvent]) -> None:
-        given = (events,) if isinstance(events, UserEvent) else events
+        given: Any = (events,) if isinstance(events, UserEvent) else events
         if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping) or hasattr(given, "columns"):
             raise _unexpected(given)
         object.__setattr__(self, "events", tuple(given))
@@ -76,7 +94,14 @@ class Mutation:
         return card(code(self.text, "graphql"), found, folded("The body to post, as JSON", body))
 
     def problems(self) -> Listing[Problem]:
-        """Return the rules that the request breaks; `index` is the position of the event in the request."""
+        """Return the rules that the request breaks.
+
+        Returns
+        -------
+        list of Problem
+            The problems of all events, each with the position of its event as `index`; or one, if there are not 1 to 50
+            events.
+        """
         count = len(self.events)
         if not 1 <= count <= MAX_EVENTS:
             message = f"expected 1 to {MAX_EVENTS} events, got {count}"
@@ -86,10 +111,29 @@ class Mutation:
 
     @classmethod
     def parse(cls, text: str) -> "Mutation":
-        """Return the request in a text: GraphQL with or without commas, a JSON body, a cURL command or Python code.
+        """Return the request in a text. Values are not checked, and nothing is run.
 
-        In Python code a call with `json=` is read, or each `UserEvent(…)`; nothing is run. Values are not checked.
-        Raises `InvalidEvent` for other texts, and for fields that a `UserEvent` does not have.
+        Parameters
+        ----------
+        text : str
+            GraphQL with or without commas, a JSON body, a cURL command, or Python code: a call with `json=`, or one or
+            more `UserEvent(…)`.
+
+        Returns
+        -------
+        Mutation
+            The request with the events of the text.
+
+        Raises
+        ------
+        InvalidEvent
+            For any other text, and for fields that a `UserEvent` does not have.
+
+        Examples
+        --------
+        >>> import bwp_nb as bwp
+        >>> len(bwp.Mutation.parse(bwp.documented.PAGE_LOAD.request).events)
+        1
         """
         return cls(pasted.events(text))
 

@@ -60,9 +60,24 @@ T = TypeVar("T")
 
 
 def outcomes(source: History | Report) -> Chart:
-    """Return the number of events in each state over time; of a report, the number of rows in each state.
+    """Return the number of events in each state over time, or of a table's rows in each state.
 
     In a history, an event counts once for each call that sent it; a row of a report counts once.
+
+    Parameters
+    ----------
+    source : History, Client or Report
+        What to count: the calls of a client, or a table that was sent.
+
+    Returns
+    -------
+    Chart
+        Bars of events over time; of a report, one bar.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
     """
     if isinstance(source, Report):
         counts = _states(source).value_counts()
@@ -91,7 +106,23 @@ def outcomes(source: History | Report) -> Chart:
 
 
 def errors(history: History) -> Chart:
-    """Return the number of failed calls by their cause and by the field that the error names."""
+    """Return the number of failed calls by their cause and by the field that the error names.
+
+    Parameters
+    ----------
+    history : History or Client
+        The calls.
+
+    Returns
+    -------
+    Chart
+        A bar for each cause.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
     history = _given("errors", history, History)
     frame = history.frame()
     frame = frame[frame["classification"] != ""]
@@ -104,9 +135,24 @@ def errors(history: History) -> Chart:
 
 
 def latency(history: History) -> Chart:
-    """Return the duration of calls, with all attempts and waits, their number of attempts, and their percentiles.
+    """Return the duration of calls, with all attempts and waits, and their number of attempts.
 
     Half of the calls take at most p50, 95 % of them at most p95.
+
+    Parameters
+    ----------
+    history : History or Client
+        The calls.
+
+    Returns
+    -------
+    Chart
+        Calls by their duration in seconds.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
     """
     history = _given("latency", history, History)
     frame = history.frame()
@@ -125,7 +171,23 @@ def latency(history: History) -> Chart:
 
 
 def arrivals(sandbox: Sandbox) -> Chart:
-    """Return the number of events that a sandbox accepted, by event type."""
+    """Return the number of events that a sandbox accepted, by event type.
+
+    Parameters
+    ----------
+    sandbox : Sandbox or Client
+        The sandbox.
+
+    Returns
+    -------
+    Chart
+        A bar for each event type.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
     sandbox = _given("arrivals", sandbox, Sandbox)
     types = pd.Series([readable(event["eventType"], 64) for event in sandbox.accepted], dtype=object)
     kept, accepted = len(types), sandbox.counts["accepted"]
@@ -135,7 +197,23 @@ def arrivals(sandbox: Sandbox) -> Chart:
 
 
 def rows(report: Report) -> Chart:
-    """Return the outcomes of the rows along the table, in steps whose width is in the title."""
+    """Return the outcomes of the rows along the table, in steps whose width is in the title.
+
+    Parameters
+    ----------
+    report : Report
+        A table that was sent.
+
+    Returns
+    -------
+    Chart
+        Bars of rows, from the first to the last.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
     states = _states(_given("rows", report, Report))
     width = next(width for width in _STEPS if len(states) <= _MAX_BINS * width)
     table = pd.crosstab(states.index // width * width, states)
@@ -147,7 +225,23 @@ def rows(report: Report) -> Chart:
 
 
 def reasons(report: Report) -> Chart:
-    """Return the number of rows that were not sent, by state and cause; quoted values are replaced by '...'."""
+    """Return the number of rows that were not sent, by state and cause; quoted values are replaced by '...'.
+
+    Parameters
+    ----------
+    report : Report
+        A table that was sent.
+
+    Returns
+    -------
+    Chart
+        A bar for each cause.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
     frame = _given("reasons", report, Report).frame(ids=False)
     left = frame.assign(state=_states(report).to_numpy())[frame["state"].to_numpy() != "sent"]
     causes = [_cause(reason, _QUOTED.sub("'...'", reason)) for reason in left["reason"]]

@@ -12,8 +12,18 @@ from bwp_nb.text import quoted, readable
 class Problem(Shown):
     """One rule that an event breaks, found before anything is sent.
 
-    `field` is the API's name of the field (`eventTime`), `rule` the rule and its source, `index` the position of the
-    event in its batch, from 0, or None for an event by itself.
+    Attributes
+    ----------
+    field : str
+        The API's name of the field, such as `eventTime`.
+    value : object
+        The value that breaks the rule.
+    rule : str
+        The rule, with its source.
+    message : str
+        What is wrong, and what to do.
+    index : int or None
+        The position of the event in its batch, from 0; None for an event by itself.
     """
 
     field: str
@@ -31,8 +41,20 @@ class Problem(Shown):
 class RejectedValue(Shown):
     """One sent value that the API's error names.
 
-    `index` is the position of the event in its batch, from 0; `field` is the API's name of the field; `rule` is what
-    is known to be required of the field, with its source; `message` is the API's text.
+    Attributes
+    ----------
+    index : int
+        The position of the event in its batch, from 0.
+    event_id : str
+        The id of the event.
+    field : str
+        The API's name of the field.
+    value : str
+        The value, as it was sent.
+    rule : str
+        What is known to be required of the field, with its source; empty if nothing is.
+    message : str
+        The API's text.
     """
 
     index: int

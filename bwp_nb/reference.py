@@ -25,10 +25,19 @@ _OURS = ("Certainty", "Query")
 
 @dataclass(frozen=True)
 class Reference:
-    """One table of the reference: `head` names its columns, `rows` has their texts.
+    """One table of the reference.
 
     In Jupyter it is shown as a table whose page titles link to the documentation; `str()` is the same as text, and
     `frame()` a DataFrame.
+
+    Attributes
+    ----------
+    topic : str
+        What it is about.
+    head : tuple of str
+        The names of its columns.
+    rows : tuple of tuples of str
+        The texts of its rows.
 
     Examples
     --------

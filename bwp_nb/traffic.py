@@ -35,10 +35,28 @@ _PAGES = {
 
 
 def shop_day(events: int = 300, *, seed: int = 0, invalid_rate: float = 0.05) -> pd.DataFrame:
-    """Return the events of 24 hours, one in each row, in the order of their time; the same for the same seed.
+    """Return the events of 24 hours of a made-up shop. All values are made up.
 
-    The columns are named like the fields of `UserEvent`; the others are additional properties. A share `invalid_rate`
-    of the rows has a typical mistake: a time without its zone, or an abbreviated event type. All values are made up.
+    Parameters
+    ----------
+    events : int, default 300
+        The number of events.
+    seed : int, default 0
+        The same seed gives the same day.
+    invalid_rate : float, default 0.05
+        The share of events with a typical mistake, from 0 to 1: a time without its zone, or an abbreviated event type.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One event in each row, in the order of their time. The columns are named like the fields of `UserEvent`; the
+        others are additional properties.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> len(bwp.traffic.shop_day(20))
+    20
     """
     chance = random.Random(seed)  # noqa: S311  # makes up data
     seconds = sorted(chance.triangular(0, 86_400, 36_000) for _ in range(events))
@@ -49,9 +67,29 @@ def shop_day(events: int = 300, *, seed: int = 0, invalid_rate: float = 0.05) ->
 
 
 def replay(client: Client, day: pd.DataFrame, *, check: bool = True) -> "pd.Series[str]":
-    """Send each row as an event of its own, at its time on the client's clock, and return the state of each.
+    """Send each row of a day as an event of its own, at its time on the client's clock.
 
     It is meant for a sandbox, whose clock does not wait. An event with an invalid time is sent at once.
+
+    Parameters
+    ----------
+    client : Client
+        The client that sends.
+    day : pandas.DataFrame
+        A table like that of `shop_day`.
+    check : bool, default True
+        Whether to refuse events that break a rule.
+
+    Returns
+    -------
+    pandas.Series
+        The state of each event.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> bwp.traffic.replay(bwp.connect(), bwp.traffic.shop_day(3, invalid_rate=0)).to_list()
+    ['sent', 'sent', 'sent']
     """
     states = []
     moments = pd.to_datetime(day["event_time"], utc=True, errors="coerce", format="ISO8601")
@@ -66,9 +104,21 @@ def replay(client: Client, day: pd.DataFrame, *, check: bool = True) -> "pd.Seri
 
 
 def killed_run(source: str | Path, ledger: str | Path) -> int | None:
-    """Send a table to a sandbox in a process that signal 9 kills; return the exit code of the process.
+    """Send a table to a sandbox in a process that signal 9 kills.
 
     The process ends in its sixth request: the sandbox has accepted its events, and the response never arrives.
+
+    Parameters
+    ----------
+    source : str or Path
+        The file of the table.
+    ledger : str or Path
+        The ledger, which the process leaves behind.
+
+    Returns
+    -------
+    int or None
+        The exit code of the process.
     """
     refuse_in_browser("killed_run")
     process = get_context("spawn").Process(target=_send_until_killed, args=(source, ledger))
@@ -90,7 +140,18 @@ class _KillingSandbox(Sandbox):
 
 
 def user_event(row: dict[str, str]) -> UserEvent:
-    """Return the event in a row of `shop_day`."""
+    """Return the event in a row of a day.
+
+    Parameters
+    ----------
+    row : dict of str to str
+        The row.
+
+    Returns
+    -------
+    UserEvent
+        The event.
+    """
     properties = {name: value for name, value in row.items() if name not in _FIELDS}
     return UserEvent(**{name: row[name] for name in _FIELDS}, additional_properties=properties)
 

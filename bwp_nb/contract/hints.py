@@ -40,8 +40,18 @@ _KNOWN = {
 class Hint(Shown):
     """What is probably a mistake in an event, but not refused.
 
-    `field` is the API's name of the field, or `additionalProperties[name]`; `certainty` says how sure the statement
-    behind the hint is (`documented`, `inferred` or `unknown`), `source` where it comes from.
+    Attributes
+    ----------
+    field : str
+        The API's name of the field, or `additionalProperties[name]`.
+    value : str
+        The value.
+    message : str
+        What is probably wrong, and what to do.
+    certainty : str
+        How sure the statement behind the hint is: `documented`, `inferred` or `unknown`.
+    source : str
+        Where the statement comes from.
     """
 
     field: str

@@ -27,6 +27,13 @@ class SandboxPanel:
 
     `fault`, `times` and the texts in `options` select what to order; an empty option has its default. `order`, `reset`
     and `refresh` are buttons. The panel is refreshed after a form's send; after a send from a cell, press `refresh`.
+
+    Parameters
+    ----------
+    sandbox : Sandbox
+        The sandbox.
+    page : Page, optional
+        The form's page of which the panel is a part. Default: a page of its own.
     """
 
     def __init__(self, sandbox: "Sandbox", page: Page | None = None) -> None:

@@ -45,15 +45,45 @@ _DUPLICATE = "unknown: whether the API keeps an event whose eventId it has seen;
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Sandbox(httpx.BaseTransport):
-    """The API, simulated in this process; pass it to `connect`, or let `connect` create one.
+    """The API, simulated in this process, as far as it is documented. Pass it to `connect`, or let `connect` make one.
 
-    `accepted`, `duplicates` and `rejected` list the events as they arrived, `requests` every request with its response:
-    the last `keep` of each, and fewer if they are long; `dropped` counts the others. `refuses="event"` rejects only
-    events that do not conform, `refuses="call"` all events of their call. `reports="all"` returns every issue,
-    `reports="first"` only one. With `deduplicate` it keeps one event for each `eventId`. What the API does in these
-    cases is unknown. `latency` is the seconds that each response takes, or the smallest and the largest. `fault_rates`
-    maps names of `faults()` to the share of requests that they affect, from 0 to 1; `seed` makes them repeatable.
-    `clock` is simulated unless given.
+    What is inferred or unknown is labelled in its responses, under `extensions.sandbox`. Limits that no page names are
+    not enforced.
+
+    Parameters
+    ----------
+    refuses : {"event", "call"}, default "event"
+        What a broken rule refuses: only the events that do not conform (which is what “User Event Schema” says
+        literally), or all events of their call. Which of them the API does is unknown.
+    reports : {"all", "first"}, default "all"
+        Whether an error names every issue, or only the first one (as an example of another operation does). Unknown for
+        this one.
+    deduplicate : bool, default False
+        Whether to keep one event for each `eventId`. What the API does is unknown.
+    latency : float or tuple of two floats, default 0.1
+        The seconds that each response takes, or the smallest and the largest.
+    fault_rates : mapping of str to float, optional
+        Names of `bwp.faults()`, with the share of requests that they affect, from 0 to 1. Default: none.
+    seed : int, default 0
+        Makes faults and latencies repeatable.
+    clock : Clock, optional
+        Its time. Default: a simulated clock, which waits without waiting.
+    keep : int, default 200,000
+        The most events of each kind, and requests, that are kept; fewer if they are long. `dropped` counts the others.
+
+    Raises
+    ------
+    ValueError
+        If a fault is unknown, a share is not from 0 to 1, or an option has another value.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> sandbox = bwp.Sandbox(fault_rates={"throttled": 0.1}, seed=1)
+    >>> client = bwp.connect(sandbox)
+    >>> receipt = client.send(client.new_event("click"))
+    >>> sandbox.accepted[0]["eventType"]
+    'click'
     """
 
     #: Hosts under `.invalid` never exist (RFC 2606), so nothing meant for the sandbox reaches a real one.
@@ -161,7 +191,18 @@ class Sandbox(httpx.BaseTransport):
             return [name for name, _ in self._pending]
 
     def uniform(self, smallest: float, largest: float) -> float:
-        """Return a random number between two, from the sandbox's seed."""
+        """Return a random number from the sandbox's seed.
+
+        Parameters
+        ----------
+        smallest, largest : float
+            The range.
+
+        Returns
+        -------
+        float
+            A number in the range.
+        """
         return self._random.uniform(smallest, largest)
 
     def new_id(self) -> str:
@@ -171,26 +212,77 @@ class Sandbox(httpx.BaseTransport):
             return f"00000000-0000-4000-8000-{self._ids:012}"
 
     def fail_next(self, name: str, times: int = 1, **options: Any) -> None:
-        """Let a fault of `faults()` happen to the next request, or to the next `times` requests."""
+        """Let a fault happen to the next requests.
+
+        Parameters
+        ----------
+        name : str
+            The name of one of `bwp.faults()`.
+        times : int, default 1
+            The number of requests.
+        **options
+            The options of the fault, such as `seconds` of `slow`; `bwp.reference("faults")` lists them.
+
+        Raises
+        ------
+        ValueError
+            If the fault does not exist, or does not take an option.
+
+        Examples
+        --------
+        >>> import bwp_nb as bwp
+        >>> client = bwp.connect()
+        >>> client.sandbox.fail_next("throttled")
+        >>> client.send(client.new_event("click"))
+        Receipt(status='successful', events=1, attempts=2)
+        """
         check_fault(name, options)
         with self._lock:
             self._pending.extend([(name, options)] * times)
 
     def refuse(self, value: str, *, name_it: bool = True) -> None:
-        """Reject, from now on, events with this value in any field or property, although no known rule is broken.
+        """Reject, from now on, events with a value in any field or property, although no known rule is broken.
 
-        The error quotes the field and the value, unless `name_it` is false.
+        Parameters
+        ----------
+        value : str
+            The value.
+        name_it : bool, default True
+            Whether the error quotes the field and the value.
         """
         self._refused_values[value] = name_it
 
     def expire_tokens(self, by_status: bool = False) -> None:
-        """Let every token expire; it is then refused with HTTP 401 if `by_status`, else with a GraphQL error."""
+        """Let every token expire.
+
+        Parameters
+        ----------
+        by_status : bool, default False
+            Whether an expired token is refused with HTTP 401, or with a GraphQL error. Which of them the API does is
+            unknown.
+        """
         with self._lock:
             self._tokens.clear()
             self._denies_by_status = by_status
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the response to one HTTP request, or simulate a fault; httpx calls this."""
+        """Return the response to one HTTP request, or simulate a fault. httpx calls this.
+
+        Parameters
+        ----------
+        request : httpx.Request
+            A request to the GraphQL or token endpoint.
+
+        Returns
+        -------
+        httpx.Response
+            The response.
+
+        Raises
+        ------
+        httpx.TransportError
+            If a fault loses the connection or the response.
+        """
         request.read()
         if request.url.path == httpx.URL(self.token_endpoint).path:
             return self._token_answer(request)

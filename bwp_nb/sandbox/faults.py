@@ -32,7 +32,19 @@ class Rejection(NamedTuple):
 
 @dataclass(frozen=True)
 class Fault(Shown):
-    """A fault that `Sandbox.fail_next` can simulate; `options` are the keyword arguments that it takes."""
+    """A fault that `Sandbox.fail_next` can simulate.
+
+    Attributes
+    ----------
+    name : str
+        The name for `fail_next` and `fault_rates`.
+    summary : str
+        What happens.
+    play : callable
+        Makes the response.
+    options : tuple of str
+        The keyword arguments that it takes.
+    """
 
     name: str
     summary: str
@@ -222,7 +234,22 @@ FAULTS = {
 
 
 def faults() -> Listing[Fault]:
-    """Return the faults that a sandbox can simulate."""
+    """Return the faults that a sandbox can simulate.
+
+    How the API fails is not documented beyond the form of its errors; these are the ways in which HTTP and GraphQL
+    servers fail (inferred).
+
+    Returns
+    -------
+    list of Fault
+        In the order of `bwp.reference("faults")`.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> bwp.faults()[0]
+    Fault('refused', 'The connection is refused; nothing arrives')
+    """
     return Listing(FAULTS.values(), "fault")
 
 

@@ -47,11 +47,44 @@ def serve(
     deadline: float = 60.0,
     ssl_context: ssl.SSLContext | None = None,
 ) -> "Server":
-    """Serve a sandbox on a port of this machine until the returned server is closed.
+    """Serve a sandbox on this machine, for cURL and any GraphQL client, until the returned server is closed.
 
-    Without a sandbox it serves a new one, with the system clock and no latency, which keeps the last 10,000 requests
-    and events of each kind. Port 0 means any free port. A client has `deadline` seconds to send a request and to read
-    its response; a simulated timeout lasts as long. Raises `ValueError` for a host that other machines can reach.
+    It accepts only the sandbox's own credentials, and listens where other machines cannot reach it.
+
+    Parameters
+    ----------
+    sandbox : Sandbox, optional
+        The sandbox to serve. Default: a new one with the system clock and no latency, which keeps the last 10,000
+        requests, and events of each kind.
+    port : int, default 0
+        The port; 0 means any free one.
+    host : str, default "127.0.0.1"
+        The address to listen on: one of this machine.
+    deadline : float, default 60.0
+        The most seconds that a client has to send a request and to read its response. A simulated timeout lasts as
+        long.
+    ssl_context : ssl.SSLContext, optional
+        Serve https with it. Default: http.
+
+    Returns
+    -------
+    Server
+        Its `endpoint`, `token_endpoint`, `control` with `control_token`, and `environment`; close it, or use it in a
+        `with` statement.
+
+    Raises
+    ------
+    ValueError
+        For a host that other machines can reach.
+    OSError
+        If the port is in use.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> with bwp.serve() as server:
+    ...     server.endpoint.endswith("/graphql")
+    True
     """
     sandbox = sandbox or Sandbox(clock=SystemClock(), latency=0.0, keep=KEEP)
     return Server(sandbox, port, host, deadline, ssl_context)

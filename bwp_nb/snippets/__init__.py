@@ -26,10 +26,20 @@ _CREDENTIALS = ("BWP_CLIENT_ID", "BWP_CLIENT_SECRET", "BWP_TARGET_ID")
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a copied request goes, and with which headers; by default to the live API as it is documented.
+    """Where a copied request goes, and with which headers. The default is the live API as it is documented.
 
-    `environment` has the settings of a served sandbox, `Server.environment`. Without them a copy reads its credentials
-    from the environment variables that `names` lists.
+    Parameters
+    ----------
+    endpoint, token_endpoint : str, optional
+        The addresses. Default: those in “Call the Buy with Prime API”.
+    target_header : str, default "x-api-target-id"
+        The header with the target id.
+    api_version : str, default "2024-11-01"
+        The header `x-api-version`.
+    names : tuple of str, optional
+        The environment variables from which a copy reads its credentials.
+    environment : dict of str to str, optional
+        The settings of a served sandbox, `Server.environment`, instead of these variables.
     """
 
     endpoint: str = _DEFAULTS["BWP_ENDPOINT"]
@@ -41,7 +51,18 @@ class Destination:
 
     @classmethod
     def of(cls, client: Client) -> "Destination":
-        """Return where a live client sends, with the headers that it sends."""
+        """Return where a live client sends, with the headers that it sends.
+
+        Parameters
+        ----------
+        client : Client
+            The client.
+
+        Returns
+        -------
+        Destination
+            Its addresses, and the names of its headers; no secret.
+        """
         known = cls(client.endpoint, api_version=client._headers["x-api-version"])
         if (auth := client._auth) is None:
             return known
@@ -61,7 +82,18 @@ LIVE = Destination()
 
 
 def served(environment: dict[str, str]) -> Destination:
-    """Return the destination that a served sandbox is, by its `Server.environment`."""
+    """Return the destination that a served sandbox is.
+
+    Parameters
+    ----------
+    environment : dict of str to str
+        The `environment` of a `bwp.serve()`.
+
+    Returns
+    -------
+    Destination
+        Its addresses and the sandbox's own credentials.
+    """
     return Destination(environment["BWP_ENDPOINT"], environment["BWP_TOKEN_ENDPOINT"], environment=environment)
 
 
@@ -101,28 +133,95 @@ _POSTMAN = _Tool(
 
 
 def graphql(mutation: Mutation) -> str:
-    """Return the request as one GraphQL document that contains the events."""
+    """Return the request as one GraphQL document that contains the events.
+
+    Parameters
+    ----------
+    mutation : Mutation
+        The request.
+
+    Returns
+    -------
+    str
+        The document.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> bwp.snippets.graphql(bwp.Mutation(bwp.connect().new_event("click"))).splitlines()[0]
+    'mutation sendEvents {'
+    """
     return mutation.text
 
 
 def json_body(mutation: Mutation) -> str:
-    """Return the body to post, the GraphQL document and its variables, in ASCII."""
+    """Return the body to post: the GraphQL document and its variables.
+
+    Parameters
+    ----------
+    mutation : Mutation
+        The request.
+
+    Returns
+    -------
+    str
+        The body as JSON in ASCII.
+    """
     return json.dumps(mutation.payload, indent=2) + "\n"
 
 
 def curl(mutation: Mutation, to: Destination = LIVE) -> str:
-    """Return two commands for a POSIX shell: one gets a token, one sends."""
+    """Return two commands for a POSIX shell: one gets a token, one sends.
+
+    Parameters
+    ----------
+    mutation : Mutation
+        The request.
+    to : Destination, optional
+        Where the request goes. Default: the live API, with credentials from environment variables.
+
+    Returns
+    -------
+    str
+        The commands.
+    """
     # Not --data, which reads a file if the text begins with @.
     return _CURL.text(to, shlex.quote(json_body(mutation).rstrip()))
 
 
 def python_httpx(mutation: Mutation, to: Destination = LIVE) -> str:
-    """Return a Python program that gets a token and posts the request with httpx."""
+    """Return a Python program that gets a token and posts the request with httpx.
+
+    Parameters
+    ----------
+    mutation : Mutation
+        The request.
+    to : Destination, optional
+        Where the request goes. Default: the live API, with credentials from environment variables.
+
+    Returns
+    -------
+    str
+        The program.
+    """
     return _HTTPX.text(to, indent(pprint.pformat(mutation.payload, width=100, sort_dicts=False), " " * 4).lstrip())
 
 
 def javascript(mutation: Mutation, to: Destination = LIVE) -> str:
-    """Return a program for Node.js 18 or newer that gets a token and posts the request with `fetch`."""
+    """Return a program for Node.js 18 or newer that gets a token and posts the request with `fetch`.
+
+    Parameters
+    ----------
+    mutation : Mutation
+        The request.
+    to : Destination, optional
+        Where the request goes. Default: the live API, with credentials from environment variables.
+
+    Returns
+    -------
+    str
+        The program.
+    """
     return _NODE.text(to, json_body(mutation).rstrip())
 
 
@@ -130,6 +229,18 @@ def postman(mutation: Mutation, to: Destination = LIVE) -> str:
     """Return a Postman collection, version 2.1: a request that stores a token, and one that sends the events.
 
     Credentials for the live API are variables of the collection, to be filled in.
+
+    Parameters
+    ----------
+    mutation : Mutation
+        The request.
+    to : Destination, optional
+        Where the request goes. Default: the live API, with credentials from environment variables.
+
+    Returns
+    -------
+    str
+        The collection as JSON.
     """
     return _POSTMAN.text(to, json.dumps(json_body(mutation)))
 
@@ -138,6 +249,18 @@ def python_bwp_nb(mutation: Mutation, to: Destination = LIVE) -> str:
     """Return a Python program that sends the request with this package.
 
     Events that our own checks refuse are sent with `check=False`.
+
+    Parameters
+    ----------
+    mutation : Mutation
+        The request.
+    to : Destination, optional
+        Where the request goes. Default: the live API, with credentials from environment variables.
+
+    Returns
+    -------
+    str
+        The program.
     """
     events = "".join(indent(_constructor(event), " " * 4) + ",\n" for event in mutation.events)
     unchecked = ", check=False" if any(event.problems() for event in mutation.events) else ""

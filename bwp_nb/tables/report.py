@@ -36,8 +36,22 @@ _FORMULA = frozenset("=+-@\t\r\n")
 class Report:
     """The outcome of each row of a table: `sent`, `rejected`, `invalid`, `failed` or `unknown`.
 
-    A row is named by its number in the source, from 0. `stopped` says why the run ended early, if it did. An error that
-    ends a run has the report as its `report`.
+    A row is named by its number in the source, from 0. An error that ends a run has the report as its `report`.
+
+    Attributes
+    ----------
+    counts : dict of str to int
+        The number of rows in each state.
+    rows : int
+        The number of rows, the sum of the counts.
+    ok : bool
+        Whether all rows are sent.
+    stopped : str
+        Why the run ended early; empty if it did not.
+    columns : Columns
+        What was done with each column.
+    split_requests : int
+        The number of requests that were too large for the server (HTTP 413) and were split.
     """
 
     def __init__(self, parts: Sequence[SentTable], stopped: str = "") -> None:
@@ -136,11 +150,26 @@ class Report:
         return card(self._head(), counts, html_table(rows, ("rows", "state", "reason")) if reasons else "", *notes)
 
     def frame(self, *, ids: bool = True) -> "pd.DataFrame":
-        """Return a row for each row of the source: `event_id`, `state`, `reason`, `batch`, `attempts` and `copies`.
+        """Return a row for each row of the source.
 
-        `batch` is the last request that the row was in, 0 if it was in none; `attempts` is how often it was sent, and
-        `copies` in how many of these requests it may have been accepted. The index is that of the source, or the row's
-        number. Without `ids` the source is not read again.
+        Parameters
+        ----------
+        ids : bool, default True
+            Whether to include the column `event_id`. Without it the source is not read again.
+
+        Returns
+        -------
+        pandas.DataFrame
+            `event_id`, `state`, `reason`, `batch` (the last request that the row was in, 0 if it was in none),
+            `attempts` (how often it was sent) and `copies` (in how many of these requests it may have been accepted).
+            The index is that of the source, or the row's number.
+
+        Examples
+        --------
+        >>> import bwp_nb as bwp
+        >>> report = bwp.send_table(bwp.connect(), bwp.traffic.shop_day(10, invalid_rate=0), workers=1, progress=False)
+        >>> set(report.frame()["state"])
+        {'sent'}
         """
         import pandas as pd
 
@@ -153,28 +182,66 @@ class Report:
     def events(self, *states: str) -> "pd.DataFrame":
         """Return the rows in some states as a table to send again, with the ids and times they were sent with.
 
-        Its columns have the names of fields and properties, whatever the source calls them; its index is that of the
-        source, or the row's number.
+        Parameters
+        ----------
+        *states : str
+            One or more of `sent`, `rejected`, `invalid`, `failed` and `unknown`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The rows. The columns have the names of fields and properties, whatever the source calls them; the index is
+            that of the source, or the row's number.
         """
         events = self._events(*states)
         return events.set_axis(self._index[events.index])
 
     def quarantine(self) -> "pd.DataFrame":
-        """Return the rows to fix, `invalid` and `rejected`, as a table for `send_table`."""
+        """Return the rows to fix, `invalid` and `rejected`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A table for `send_table`.
+        """
         return self.events("invalid", "rejected")
 
     def save_quarantine(self, path: str | Path) -> None:
-        """Write the rows to fix to a `.jsonl` file, unchanged, for `send_table` and for forms.
+        """Write the rows to fix, unchanged, for `send_table` and for forms.
 
         Each line has the keywords of one `UserEvent`, or an `unreadable_row`. What JSON cannot represent becomes a list
         of its text, so that it is refused again until it is fixed.
+
+        Parameters
+        ----------
+        path : str or Path
+            The path of a `.jsonl` file, which is overwritten.
+
+        Raises
+        ------
+        ValueError
+            If the path has another suffix.
+        OSError
+            If the file cannot be written.
         """
         _save_jsonl(path, chain.from_iterable(part.records("invalid", "rejected") for part in self._parts))
 
     def save_spreadsheet(self, path: str | Path) -> None:
-        """Write the rows to fix, and why, to a `.csv` file for a spreadsheet; it cannot be sent again.
+        """Write the rows to fix, and why, for a spreadsheet; the file cannot be sent again.
 
         A cell that begins like a formula gets a `'` before it, which keeps it text.
+
+        Parameters
+        ----------
+        path : str or Path
+            The path of a `.csv` file, which is overwritten.
+
+        Raises
+        ------
+        ValueError
+            If the path has another suffix.
+        OSError
+            If the file cannot be written.
         """
         if Path(path).suffix != ".csv":
             raise ValueError(f"Expected the path of a .csv file, got {Path(path).name!r}; see save_quarantine.")
@@ -273,10 +340,22 @@ class Report:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What sending a table would take: how many of its `rows` are `valid`, and how many requests and bytes that is.
+    """What sending a table would take.
 
-    `problems` has all problems of the other rows, by row; `columns` says what would be done with each column. `hints`
-    counts likely mistakes in the first 10,000 rows, by field or property; they keep no row from being sent.
+    Attributes
+    ----------
+    rows : int
+        The number of rows.
+    valid : int
+        How many of them break no rule.
+    requests, bytes : int
+        The number of requests that they would take, and the size of these.
+    problems : dict of int to list of Problem
+        The problems of the other rows, by row.
+    columns : Columns
+        What would be done with each column.
+    hints : mapping of str to int
+        The number of likely mistakes in the first 10,000 rows, by field or property; they keep no row from being sent.
     """
 
     rows: int
@@ -320,7 +399,13 @@ class DryRun:
         return [*self.columns.lines(), *([f"Likely mistakes, which are sent anyway: {hints}"] if hints else [])]
 
     def frame(self) -> "pd.DataFrame":
-        """Return a row for each problem: the row it is in, the field, the value, what is wrong, the rule."""
+        """Return a row for each problem.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The row it is in, the field, the value, what is wrong, the rule.
+        """
         import pandas as pd
 
         found = [
@@ -332,12 +417,36 @@ class DryRun:
         return frame.astype({"row": "int64"})
 
     def save_quarantine(self, path: str | Path) -> None:
-        """Write the rows that are not valid to a `.jsonl` file, as `Report.save_quarantine` does."""
+        """Write the rows that are not valid, as `Report.save_quarantine` does.
+
+        Parameters
+        ----------
+        path : str or Path
+            The path of a `.jsonl` file, which is overwritten.
+
+        Raises
+        ------
+        ValueError
+            If the path has another suffix.
+        OSError
+            If the file cannot be written.
+        """
         found = ((rows, place) for rows in self._chunks() for place in range(rows.chunk.length))
         _save_jsonl(path, (rows.record(place) for rows, place in found if rows.chunk.first + place in self.problems))
 
     def seconds(self, requests_a_second: float) -> float:
-        """Return how long the requests take at a rate."""
+        """Return how long the requests take at a rate.
+
+        Parameters
+        ----------
+        requests_a_second : float
+            The rate.
+
+        Returns
+        -------
+        float
+            The seconds.
+        """
         return self.requests / requests_a_second
 
 

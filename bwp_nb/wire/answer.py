@@ -29,9 +29,21 @@ NOT_PROCESSED = (307, 308, 400, 401, 403, 404, 405, 411, 413, 414, 415, 422, 429
 class Receipt:
     """Proof that the API accepted the events of a request: it returned the documented status, and no error.
 
-    `events` is their number, `attempts` the number of requests, `elapsed` the time in seconds. `copies` is the number
-    of requests that may have been accepted, this one included: more than 1 if an earlier response was lost. `notes` is
-    what the sandbox says about its own response: what in it is inferred or unknown.
+    Attributes
+    ----------
+    status : str
+        The status that was returned: `successful` (documented in “sendUserEvents”).
+    events : int
+        The number of events.
+    attempts : int
+        The number of requests.
+    elapsed : float
+        The time in seconds, with all attempts and waits.
+    copies : int
+        The number of requests that may have been accepted, this one included: more than 1 if an earlier response was
+        lost.
+    notes : tuple of str
+        What the sandbox says about its own response: what in it is inferred or unknown.
     """
 
     state = "sent"

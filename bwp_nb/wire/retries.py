@@ -38,10 +38,28 @@ class RetryQuota:
 
 @dataclass(frozen=True)
 class Retries(Shown):
-    """How often and how long a client retries: at most `attempts` within `deadline` seconds.
+    """How often, and for how long, a client retries. No page gives numbers: the defaults are this package's.
 
-    The wait before attempt n is random: `uniform(0, first_wait * 2**(n - 2))`, at most `longest_wait` seconds; a
-    `Retry-After` that asks for more is honoured. No page gives numbers; these defaults are ours.
+    The wait before attempt n is random, from 0 to `first_wait * 2**(n - 2)`; a `Retry-After` that asks for more is
+    honoured.
+
+    Parameters
+    ----------
+    attempts : int, default 4
+        The most attempts of a call, the first included.
+    deadline : float, default 60.0
+        The most seconds of a call, waits included.
+    first_wait : float, default 0.5
+        The longest wait before the second attempt, in seconds.
+    longest_wait : float, default 20.0
+        The longest wait before any attempt, in seconds, unless the server asks for more.
+    uniform : callable of two floats to float, optional
+        Chooses the wait between two numbers. Default: `random.uniform`.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> client = bwp.connect(retries=bwp.Retries(attempts=2, deadline=10.0))
     """
 
     attempts: int = 4
@@ -57,10 +75,28 @@ class Retries(Shown):
         quota: RetryQuota,
         wait: Callable[[BwpError, float], None] | None = None,
     ) -> T:
-        """Call `attempt` until it succeeds, or raise its last error with the reason why it is not retried.
+        """Call a function until it succeeds, or raise its last error with the reason why it is not retried.
 
-        `wait` is called with the error and the seconds until the next attempt, instead of the clock's `sleep`; an
-        error that it raises ends the call.
+        Parameters
+        ----------
+        attempt : callable
+            Makes one attempt; it returns a result, or raises a `BwpError`.
+        clock : Clock
+            Measures the time, and waits.
+        quota : RetryQuota
+            Gives each retry, until it has none left.
+        wait : callable of BwpError and float, optional
+            Waits instead of the clock; an error that it raises ends the call. Default: the clock's `sleep`.
+
+        Returns
+        -------
+        object
+            What the first successful attempt returned.
+
+        Raises
+        ------
+        BwpError
+            The error of the last attempt.
         """
         ends = clock.monotonic() + self.deadline
         number = 0

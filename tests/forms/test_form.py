@@ -609,7 +609,10 @@ REFUSED = {
     "repeated": (f"{HEAD},event_type\n{ROW.format(1)},click\n", "two columns called 'event_type'"),
     "repeated JSON": ('{"event_type": "a", "event_type": "b"}', "The name 'event_type' occurs twice"),
     "ragged": (f"{HEAD}\n{ROW.format(1)}\n{ROW.format(1)},x\n", "event 2, row: line 3: expected 4 cells, got 5"),
-    "ragged cells": (f"{HEAD}\n{ROW.format(1)},x\n".replace(",", "\t"), "event 1, row: line 2: expected 4 cells, got 5"),
+    "ragged cells": (
+        f"{HEAD}\n{ROW.format(1)},x\n".replace(",", "\t"),
+        "event 1, row: line 2: expected 4 cells, got 5",
+    ),
     "broken line": ('{"event_type": "a"}\n{"event_type"', "Row 1: expected a JSON object, got"),
     "many": ("{}\n" * 61, "got 61 events with 0 properties; use fewer, or send_table"),
     "wide": (json.dumps([{f"p{n}": "" for n in range(501)}] * 2), "got 2 events with 1002 properties; use fewer"),

@@ -11,7 +11,27 @@ from bwp_nb.displays.sources import PAGES
 
 @dataclass(frozen=True)
 class Example:
-    """One documented request with its response; `source` is the address of its page."""
+    """One documented request with its response.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    version : str
+        The version of the API whose documentation shows it.
+    source : str
+        The address of the page.
+    request : str
+        The request's GraphQL text, as printed.
+    response : dict
+        The JSON of the response, as printed; a new object each time.
+
+    Examples
+    --------
+    >>> import bwp_nb as bwp
+    >>> bwp.documented.PAGE_LOAD.response
+    {'data': {'sendUserEvents': {'status': 'successful'}}}
+    """
 
     name: str
     version: str
