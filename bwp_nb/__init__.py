@@ -14,7 +14,7 @@ The public names; `help()` of each says more:
     Retries             how often and how long a client retries
     UserEvent           one event, an immutable value; `problems()` are broken rules, `hints()` likely mistakes
     Hint                what is probably a mistake in an event but not refused, with its certainty and source
-    EVENT_TYPES         the documented event types
+    EVENT_TYPES         the documented event types; `reference('event types')` says when each is sent
     Mutation            one request as a value: `payload`, `text`, `problems()`, and `parse` for pasted text
     Receipt             the proof that events were accepted: status, number of events, attempts, seconds
     send_table          sends a table with several workers and returns a `Report`
@@ -50,8 +50,8 @@ The public names; `help()` of each says more:
     CLASSIFICATIONS     the meaning of the API's error classifications, what to do, and how certain that is
     forms               `EventForm(client)` makes and sends events; also `SandboxPanel` and `CredentialsForm`
     snippets            a request as GraphQL, JSON, cURL, Python, JavaScript, a Postman collection
-    plots               charts of a history, a report, a sandbox; `save()`, `table`, `figure`
-    traffic             a made-up day of shop events, and its replay
+    plots               charts: `outcomes`, `errors`, `latency`, `arrivals`, `rows`, `reasons`; with `save()`, `table`
+    traffic             `shop_day()`, a made-up day of shop events, and its `replay()`
     Problem             a rule that an event breaks: field, value, rule, message
     RejectedValue       a value that the API's error names: event, field, value, rule
 
@@ -88,7 +88,10 @@ else differs.
       tables/             many events: source, mapping, encoding, sender, ledger, report
       forms/              events made by hand
 
-    text ← displays ← problems ← errors ← event ← mutation ← client → wire       sandbox shares contract, displays
+Imports go to the left, so that each module can be read without those to its right; the sandbox shares `contract` and
+`displays` with them, and no code of the client:
+
+    text ← displays ← problems ← errors ← event ← mutation ← client
 """
 
 import lazy_loader

@@ -70,7 +70,7 @@ class Checklist:
     ----------
     target : str
         Where they went.
-    items : tuple of Item
+    items : list of Item
         One for each event type.
     note : str
         What is missing in the numbers; empty if nothing is.

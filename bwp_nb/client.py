@@ -65,9 +65,13 @@ class Client:
     Attributes
     ----------
     history : History
-        The latest calls.
+        The latest calls, those included that sent nothing because a rule was broken.
+    sandbox : Sandbox or None
+        The simulated API: `accepted`, `fail_next()`, …
+    clock : Clock
+        The time of new events and of the history.
     last_error : BwpError or None
-        The last error that a call raised, for `bwp.explain(client.last_error)`.
+        The last error that a call raised, also after later successes; None until a call fails.
     target : str
         Where the events go: the sandbox, or an address and the target id of a store.
 
@@ -155,14 +159,14 @@ class Client:
         additional_properties: Mapping[str, str] | None = None,
         **properties: str,
     ) -> UserEvent:
-        """Return an event with a new id and the current time.
+        """Return an event with a new id and the current time of the client's clock.
 
         Parameters
         ----------
         event_type : str
             One of `bwp.EVENT_TYPES`, or another text of 3 to 64 characters.
         event_id : str, optional
-            The id. Default: a new one.
+            The id. Default: a new one; of a sandbox, one that counts up.
         event_time : str or aware datetime, optional
             When it happened, in UTC. Default: now.
         client_type : str, default "WEBSITE_CLIENT"
@@ -173,7 +177,7 @@ class Client:
             The schema that the event conforms to. Default: none is sent; the API then takes a schema with all
             attributes, in its latest version (documented in “User Event Schema”).
         additional_properties : mapping of str to str, optional
-            Additional properties of any name, also of those that are no keyword or nearly a field.
+            Additional properties, also with names that Python has no keyword for, or that are nearly a field's.
         **properties : str
             Every other keyword becomes an additional property, by the name that is given.
 
@@ -225,6 +229,8 @@ class Client:
         ------
         InvalidEvent
             If an event breaks a rule, or something is not a `UserEvent`; nothing was sent.
+        InvalidSettings
+            If a proxy variable, such as `HTTPS_PROXY`, is not an address; nothing was sent.
         RequestFailed
             If no GraphQL response came back, or the send was not confirmed.
         MutationRejected
@@ -412,7 +418,7 @@ class Client:
                 self._auth.sign(request)
             return redacted(Answer.read(self._transport.handle_request(request)), self._secrets)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            message = f"Cannot connect to {self.endpoint}: {self._said(error)}."
+            message = f"Cannot connect to {self.endpoint}: {self._said(error)}. Check the address and the network."
             # Without its cause, here and below: its frames hold the token.
             raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
@@ -420,7 +426,7 @@ class Client:
             message = f"Cannot write the request to {self.endpoint}: {type(error).__name__}."
             raise RequestFailed(message) from None
         except httpx.RequestError as error:
-            message = f"The response of {self.endpoint} was lost: {self._said(error)}."
+            message = f"No response from {self.endpoint}: {self._said(error)}."
             raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
 
     def _said(self, error: httpx.RequestError) -> str:

@@ -46,7 +46,8 @@ def connect(
     Returns
     -------
     Client
-        A client, to be closed or used in a `with` statement.
+        A client, to be closed or used in a `with` statement. With a sandbox its time and ids are the sandbox's, which
+        are simulated and repeatable.
 
     Raises
     ------

@@ -54,9 +54,9 @@ class Diagnosis:
 
     Attributes
     ----------
-    steps : tuple of Step
-        What was checked, in order. Each has its `outcome` (`passed`, `failed` or `skipped`), what was `found`, and the
-        `next_step`.
+    steps : list of Step
+        What was checked, in order. Each has its `name`, its `outcome` (`passed`, `failed` or `skipped`), what was
+        `found`, and the `next_step`.
     ok : bool
         Whether no step failed.
     """

@@ -65,7 +65,7 @@ class Drift:
 
     Attributes
     ----------
-    changes : tuple of Change
+    changes : list of Change
         The differences that were found, first those from what is documented, and the parts that are the same or were
         not answered.
     ok : bool
@@ -108,12 +108,14 @@ def drift(client: Client, *, send_valid: bool = False) -> Drift:
     client : Client
         A client of the server.
     send_valid : bool, default False
-        Whether to send the documented examples that the API accepts as well. Each of them is a real event.
+        Whether to send the documented examples that the API accepts as well. Each of them is a real event. Otherwise
+        only the schema and the refused examples are asked for; the calls are in the client's history.
 
     Returns
     -------
     Drift
-        Each difference, and whether it concerns what is documented, inferred or unknown.
+        Each difference, and whether it concerns what is documented, inferred or unknown. Of a server that cannot be
+        reached, every part is `not answered`.
 
     Raises
     ------

@@ -380,7 +380,7 @@ def explain(error: BwpError) -> "pd.DataFrame":
 
     if not isinstance(error, BwpError):
         advice = "; last_error is None until a call fails" if error is None else ""
-        raise InvalidArgument(f"explain: expected an error of bwp_nb, got {typed(error)}{advice}")
+        raise InvalidArgument(f"explain: expected an exception raised by bwp_nb, got {typed(error)}{advice}")
     return pd.DataFrame(error.rows())
 
 

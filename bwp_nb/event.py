@@ -41,7 +41,9 @@ UNICODE_RULE = "text that can be encoded as UTF-8 (JSON, RFC 8259)"
 RULES = {
     "eventType": _LENGTH_RULE.format(*LENGTHS["eventType"]),
     "eventId": "a str; “User Event Schema” asks for a UUID version 4, an example in “Send User Events” is not one",
-    "eventTime": "a UTC date-time of RFC 3339 ending in Z (documented in “User Event Schema”; no offsets: inferred)",
+    "eventTime": (
+        "a UTC date-time of RFC 3339 ending in Z (documented in “User Event Schema”; refusal of offsets: inferred)"
+    ),
     "clientType": f"one of {', '.join(CLIENT_TYPES)} (documented in “User Event Schema”)",
     "schemaName": _LENGTH_RULE.format(*LENGTHS["schemaName"]),
 }

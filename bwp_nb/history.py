@@ -26,7 +26,7 @@ class Exchange:
     time : str
         When the call began (UTC, ISO 8601).
     operation : str
-        `send`, `resend`, `resend with new ids`, `deliver` (of a table) or `execute`.
+        `send`, `resend`, `resend with new ids`, `send_table` or `execute`.
     events : int
         The number of events in the request.
     attempts : int
@@ -40,7 +40,7 @@ class Exchange:
     status_code : int or None
         The last HTTP status.
     elapsed : float
-        The seconds that the call took, with all attempts and waits.
+        The seconds that the call took by the client's clock, with all attempts and waits.
     bytes_sent, bytes_received : int
         The size of the request's body, and of the last response's.
     message : str
@@ -231,7 +231,9 @@ class History:
         Returns
         -------
         pandas.DataFrame
-            One row for each exchange. If exchanges were dropped, the name of the columns and `attrs["note"]` say so.
+            One row for each exchange: `time` (UTC), `operation`, `events`, `attempts`, `outcome`, `classification`,
+            `fields`, `status_code`, `elapsed`, `bytes_sent`, `bytes_received`, `message`. If exchanges were dropped,
+            the name of the columns and `attrs["note"]` say so.
         """
         import pandas as pd
 

@@ -70,4 +70,4 @@ class RejectedValue(Shown):
     @property
     def place(self) -> str:
         """The event, the field and the value."""
-        return f"event {self.index} ({readable(self.event_id, 40)}), {self.field} {quoted(self.value)}"
+        return f"event {self.index} (id {readable(self.event_id, 40)}), {self.field} {quoted(self.value)}"

@@ -24,9 +24,9 @@ from bwp_nb.errors import InvalidSettings
 from bwp_nb.text import quoted, readable
 from bwp_nb.wire.auth import Credentials, Secret
 
-_CONSOLE = "merchant console, as owner or administrator: Settings, API credentials, Generate credentials"
+_CONSOLE = "merchant console, as owner or administrator: Settings > API credentials > Generate credentials"
 _CALL = "documented in “Call the Buy with Prime API”"
-_ADDRESS = "an https address in ASCII, or http on this machine, without a user name or password"
+_ADDRESS = "an https address in ASCII without a user name or password (http for this machine only)"
 _TEXT = "ASCII text without spaces"
 _TARGET_HEADERS = ("x-api-target-id", "X-Omni-TargetId")
 _SENT_TO = {"BWP_TOKEN_ENDPOINT": ("BWP_CLIENT_SECRET",), "BWP_ENDPOINT": ("BWP_CLIENT_SECRET", "BWP_ACCESS_KEY")}

@@ -119,6 +119,11 @@ def killed_run(source: str | Path, ledger: str | Path) -> int | None:
     -------
     int or None
         The exit code of the process.
+
+    Raises
+    ------
+    NotImplementedError
+        In a browser, which has no processes.
     """
     refuse_in_browser("killed_run")
     process = get_context("spawn").Process(target=_send_until_killed, args=(source, ledger))

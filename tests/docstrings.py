@@ -68,12 +68,22 @@ _CODES = _codes()
 
 
 def undocumented(error: BaseException) -> str:
-    """Return the public callable that an error left without being listed in its `Raises`; empty if there is none."""
+    """Return the public callable that an error left without being listed in its `Raises`; empty if there is none.
+
+    An interrupt, and an error that a test made itself, need not be listed.
+    """
     name = _left(error.__traceback__)
-    if not name:
+    if not name or not isinstance(error, Exception) or _module(error.__traceback__).startswith("tests"):
         return ""
     listed = section(PUBLIC[name], "Raises")
     return "" if {kind.__name__ for kind in type(error).__mro__} & listed else name
+
+
+def _module(trace: TracebackType | None) -> str:
+    """Return the module in which an error was raised."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
 
 
 def _left(trace: TracebackType | None) -> str:

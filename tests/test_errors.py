@@ -168,7 +168,7 @@ def test_a_refusal_is_explained_by_event_and_field() -> None:
         assert "is invalid local ISO 8601 UTC time format" in row["what"]
         assert "documented in" in row["rule"] or "“User Event Schema”" in row["rule"]
         assert row["source"].startswith("https://documents.buywithprime.amazon.com/")
-        assert row["advice"].startswith("Fix the value that the message names")
+        assert row["advice"].startswith("Fix what the message describes")
 
 
 def test_our_own_refusal_is_explained_by_event_and_field() -> None:
@@ -190,10 +190,10 @@ def test_our_own_refusal_is_explained_by_event_and_field() -> None:
         ({"http_413": 1}, "HTTP 413", "where the client points"),
         ({"redirect": 1}, "not followed", "where the client points"),
         ({"html": 1}, "Sign in", "with the same ids"),
-        ({"throttled": 50}, "Rate exceeded", "and later"),
+        ({"throttled": 50}, "Rate exceeded", "lower the request rate"),
         ({"internal_error": 50}, "Internal server error", "Resend later, with the same ids"),
         ({"access_denied": 50}, "sufficient access", "permissions"),
-        ({"message": 1}, "Not today", "Fix the value that the message names"),
+        ({"message": 1}, "Not today", "Fix what the message describes"),
     ],
 )
 def test_a_failure_is_explained_with_what_to_do(faults: dict[str, int], words: str, advice: str) -> None:

@@ -184,7 +184,7 @@ def test_messages_are_sentences_with_the_next_step(monkeypatch: pytest.MonkeyPat
     _spread(monkeypatch, environment=given)
     with pytest.raises(bwp.InvalidSettings) as caught:
         settings.live()
-    where = "the merchant console, as owner or administrator: Settings, API credentials, Generate credentials"
+    where = "the merchant console, as owner or administrator: Settings > API credentials > Generate credentials"
     expected = [
         f"BWP_CLIENT_SECRET is required. Copy it from {where}: client secret.",
         f"BWP_TARGET_ID: expected ASCII text without spaces, got 'bp 1'. Copy it from {where}: TargetId.",

@@ -33,7 +33,18 @@ class CredentialsForm:
         return {**bundle, "text/plain": repr(self)}
 
     def connect(self) -> Client:
-        """Return a client with what is in the fields, and clear them; raises `InvalidSettings` like `bwp.connect`."""
+        """Return a client with what is in the fields, and clear them.
+
+        Returns
+        -------
+        Client
+            A live client; while all fields are empty, that of `bwp.connect()`.
+
+        Raises
+        ------
+        InvalidSettings
+            If a field is missing or malformed.
+        """
         if not any(box.value for box in self._boxes.values()):
             return connect()
         try:

@@ -171,7 +171,7 @@ class Sandbox(httpx.BaseTransport):
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """The requests: the body, the HTTP status of the response, and the response."""
+        """The processed requests, each with `body`, `status_code` and `answer`; a fault may respond instead."""
         return self._logs["requests"].entries()
 
     @property
@@ -181,7 +181,7 @@ class Sandbox(httpx.BaseTransport):
 
     @property
     def counts(self) -> dict[str, int]:
-        """The numbers of events and requests that arrived, and of those that were dropped since."""
+        """The numbers of events and of processed requests, and of those that were dropped since."""
         return {**{name: log.total for name, log in self._logs.items()}, "dropped": self.dropped}
 
     @property
@@ -219,14 +219,14 @@ class Sandbox(httpx.BaseTransport):
         name : str
             The name of one of `bwp.faults()`.
         times : int, default 1
-            The number of requests.
+            The number of requests of any kind, at least 1.
         **options
             The options of the fault, such as `seconds` of `slow`; `bwp.reference("faults")` lists them.
 
         Raises
         ------
         ValueError
-            If the fault does not exist, or does not take an option.
+            If the fault does not exist, does not take an option, or `times` is less than 1.
 
         Examples
         --------
@@ -237,6 +237,8 @@ class Sandbox(httpx.BaseTransport):
         Receipt(status='successful', events=1, attempts=2)
         """
         check_fault(name, options)
+        if times < 1:
+            raise ValueError(f"times: expected at least 1, got {times}")
         with self._lock:
             self._pending.extend([(name, options)] * times)
 

@@ -7,7 +7,7 @@ _START = datetime(2024, 11, 22, 9, tzinfo=UTC)
 
 
 class SandboxClock:
-    """Simulated time: it starts at a fixed instant and advances only while requests are answered."""
+    """Simulated time: it starts at a fixed instant, and advances with each response, timeout and wait."""
 
     def __init__(self) -> None:
         self._passed = 0.0

@@ -69,8 +69,9 @@ def serve(
     Returns
     -------
     Server
-        Its `endpoint`, `token_endpoint`, `control` with `control_token`, and `environment`; close it, or use it in a
-        `with` statement.
+        Close it, or use it in a `with` statement. `endpoint` and `token_endpoint` are its addresses; `environment` has
+        the settings that make `connect` in any process of this machine its client; `sandbox` has what arrived, and so
+        has the address `control`, for the bearer token `control_token`.
 
     Raises
     ------

@@ -120,6 +120,10 @@ def send_table(
         If source, columns or ids do not fit; nothing was sent.
     LedgerError
         If the ledger does not fit, and nothing was sent; or if it can no longer be written.
+    ValueError
+        If an option has another value than those above, or no effect.
+    NotImplementedError
+        For several workers in a browser, which has no threads.
     KeyboardInterrupt
         If the run is interrupted, after the outcomes of the requests that were being sent are known. An error that ends
         a run early has the report as its `report`.
@@ -187,6 +191,8 @@ def dry_run(
     ------
     InvalidTable, InvalidEvent
         If source, columns or ids do not fit.
+    ValueError
+        If an option has another value than those of `send_table`.
     """
     _one_of("on_duplicates", on_duplicates, "refuse", "send")
     size = SendOptions(batch_size=batch_size).batch_size

@@ -141,12 +141,14 @@ class Ledger:
         advice = (
             "Nothing was sent; use a new ledger path to start over."
             if target
-            else "Pass the source and columns of that run."
+            else "Pass the source, columns=, properties= and fields= that it was made with."
         )
         if self.run is None or self.run.source != source:
             raise LedgerError(f"Cannot use {self.name}: it belongs to different data than {name}. {advice}")
         if self.run.mapping != mapping:
-            raise LedgerError(f"Cannot use {self.name}: its run has other columns, properties or fields. {advice}")
+            raise LedgerError(
+                f"Cannot use {self.name}: it was made with other columns=, properties= or fields=. {advice}"
+            )
         if target and self.run.target != target:
             there, here = readable(self.run.target, 200), readable(target, 200)
             raise LedgerError(f"Cannot use {self.name}: its run sent to {there}; this client sends to {here}. {advice}")

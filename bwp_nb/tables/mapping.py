@@ -168,8 +168,8 @@ class ColumnMapping:
                 )
         for given in found:
             if found.count(given) > 1:
-                advice = "Two columns have it, or a column and fields=."
-                raise InvalidTable(f"The field {given} is given twice. {advice} {_listed(name, columns)}")
+                advice = "by a column and by fields=" if given in self.fields else "by two columns"
+                raise InvalidTable(f"The field {given} is given twice: {advice}. {_listed(name, columns)}")
 
     def field(self, column: str) -> str | None:
         """Return the field that a column is mapped to, if any."""

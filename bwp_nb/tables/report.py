@@ -76,6 +76,13 @@ class Report:
         """Return the report of a run that ended early, from its ledger and the table that it was sending.
 
         The parameters are those of `send_table`, with the values that the run had.
+
+        Raises
+        ------
+        LedgerError
+            If the ledger cannot be read, or belongs to other data or another mapping.
+        InvalidTable, InvalidEvent
+            If the source cannot be read, or does not fit.
         """
         given = table(source, delimiter, encoding)
         mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone, ids_from)
@@ -164,6 +171,15 @@ class Report:
             `attempts` (how often it was sent) and `copies` (in how many of these requests it may have been accepted).
             The index is that of the source, or the row's number.
 
+        Raises
+        ------
+        InvalidTable
+            If the source has changed, or cannot be read any more; only with `ids`.
+        LedgerError
+            If the ledger is gone, or belongs to another run now.
+        OSError
+            If the ledger cannot be read.
+
         Examples
         --------
         >>> import bwp_nb as bwp
@@ -192,17 +208,33 @@ class Report:
         pandas.DataFrame
             The rows. The columns have the names of fields and properties, whatever the source calls them; the index is
             that of the source, or the row's number.
+
+        Raises
+        ------
+        ValueError
+            Without a state, or for another one.
+        InvalidTable
+            If the source has changed, or cannot be read any more.
+        LedgerError
+            If the ledger is gone, or belongs to another run now.
         """
+        if not states or not set(states) <= set(_ENDS):
+            raise ValueError(f"states: expected one or more of {', '.join(_ENDS)}, got {', '.join(states) or 'none'}")
         events = self._events(*states)
         return events.set_axis(self._index[events.index])
 
     def quarantine(self) -> "pd.DataFrame":
-        """Return the rows to fix, `invalid` and `rejected`.
+        """Return the rows to fix, `invalid` and `rejected`, with the index of `frame()`, which has the reasons.
 
         Returns
         -------
         pandas.DataFrame
             A table for `send_table`.
+
+        Raises
+        ------
+        InvalidTable, LedgerError
+            As `events` does.
         """
         return self.events("invalid", "rejected")
 
@@ -244,7 +276,9 @@ class Report:
             If the file cannot be written.
         """
         if Path(path).suffix != ".csv":
-            raise ValueError(f"Expected the path of a .csv file, got {Path(path).name!r}; see save_quarantine.")
+            raise ValueError(
+                f"expected the path of a .csv file, got {Path(path).name!r}; save_quarantine writes .jsonl"
+            )
         events = self._events("invalid", "rejected")
         outcomes = self._outcomes().iloc[events.index]
         named = outcomes[[*SPREADSHEET_COLUMNS, *outcomes.columns.intersection(["source"])]]
@@ -452,7 +486,7 @@ class DryRun:
 
 def _save_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
     if Path(path).suffix != ".jsonl":
-        raise ValueError(f"Expected the path of a .jsonl file, got {Path(path).name!r}; see save_spreadsheet.")
+        raise ValueError(f"expected the path of a .jsonl file, got {Path(path).name!r}; save_spreadsheet writes .csv")
     with Path(path).open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")

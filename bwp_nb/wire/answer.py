@@ -21,6 +21,8 @@ MAX_BYTES = 1_048_576
 #: The only documented status (“sendUserEvents”).
 SUCCESSFUL = "successful"
 
+_ADVICE = {413: " Send fewer or smaller events in a request.", 429: " Lower the request rate."}
+
 #: HTTP statuses after which the events were not processed, by HTTP's own meaning (RFC 9110, 6585); no page says so.
 NOT_PROCESSED = (307, 308, 400, 401, 403, 404, 405, 411, 413, 414, 415, 422, 429, 431)
 
@@ -38,7 +40,7 @@ class Receipt:
     attempts : int
         The number of requests.
     elapsed : float
-        The time in seconds, with all attempts and waits.
+        The seconds that the call took by the client's clock, with all attempts and waits.
     copies : int
         The number of requests that may have been accepted, this one included: more than 1 if an earlier response was
         lost.
@@ -108,7 +110,9 @@ class Answer:
         """Return the GraphQL response, or raise `RequestFailed` saying what came instead."""
         if _redirects(self):
             target = readable(self.headers.get("location", "nowhere"), 200)
-            raise self._failed(f"HTTP {self.status_code} redirects to {target}; redirects are not followed.")
+            raise self._failed(
+                f"HTTP {self.status_code} redirects to {target}; redirects are not followed. Check the endpoint."
+            )
         if not self.is_whole:
             raise self.failure(f"a body that was not read, because it is compressed or longer than {MAX_BYTES} bytes")
         try:
@@ -124,7 +128,7 @@ class Answer:
 
     def failure(self, what: str) -> RequestFailed:
         """Return the error for a response that is not a GraphQL response."""
-        return self._failed(f"HTTP {self.status_code} returned {what.rstrip('.')}.")
+        return self._failed(f"HTTP {self.status_code} returned {what.rstrip('.')}.{_ADVICE.get(self.status_code, '')}")
 
     def _failed(self, message: str) -> RequestFailed:
         return RequestFailed(

@@ -54,7 +54,7 @@ class Retries(Shown):
     longest_wait : float, default 20.0
         The longest wait before any attempt, in seconds, unless the server asks for more.
     uniform : callable of two floats to float, optional
-        Chooses the wait between two numbers. Default: `random.uniform`.
+        Chooses the wait between two numbers. Default: `random.uniform`; with a sandbox, its seed.
 
     Examples
     --------

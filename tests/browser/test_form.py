@@ -228,7 +228,7 @@ def test_the_keyboard_alone_reaches_everything(open_in_lab: OpenNotebook) -> Non
         names.append(page.evaluate("(document.activeElement.labels?.[0] ?? document.activeElement).textContent.trim()"))
     assert [
         "Add", "Duplicate", "Remove", "Up", "Down", "Undo", "eventType *", "eventId *", "New id", "eventTime *",
-        "Now, by the sandbox's clock", "clientType *", "clientVersion *", "schemaName", "schemaVersion",
+        "Now, by the sandbox's clock", "clientType *", "UserEvent", "clientVersion *", "schemaName", "schemaVersion",
         "Add a property", "property", "value", "Send", "Send anyway", "Request", "of", "for", "Copy",
         "events.json", "events.csv", "Postman collection", "Latest sends", "Load", "Paste or open", "The sandbox",
     ] == [name for name in dict.fromkeys(names) if name != "?" and "mutation" not in name]  # fmt: skip

@@ -71,7 +71,7 @@ def _csv(path: Path, rows: list[dict[str, Any]], **options: Any) -> Path:
 
 def _jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    path.write_bytes(gzip.compress(lines) if path.suffix == ".gz" else lines)
+    path.write_bytes(gzip.compress(lines, mtime=0) if path.suffix == ".gz" else lines)
     return path
 
 

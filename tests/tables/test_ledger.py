@@ -112,7 +112,7 @@ def test_another_source_is_refused(tmp_path: Path) -> None:
         bwp.LedgerError, match=r"belongs to different data than the DataFrame\. Nothing was sent; use a new"
     ):
         _send(tmp_path / "a", day[:50], client)
-    with pytest.raises(bwp.LedgerError, match="its run has other columns, properties or fields"):
+    with pytest.raises(bwp.LedgerError, match="it was made with other columns=, properties= or fields="):
         _send(tmp_path / "a", day, client, properties=["product_sku"])
     assert (before, []) == ((tmp_path / "a").read_bytes(), client.sandbox.requests)  # type: ignore[union-attr]
 

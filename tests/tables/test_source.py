@@ -257,12 +257,12 @@ def test_a_file_that_is_not_parquet_is_refused_in_a_sentence(tmp_path: Path) -> 
     [
         ("a.tsv", b"a\tb\n1\tx,y\n", {}),
         ("a.CSV", b"a;b\n1;x,y\n", {"delimiter": ";"}),
-        ("a.csv.gz", gzip.compress(b'a,b\n1,"x,y"\n'), {}),
+        ("a.csv.gz", gzip.compress(b'a,b\n1,"x,y"\n', mtime=0), {}),
         ("a.csv", "a,b\n1,\u201ex,y\u201c\n".encode("cp1252"), {"encoding": "cp1252"}),
         ("a.csv", 'a,b\n1,"x,y"\n'.encode("utf-16"), {"encoding": "utf-16"}),
         ("a.csv", 'a,b\n1,"x,y"\n'.encode("utf-8-sig"), {"encoding": "UTF-8"}),
         ("a.ndjson", b'{"a": "1", "b": "x,y"}\n', {}),
-        ("a.jsonl.gz", gzip.compress(b'{"a": "1", "b": "x,y"}\n'), {}),
+        ("a.jsonl.gz", gzip.compress(b'{"a": "1", "b": "x,y"}\n', mtime=0), {}),
     ],
 )
 def test_text_files_are_read_by_their_ending_and_options(
@@ -283,7 +283,12 @@ def test_text_files_are_read_by_their_ending_and_options(
         ("a.csv", b'a,b\n1,2\n"x\n', {}, r"^a\.csv, line 3 cannot be read as CSV: unexpected end of data"),
         ("a.csv", b'a,b\n1,2\n"x"y,2\n', {}, r"^a\.csv, line 3 cannot be read as CSV: "),
         ("a.csv.gz", b"a,b\n", {}, r"^a\.csv\.gz cannot be read: Not a gzipped file"),
-        ("a.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-9], {}, r"^a\.csv\.gz cannot be read: Compressed file ended"),
+        (
+            "a.csv.gz",
+            gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9],
+            {},
+            r"^a\.csv\.gz cannot be read: Compressed file ended",
+        ),
         ("a.csv", b"a,b\n", {"encoding": "klingon"}, r"^Unknown encoding 'klingon'; expected e\.g\. 'utf-8'"),
         ("a.csv", b"a,b\n", {"encoding": "utf-16"}, r"^a\.csv, line 1 is not UTF-16: "),
     ],

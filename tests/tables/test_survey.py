@@ -56,7 +56,7 @@ def test_a_repeated_run_without_a_ledger_sends_the_same_ids() -> None:
 def test_ids_of_a_run_with_a_ledger_are_of_one_kind(tmp_path: Path) -> None:
     """The other kind is another mapping."""
     _ids(ROWS, ledger=tmp_path / "a")
-    with pytest.raises(bwp.LedgerError, match="its run has other columns, properties or fields"):
+    with pytest.raises(bwp.LedgerError, match="it was made with other columns=, properties= or fields="):
         _ids(ROWS, ledger=tmp_path / "a", ids_from="content")
     with pytest.raises(ValueError, match="ids_from: expected 'run' or 'content', got 'rows'"):
         _ids(ROWS, ids_from="rows")
