@@ -97,3 +97,10 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", _keep_dots)
     app.connect("html-page-context", _parameters_as_spans)
     app.connect("doctree-read", _link_pages)
+
+
+#: An attribute that is also a property is described once.
+napoleon_use_ivar = True
+
+#: Errors are shown in a few lines, which are not a traceback.
+suppress_warnings = ["misc.highlighting_failure"]

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import numpy as np
-
 from bwp_nb.text import quoted
 
 if TYPE_CHECKING:
@@ -78,7 +76,7 @@ def zone(name: str | None) -> ZoneInfo | None:
 
 def is_missing(value: Any) -> bool:
     """Return whether a value is a missing one: None, NaN, NaT or pandas' NA."""
-    if isinstance(value, float | np.generic):
+    if isinstance(value, float) or (type(value).__module__ == "numpy" and type(value).__name__ != "ndarray"):
         return bool(value != value)  # noqa: PLR0124  # only NaN and NaT differ from themselves
     return value is None or type(value).__name__ in ("NAType", "NaTType") or (type(value) is Decimal and value.is_nan())
 
@@ -97,6 +95,8 @@ def column_cells(column: "ExtensionArray") -> list[Any]:
 
 def utc_texts(moments: Any) -> list[str | None]:
     """Return an array of times in UTC as texts, None for a missing one."""
+    import numpy as np
+
     texts = np.datetime_as_string(moments).tolist()
     return [None if text == "NaT" else _as_time(text) for text in texts]
 
@@ -110,6 +110,10 @@ def _as_time(text: str) -> str:
 
 def _plain(value: Any) -> Any:
     """Return a value of numpy as one of Python."""
+    if type(value).__module__ != "numpy":
+        return value
+    import numpy as np
+
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.datetime64):

@@ -253,6 +253,8 @@ class Report:
         ------
         ValueError
             If the path has another suffix.
+        InvalidTable, LedgerError
+            As `events` does.
         OSError
             If the file cannot be written.
         """
@@ -272,6 +274,8 @@ class Report:
         ------
         ValueError
             If the path has another suffix.
+        InvalidTable, LedgerError
+            As `events` does.
         OSError
             If the file cannot be written.
         """

@@ -24,7 +24,7 @@ def form(served: Served, context: BrowserContext) -> Iterator[Page]:
     page.goto(f"{served.url}/lab.html")
     started = time.monotonic()
     page.get_by_role("link", name="Open the form").click()
-    expect(page.get_by_role("textbox", name="eventTime")).to_be_visible(timeout=180_000)
+    expect(page.get_by_role("textbox", name="eventTime *")).to_be_visible(timeout=180_000)
     print(f"Seconds to the form: {time.monotonic() - started:.0f}")
     yield page
     assert [] == [url for url in asked if not url.startswith((served.url, "data:", "blob:"))]
@@ -32,7 +32,7 @@ def form(served: Served, context: BrowserContext) -> Iterator[Page]:
 
 def _write(page: Page, text: str) -> None:
     """Type the time of the event, and wait until the request has it."""
-    box = page.get_by_role("textbox", name="eventTime")
+    box = page.get_by_role("textbox", name="eventTime *")
     box.press("Control+a")
     box.press_sequentially(text)
     expect(page.get_by_text(f'eventTime: "{text}"').first).to_be_visible()
@@ -46,14 +46,12 @@ def _press(page: Page, *names: str) -> None:
 def test_an_event_is_made_refused_fixed_and_sent(form: Page, served: Served) -> None:
     """By mouse and keys: a wrong time is named, the API refuses it, the right one is accepted; the size is printed."""
     _write(form, "2023")
-    _press(form, "Check")
     expect(form.get_by_text("'2023' is not a UTC date-time").first).to_be_visible()
-    form.get_by_label("Send anyway").check()
-    _press(form, "Send")
-    expect(form.get_by_text("Rejected").first).to_be_visible()
+    _press(form, "Send anyway")
+    expect(form.get_by_text("Rejected:").first).to_be_visible()
     _write(form, "2023-12-03T10:15:30Z")
-    _press(form, "Check", "Send")
-    expect(form.get_by_text("Sent: the API accepted all events.")).to_be_visible()
+    _press(form, "Send")
+    expect(form.get_by_text("Sent:").first).to_be_visible()
     found = Axe().run(form, context=".jp-OutputArea-output").response["violations"]
     assert [] == [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")]
     files = {path: path.read_bytes() for path in served.files}

@@ -103,7 +103,7 @@ def test_the_reference_has_every_public_name(pages: dict[Path, Page]) -> None:
 def test_the_search_finds_a_notebook_and_a_name(served: Served, context: BrowserContext) -> None:
     """In the browser, as a reader searches."""
     page = context.new_page()
-    for words, found in (("killed resumed", "Many events"), ("send_table", "bwp_nb.send_table")):
+    for words, found in (("killed resumed", "Send a table of events"), ("send_table", "bwp_nb.send_table")):
         page.goto(f"{served.url}/search.html?q={words}")
         expect(page.locator("#search-results").get_by_role("link", name=found).first).to_be_visible()
 
