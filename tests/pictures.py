@@ -27,7 +27,7 @@ form = bwp.forms.EventForm(client)
 form.fill(bwp.documented.PAGE_LOAD.request)
 form"""
 
-CHART = ".jp-OutputArea-output[data-mime-type='image/svg+xml'] img, .jp-OutputArea-output svg"
+CHART = ".jp-OutputArea-output img[src^='data:image/svg']"
 
 #: A picture's notebook, and the output that it shows.
 SHOWN = {"form": ("form.ipynb", ".bwp"), "chart": ("06_responses_and_errors.ipynb", CHART)}
