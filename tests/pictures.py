@@ -30,7 +30,7 @@ form"""
 CHART = ".jp-OutputArea-output img[src^='data:image/svg']"
 
 #: A picture's notebook, and the output that it shows.
-SHOWN = {"form": ("form.ipynb", ".bwp"), "chart": ("06_responses_and_errors.ipynb", CHART)}
+SHOWN = {"form": ("form.ipynb", ".bwp"), "chart": ("06_chart_responses.ipynb", CHART)}
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def _jupyterlab(folder: Path) -> Iterator[Server]:
     for name, text in SETTINGS.items():
         _write(folder / "settings" / name, text)
     nbformat.write(as_notebook((FORM,)), folder / "form.ipynb")
-    shutil.copy(NOTEBOOKS / "06_responses_and_errors.ipynb", folder)
+    shutil.copy(NOTEBOOKS / "06_chart_responses.ipynb", folder)
     server = Server(
         folder,
         "jupyterlab",

@@ -153,7 +153,7 @@ def test_no_traceback_shows_the_secret(server: Server, monkeypatch: pytest.Monke
     assert [] == traces(saved)
 
 
-@pytest.mark.parametrize("name", ["01_first_event", "07_going_live"])
+@pytest.mark.parametrize("name", ["01_first_event", "07_go_live"])
 def test_no_notebook_that_ran_live_contains_the_secret(server: Server, name: str) -> None:
     """It is saved with all its outputs and the state of its widgets."""
     cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells

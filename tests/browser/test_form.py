@@ -352,7 +352,7 @@ def test_an_edit_during_a_send_is_seen(open_in_lab: OpenNotebook, lab_folder: Pa
 
 def test_the_notebook_of_forms_runs_as_people_run_it(open_in_lab: OpenNotebook) -> None:
     """In JupyterLab its first form is a live one, and can be used; the others are pictures."""
-    cells = nbformat.read(NOTEBOOKS / "03_make_events.ipynb", as_version=4).cells
+    cells = nbformat.read(NOTEBOOKS / "03_make_events_in_a_form.ipynb", as_version=4).cells
     page = open_in_lab(*(cell.source for cell in cells if cell.cell_type == "code"), errors=1)
     first = page.locator(".bwp").first
     first.get_by_label("eventTime *").fill("2023")

@@ -24,7 +24,7 @@ LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "srcset", "
 
 #: The address of Voila, which notebook 03 names.
 VOILA = "https://voila.readthedocs.io"
-READ = ["index", "notebooks/01_first_event", "notebooks/06_responses_and_errors", "reference/sending", "lab"]
+READ = ["index", "notebooks/01_first_event", "notebooks/06_chart_responses", "reference/sending", "lab"]
 
 
 class Page(HTMLParser):
