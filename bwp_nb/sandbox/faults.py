@@ -204,7 +204,7 @@ class FaultyRequest:
     def duplicate(self) -> httpx.Response:
         """The request is delivered twice."""
         first, second = self.answer(), self.answer()
-        return first if b'"errors"' in second.content else second  # a token may have expired in between
+        return second if b'"successful"' in second.content else first  # a token may have expired in between
 
     def message(self, text: str = "Not today", value: str | None = None) -> httpx.Response:
         """Events that contain `value`, by default all, are rejected with the message `text`, unless accepted before."""
