@@ -123,11 +123,9 @@ def _field(owner: str, item: Any) -> dict[str, str]:
     limits += [f"at most {given['max']} items" for name, given in said if name == "maxItems"]
     sources = [f"{given['certainty'].lower()}: {given['source']}" for name, given in said if name == "provenance"]
     return {
-        "type": owner,
-        "field": item.name.value,
+        "field": f"{owner}.{item.name.value}",
         "GraphQL type": print_ast(kind) if kind else "enum value",
-        "required": "yes" if isinstance(kind, NonNullTypeNode) else "",
-        "limit": ", ".join(limits),
+        "rule": ", ".join(["required"] * isinstance(kind, NonNullTypeNode) + limits),
         "meaning": " ".join(item.description.value.split()),
         "certainty and source": "; ".join(sources),
     }

@@ -63,8 +63,10 @@ def test_every_field_of_the_schema_is_in_the_table() -> None:
     types = build_schema(schema_text()).type_map
     names = ["Mutation", "SendUserEventInput", "UserEvent", "AdditionalPropertiesInput", "AdditionalProperty"]
     names += ["ClientType", "SendUserEventOutput"]
-    expected = [(name, item) for name in names for item in getattr(types[name], "fields", None) or types[name].values]
-    assert expected == list(zip(column("fields", "type"), column("fields", "field"), strict=True))
+    expected = [
+        f"{name}.{item}" for name in names for item in getattr(types[name], "fields", None) or types[name].values
+    ]
+    assert expected == column("fields", "field")
 
 
 def test_event_types_and_properties_are_those_of_the_code() -> None:
