@@ -13,7 +13,7 @@ import nbformat
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from tests.browser.conftest import DONE, FLAGS, SETTINGS, THEME, TIMEOUT, TOKEN, Server
+from tests.browser.conftest import DONE, FLAGS, THEME, TIMEOUT, TOKEN, Server, jupyterlab
 from tests.browser.conftest import _count_idle as count_idle
 from tests.browser.conftest import _notebook as as_notebook
 from tests.browser.conftest import _until as wait_until
@@ -35,19 +35,9 @@ SHOWN = {"form": ("form.ipynb", ".bwp"), "chart": ("06_chart_responses.ipynb", C
 
 @contextmanager
 def _jupyterlab(folder: Path) -> Iterator[Server]:
-    for name, text in SETTINGS.items():
-        _write(folder / "settings" / name, text)
     nbformat.write(as_notebook((FORM,)), folder / "form.ipynb")
     shutil.copy(NOTEBOOKS / "06_chart_responses.ipynb", folder)
-    server = Server(
-        folder,
-        "jupyterlab",
-        "--no-browser",
-        "--allow-root",
-        "--ip=127.0.0.1",
-        f"--IdentityProvider.token={TOKEN}",
-        "--LabApp.expose_app_in_browser=True",
-    )
+    server = jupyterlab(folder)
     try:
         server.wait()
         yield server

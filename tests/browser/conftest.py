@@ -119,15 +119,13 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**os.environ, **{name: str(folder / part) for name, part in folders.items()}}
 
 
-@pytest.fixture(scope="package")
-def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Server]:
-    """Start JupyterLab, once for all tests."""
-    folder = tmp_path_factory.mktemp("lab")
+def jupyterlab(folder: Path) -> Server:
+    """Start JupyterLab in a folder, with settings of its own."""
     for name, text in SETTINGS.items():
         path = folder / "settings" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    server = Server(
+    return Server(
         folder,
         "jupyterlab",
         "--no-browser",
@@ -136,6 +134,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[
         f"--IdentityProvider.token={TOKEN}",
         "--LabApp.expose_app_in_browser=True",
     )
+
+
+@pytest.fixture(scope="package")
+def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Server]:
+    """Start JupyterLab, once for all tests."""
+    server = jupyterlab(tmp_path_factory.mktemp("lab"))
     server.wait()
     yield server
     server.stop()
