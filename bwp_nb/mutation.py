@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from json.encoder import encode_basestring
 from typing import Any
 
-from bwp_nb import pasted
 from bwp_nb.displays.html import Html, Listing, card, code, folded
 from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import TEXT_FIELDS, UNICODE_RULE, UserEvent
@@ -135,6 +134,8 @@ class Mutation:
         >>> len(bwp.Mutation.parse(bwp.documented.PAGE_LOAD.request).events)
         1
         """
+        from bwp_nb import pasted
+
         return cls(pasted.events(text))
 
 
