@@ -13,16 +13,16 @@ from typing import Any
 
 from immutabledict import immutabledict
 
-from bwp_nb.contract import vocabulary
+from bwp_nb import contract
 from bwp_nb.contract.hints import Hint, hints, property_place
 from bwp_nb.displays.html import Html, Listing, card, chip, html_table, text
 from bwp_nb.errors import InvalidEvent
 from bwp_nb.problems import Problem
 from bwp_nb.text import quoted, typed
 
-CLIENT_TYPES = vocabulary.CLIENT_TYPES
-EVENT_TYPES = vocabulary.EVENT_TYPES
-PROPERTY_NAMES = vocabulary.PROPERTY_NAMES
+CLIENT_TYPES = contract.CLIENT_TYPES
+EVENT_TYPES = contract.EVENT_TYPES
+PROPERTY_NAMES = contract.PROPERTY_NAMES
 _OLDER_CLIENT_TYPES = ("WEB_CLIENT", "ANDROID", "IOS")  # of the 2024-01-01 guide, “Analytics Event Schema”
 
 #: The shortest and the longest text in “UserEvent”, version 2024-01-01; that the unit is UTF-16 code units is inferred.

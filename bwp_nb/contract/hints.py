@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 
-from bwp_nb.contract.vocabulary import EVENT_TYPES, PROPERTY_NAMES
+from bwp_nb.contract import EVENT_TYPES, PROPERTY_NAMES
 from bwp_nb.displays.html import Html, Shown, chip, text
 from bwp_nb.text import quoted
 
