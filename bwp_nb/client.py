@@ -364,10 +364,33 @@ class Client:
 
     def _attempts(self, call: "_Call", wait: Callable[[BwpError, float], None] | None = None) -> Receipt:
         """Make as many attempts as the policy allows; return the receipt or raise the last error."""
-        found = self.retries.run(lambda: self._judged(call), self.clock, self._quota, wait)
+        while True:
+            try:
+                found = self._judged(call)
+                break
+            except BwpError as error:
+                seconds = self._retried_after(call, error)
+                failed = error
+            try:
+                wait(failed, seconds) if wait else self.clock.sleep(seconds)
+            except BaseException:
+                self._quota.give_back()
+                raise
         self._quota.give_back()
         call.outcome = found.state
         return replace(found, attempts=call.attempts, elapsed=call.elapsed)
+
+    def _retried_after(self, call: "_Call", error: BwpError) -> float:
+        """Take a retry and return the seconds to wait before it; raise the error, with the reason, if there is none."""
+        if not error.retryable:
+            raise error
+        seconds, left = self.retries.wait(call.attempts, error), self.retries.deadline - call.elapsed
+        error.stop_reason = self.retries.stop_reason(call.attempts, error, seconds, left, self.clock.now())
+        if not error.stop_reason and not self._quota.take():
+            error.stop_reason = f"The client has used up its {RETRY_QUOTA} retries; this looks like an outage. "
+        if error.stop_reason:
+            raise error
+        return seconds
 
     def _judged(self, call: "_Call") -> Receipt:
         """Make one attempt; return its receipt or raise its error, with what is known of earlier attempts."""
