@@ -16,11 +16,10 @@ from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, RequestFaile
 from bwp_nb.event import UNICODE_RULE, UserEvent, check_keywords
 from bwp_nb.history import Exchange, History
 from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_event, encode_payload
-from bwp_nb.text import readable
 from bwp_nb.wire.answer import Answer, Receipt, receipt
-from bwp_nb.wire.auth import Secret, TokenAuth, cleaned, redacted
+from bwp_nb.wire.auth import Secret, TokenAuth, redacted, said
 from bwp_nb.wire.clock import Clock, SystemClock
-from bwp_nb.wire.locks import fork_safe_lock
+from bwp_nb.wire.platform import fork_safe_lock
 from bwp_nb.wire.retries import Retries, RetryQuota
 from bwp_nb.wire.transport import is_certificate_error
 
@@ -441,7 +440,9 @@ class Client:
                 self._auth.sign(request)
             return redacted(Answer.read(self._transport.handle_request(request)), self._secrets)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            message = f"Cannot connect to {self.endpoint}: {self._said(error)}. Check the address and the network."
+            message = (
+                f"Cannot connect to {self.endpoint}: {said(error, self._secrets)}. Check the address and the network."
+            )
             # Without its cause, here and below: its frames hold the token.
             raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
@@ -449,11 +450,8 @@ class Client:
             message = f"Cannot write the request to {self.endpoint}: {type(error).__name__}."
             raise RequestFailed(message) from None
         except httpx.RequestError as error:
-            message = f"No response from {self.endpoint}: {self._said(error)}."
+            message = f"No response from {self.endpoint}: {said(error, self._secrets)}."
             raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
-
-    def _said(self, error: httpx.RequestError) -> str:
-        return readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), self._secrets), 200)
 
     @property
     def _secrets(self) -> Sequence[Secret]:

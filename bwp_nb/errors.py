@@ -17,17 +17,7 @@ the whole traceback use `%xmode Verbose`, or set `BWP_TRACEBACK=full` in the env
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.contract.classifications import (
-    ACCESS_DENIED,
-    CLASSIFICATIONS,
-    RETRYABLE,
-    THROTTLING,
-    VALIDATION,
-    Classification,
-    classification,
-    is_internal,
-    message_of,
-)
+from bwp_nb.contract import classifications as known
 from bwp_nb.displays.html import Listing, card, html_table
 from bwp_nb.displays.short_errors import InvalidArgument, ShortError
 from bwp_nb.displays.sources import pages
@@ -236,7 +226,9 @@ class MutationRejected(BwpError):
     - `unknown`: anything else, and the other events of a request with a rejected one. “User Event Schema” says that the
       event is dropped; no page says what happens to the others.
 
-    `state` is the gravest of them, in the order `unknown`, `rejected`, `failed`.
+    `state` is the gravest of them, in the order `unknown`, `rejected`, `failed`. `is_denied` is true if the caller has
+    no access, so that other requests will fail as well, and `is_validation` if every error is a ValidationError:
+    events are refused for what they contain.
 
     Parameters
     ----------
@@ -262,26 +254,20 @@ class MutationRejected(BwpError):
         self.status_code = status_code
         self.events = events
         self._is_after_lost = False
-        names = self._names
-        is_unavailable = status_code is not None and (status_code == 429 or status_code >= 500)
-        self.retryable = bool(names & set(RETRYABLE)) or (is_unavailable and names.isdisjoint(CLASSIFICATIONS))
+        code, names = status_code or 0, {kind.name for kind in self.classifications}
+        is_certain = code < 500 and not any(map(known.is_internal, self.errors))  # nothing failed inside the API
+        decides = names.isdisjoint(known.CLASSIFICATIONS)  # the HTTP status, if no classification is known
+        self.retryable = bool(names & set(known.RETRYABLE)) or (decides and (code == 429 or code >= 500))
+        self.is_denied = names == {known.ACCESS_DENIED} or (decides and code in (401, 403))
+        self.is_validation = is_certain and names == {known.VALIDATION}
+        is_refused = names <= {known.ACCESS_DENIED, known.THROTTLING} or (decides and code in (401, 403, 429))
+        self._is_unprocessed = is_certain and is_refused
         super().__init__(self.errors, self.rejected_values, status_code, events)
 
     @property
-    def classifications(self) -> list[Classification]:
+    def classifications(self) -> list[known.Classification]:
         """The classification of each error, with its meaning and advice."""
-        return [classification(error) for error in self.errors]
-
-    @property
-    def is_denied(self) -> bool:
-        """Whether the caller has no access, so that its other requests will fail as well."""
-        names = self._names
-        return names == {ACCESS_DENIED} or (self.status_code in (401, 403) and names.isdisjoint(CLASSIFICATIONS))
-
-    @property
-    def is_validation(self) -> bool:
-        """Whether every error is a ValidationError: events are refused for what they contain."""
-        return self._names == {VALIDATION} and self._is_certain
+        return [known.classification(error) for error in self.errors]
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -313,12 +299,14 @@ class MutationRejected(BwpError):
         """Return a row for each rejected value; one for each error if none is named."""
         if not self.rejected_values:
             found = zip(self.errors[:_MOST_ROWS], self.classifications, strict=False)
-            rows = [_row(what=message_of(error), advice=kind.advice, rule=kind.certainty) for error, kind in found]
+            rows = [
+                _row(what=known.message_of(error), advice=kind.advice, rule=kind.certainty) for error, kind in found
+            ]
             more = len(self.errors) - _MOST_ROWS
             return rows + [_row(what=f"and {more} more, all in .errors", advice="")] * (more > 0)
         return [
             _row(
-                what=readable(value.message) or message_of(self.errors[0]), advice=self.classifications[0].advice,
+                what=readable(value.message) or known.message_of(self.errors[0]), advice=self.classifications[0].advice,
                 rule=value.rule, event=value.index, event_id=readable(value.event_id, 80), field=value.field,
                 value=quoted(value.value),
             )
@@ -332,7 +320,7 @@ class MutationRejected(BwpError):
 
     def _said(self) -> tuple[str, list[tuple[str, str]], str]:
         kind = self.classifications[0]
-        messages = "; ".join(map(message_of, self.errors[:3])).rstrip(". ")
+        messages = "; ".join(map(known.message_of, self.errors[:3])).rstrip(". ")
         details = [(value.place, f"Required: {value.rule}." if value.rule else "") for value in self.rejected_values]
         details = details or [("The error does not identify an event", "")]
         what = f"The API rejected the request ({readable(kind.name, 40)}): {messages}"
@@ -344,22 +332,6 @@ class MutationRejected(BwpError):
             return super()._ending()
         others, them = ("event", "it") if unknown == 1 else (f"{unknown} events", "them")
         return f"{self.stop_reason}The other {others} may have been accepted; resend {them} with the same ids."
-
-    @property
-    def _names(self) -> set[str]:
-        return {found.name for found in self.classifications}
-
-    @property
-    def _is_unprocessed(self) -> bool:
-        """Whether nothing of the request was processed."""
-        names = self._names
-        is_refused = self.status_code in (401, 403, 429) and names.isdisjoint(CLASSIFICATIONS)
-        return self._is_certain and (is_refused or names <= {ACCESS_DENIED, THROTTLING})
-
-    @property
-    def _is_certain(self) -> bool:
-        """Whether neither the HTTP status nor an error speaks of a failure inside the API."""
-        return (self.status_code or 0) < 500 and not any(map(is_internal, self.errors))
 
 
 def explain(error: BwpError) -> "pd.DataFrame":

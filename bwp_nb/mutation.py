@@ -89,8 +89,8 @@ class Mutation:
         """Return the request as highlighted GraphQL, with its problems, and the JSON body to unfold."""
         problems = self.problems()
         found = Html(problems._repr_html_() if problems else "")
-        body = code(json.dumps(self.payload, indent=2, ensure_ascii=False), "json")
-        return card(code(self.text, "graphql"), found, folded("The body to post, as JSON", body))
+        body = folded("The body to post, as JSON", code(self.payload, "json"))
+        return card(code(self.text, "graphql"), found, body)
 
     def problems(self) -> Listing[Problem]:
         """Return the rules that the request breaks.

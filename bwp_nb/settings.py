@@ -29,7 +29,8 @@ _CALL = "documented in “Call the Buy with Prime API”"
 _ADDRESS = "an https address in ASCII without a user name or password (http for this machine only)"
 _TEXT = "ASCII text without spaces"
 _TARGET_HEADERS = ("x-api-target-id", "X-Omni-TargetId")
-_SENT_TO = {"BWP_TOKEN_ENDPOINT": ("BWP_CLIENT_SECRET",), "BWP_ENDPOINT": ("BWP_CLIENT_SECRET", "BWP_ACCESS_KEY")}
+_HOST = "api.buywithprime.amazon.com"
+_SENT_TO = {"BWP_ENDPOINT": ("BWP_CLIENT_SECRET", "BWP_ACCESS_KEY"), "BWP_TOKEN_ENDPOINT": ("BWP_CLIENT_SECRET",)}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -74,8 +75,8 @@ SETTINGS = (
         "BWP_API_VERSION", "2024-11-01", "a date such as 2024-11-01", "the version of the page “sendUserEvents”",
         lambda text: re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is not None,
     ),
-    Setting("BWP_ENDPOINT", "https://api.buywithprime.amazon.com/graphql", _ADDRESS, _CALL, _is_safe),
-    Setting("BWP_TOKEN_ENDPOINT", "https://api.buywithprime.amazon.com/token", _ADDRESS, _CALL, _is_safe),
+    Setting("BWP_ENDPOINT", f"https://{_HOST}/graphql", _ADDRESS, _CALL, _is_safe),
+    Setting("BWP_TOKEN_ENDPOINT", f"https://{_HOST}/token", _ADDRESS, _CALL, _is_safe),
     Setting(
         "BWP_ACCESS_KEY", "", _TEXT, "only if Amazon gave you one: published clients send it, no page names it",
         _is_header_text, True,
@@ -183,12 +184,9 @@ def _problem(setting: Setting, given: _Given | None) -> str:
 
 def _redirects(found: Mapping[str, _Given]) -> Iterator[str]:
     """Yield a sentence for each address that is not documented and comes from elsewhere than a secret sent to it."""
-    defaults = {setting.name: httpx.URL(setting.default or "") for setting in SETTINGS if setting.name in _SENT_TO}
-    for name in [name for name in defaults if name in found]:
-        url, source = httpx.URL(found[name].value.reveal()), found[name].source
-        if (url.scheme, url.netloc) == (defaults[name].scheme, defaults[name].netloc):
-            continue
-        for secret in _SENT_TO[name]:
-            if secret in found and found[secret].source != source:
-                host, other = url.netloc.decode("ascii"), found[secret].source
+    for name, secret in [(name, secret) for name, secrets in _SENT_TO.items() for secret in secrets]:
+        if {secret, name} <= found.keys() and found[secret].source != found[name].source:
+            host = httpx.URL(found[name].value.reveal()).netloc.decode("ascii")
+            source, other = found[name].source, found[secret].source
+            if host != _HOST:
                 yield f"{name} in {source} points to {host}, but {secret} comes from {other}."

@@ -1,7 +1,8 @@
 """What is known of the API, as data.
 
 Its interface: `schema_text`, the text of `schema.graphql`; `documented`, the documentation's requests and responses;
-`Classification`, `classification`, `is_internal`, `message_of`, `CLASSIFICATIONS`, `ACCESS_DENIED`, `RETRYABLE`,
+`Classification`, `classification`, `inner`, `is_internal`, `message_of`,
+`CLASSIFICATIONS`, `ACCESS_DENIED`, `RETRYABLE`,
 `THROTTLING` and `VALIDATION` of `classifications`; `Hint`, `hints` and `property_place` of `hints`; the documented
 `EVENT_TYPES`, `CLIENT_TYPES` and `PROPERTY_NAMES`.
 """

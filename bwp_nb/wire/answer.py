@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from bwp_nb.contract.classifications import ACCESS_DENIED, classification
+from bwp_nb.contract.classifications import ACCESS_DENIED, classification, inner
 from bwp_nb.displays.html import card, chip, html_table
 from bwp_nb.errors import MutationRejected, OutcomeUnknown, RequestFailed
 from bwp_nb.text import quoted, readable
@@ -182,9 +182,7 @@ def is_denied(given: dict[str, Any]) -> bool:
 
 def status_of(given: dict[str, Any]) -> str | None:
     """Return `data.sendUserEvents.status` if it is a string."""
-    data = given.get("data")
-    output = data.get("sendUserEvents") if isinstance(data, dict) else None
-    status = output.get("status") if isinstance(output, dict) else None
+    status = inner(given, "data", "sendUserEvents", "status")
     return status if isinstance(status, str) else None
 
 
@@ -211,6 +209,5 @@ def _messages(errors: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _notes(given: dict[str, Any]) -> tuple[str, ...]:
-    extensions = given.get("extensions")
-    notes = extensions.get("sandbox") if isinstance(extensions, dict) else None
+    notes = inner(given, "extensions", "sandbox")
     return tuple(map(str, notes)) if isinstance(notes, list) else ()

@@ -23,7 +23,7 @@ from bwp_nb.errors import RequestFailed
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import Answer
 from bwp_nb.wire.clock import Clock
-from bwp_nb.wire.locks import fork_safe_lock
+from bwp_nb.wire.platform import fork_safe_lock
 from bwp_nb.wire.transport import is_certificate_error
 
 #: The lifetime of a token in seconds if the response does not give it: the documented 15 minutes.
@@ -160,8 +160,7 @@ class TokenAuth:
                 if self._under_way is mine:
                     return self._renewed(extensions)
                 if time.monotonic() >= deadline:
-                    message = f"Cannot get a token from {self._token_endpoint}: another thread still waits for one."
-                    raise RequestFailed(message, retryable=True)
+                    raise self._failure("another thread still waits for one.")
                 time.sleep(_POLL)
         finally:
             if self._under_way is mine:  # without a lock or a call, at which an interrupt could come first
@@ -170,8 +169,7 @@ class TokenAuth:
     def _renewed(self, extensions: Mapping[str, Any]) -> str:
         started = self._clock.monotonic()
         if started < self._ask_at:
-            message = f"Cannot get a token from {self._token_endpoint}: it asks to wait before the next request."
-            error = RequestFailed(message, retryable=True)
+            error = self._failure("it asks to wait before the next request.")
             error.retry_after = self._ask_at - started
             raise error
         text, lifetime = self._new_token(extensions)
@@ -186,16 +184,17 @@ class TokenAuth:
         try:
             answer = Answer.read(self._transport.handle_request(request))
         except httpx.RequestError as error:
-            said = readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), self.secrets), 200)
             # Without its cause: its frames hold the body, and so the secret.
-            message = f"Cannot get a token from {self._token_endpoint}: {said}."
-            raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
+            raise self._failure(f"{said(error, self.secrets)}.", retryable=not is_certificate_error(error)) from None
         if (issued := _issued(answer)) is not None:
             return issued
         refusal = _refusal(answer.status_code, cleaned(answer.media_type, self.secrets))
         refusal.retry_after = answer.retry_after(self._clock.now())
         self._ask_at = self._clock.monotonic() + (refusal.retry_after or 0.0)
         raise refusal
+
+    def _failure(self, why: str, *, retryable: bool = True) -> RequestFailed:
+        return RequestFailed(f"Cannot get a token from {self._token_endpoint}: {why}", retryable=retryable)
 
 
 def _refusal(code: int, media_type: str) -> RequestFailed:
@@ -228,6 +227,11 @@ def redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
     return replace(answer, headers=httpx.Headers(headers), content=content)
 
 
+def said(error: Exception, secrets: Sequence[Secret]) -> str:
+    """Return an error as text, without the secrets in it."""
+    return readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), secrets), 200)
+
+
 def cleaned(text: str, secrets: Sequence[Secret]) -> str:
     """Return a text without the secrets in it."""
     for secret in secrets:
@@ -239,6 +243,5 @@ def _spellings(character: str) -> str:
     """Return a pattern for the ways to write a character of a secret."""
     if character.isalnum():
         return character
-    code = f"{ord(character):02x}"
-    escapes = f"(?i:%{code}|\\\\u00{code}|&#x0*{code};|&#0*{ord(character)};)"
-    return f"(?:\\\\?{re.escape(character)}|{escapes}|{re.escape(html.escape(character))})"
+    code, plain, entity = f"{ord(character):02x}", re.escape(character), re.escape(html.escape(character))
+    return rf"(?:\\?{plain}|(?i:%{code}|\\u00{code}|&#x0*{code};|&#0*{ord(character)};)|{entity})"

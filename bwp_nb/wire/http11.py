@@ -1,18 +1,30 @@
-"""One HTTP/1.1 connection: requests written in one piece, responses that belong to them, each within a time limit."""
+"""HTTP/1.1 connections: opened to a server or through a proxy, as the environment says, each wait within a time limit.
 
+Requests are written in one piece, and responses belong to them.
+"""
+
+import base64
+import os
+import re
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import h11
 import httpcore
 import httpx
 
+from bwp_nb.errors import InvalidSettings
+
 #: Seconds after which an idle connection is not used again.
 IDLE_SECONDS = 30.0
 
+_PORTS = {"http": 80, "https": 443}
+_THIS_MACHINE = re.compile(r"localhost|127(\.[0-9]+){3}|::1")
 _PIECE = 65_536
 _LONGEST_HEAD = 102_400
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -22,21 +34,20 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class TimeLimit:
-    """The time that a request may take: until its deadline, and for each wait at most httpx's timeout."""
+    """The time that a request may take: until its deadline, or for each wait httpx's timeout."""
 
     def __init__(self, extensions: Mapping[str, Any]) -> None:
         self._deadline: float | None = extensions.get("deadline")
         self._timeouts: Mapping[str, float | None] = extensions.get("timeout", {})
 
-    def left(self, wait: Literal["connect", "write", "read"], shares: int = 1) -> float | None:
+    def left(self, wait: str, shares: int = 1) -> float | None:
         """Return the seconds for a wait, one of `shares` of the rest, None for no limit; raise after the deadline."""
-        timeout = self._timeouts.get(wait)
         if self._deadline is None:
-            return timeout
+            return self._timeouts.get(wait)
         left = (self._deadline - time.monotonic()) / shares
         if left <= 0:
             raise getattr(httpcore, f"{wait.capitalize()}Timeout")("The deadline has passed")
-        return left if timeout is None else min(left, timeout)
+        return left
 
 
 class Connection:
@@ -66,14 +77,13 @@ class Connection:
         self._is_written, early = False, None
         with suppress(httpcore.WriteError):  # a server may respond and close before it has read everything
             for start in range(0, len(data), _PIECE):
-                if start and (early := self._head(limit, waits=False)):
+                if start and (early := self._event(limit, waits=False)):
                     break
                 piece = data[start : start + _PIECE]
                 self._stream.write(piece, limit.left("write"))  # type: ignore[arg-type]  # it takes any buffer
             else:
                 self._is_written = True
-        head = early or self._head(limit)
-        assert head is not None  # noqa: S101  # it was waited for
+        head: h11.Response = early or self._event(limit)
         if head.status_code < 300 and not self._is_written:
             raise httpcore.RemoteProtocolError(f"HTTP {head.status_code} came before the request was written")
         return head
@@ -103,21 +113,18 @@ class Connection:
         rest = [self._http.send(event) for event in (h11.Data(request.read()), h11.EndOfMessage())]
         return b"".join(part for part in (head, *rest) if part)
 
-    def _head(self, limit: TimeLimit, *, waits: bool = True) -> h11.Response | None:
-        """Return the head of the response, after any interim ones; without waiting, None if it has not come."""
-        while isinstance(event := self._event(limit, waits=waits), h11.InformationalResponse):
-            continue
-        head: h11.Response | None = event
-        return head
-
     def _event(self, limit: TimeLimit, *, waits: bool = True) -> Any:
-        while (event := self._http.next_event()) is h11.NEED_DATA:
-            if (data := self._read(limit, waits=waits)) is None:
-                return None
-            if not data and self._http.their_state is h11.SEND_RESPONSE:
-                raise httpcore.RemoteProtocolError("Server disconnected without sending a response")
-            self._http.receive_data(data)
-        return event
+        """Return what comes next of the response, without interim ones; None if it has not come, without waiting."""
+        while True:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                if (data := self._read(limit, waits=waits)) is None:
+                    return None
+                if not data and self._http.their_state is h11.SEND_RESPONSE:
+                    raise httpcore.RemoteProtocolError("Server disconnected without sending a response")
+                self._http.receive_data(data)
+            elif not isinstance(event, h11.InformationalResponse):
+                return event
 
     def _read(self, limit: TimeLimit, *, waits: bool) -> bytes | None:
         """Return what comes next, b"" at the end of the connection; without waiting, None if nothing has come."""
@@ -128,3 +135,97 @@ class Connection:
             if waits or not isinstance(error.__cause__, _NOTHING_YET):
                 raise
             return None
+
+
+def ssl_context() -> ssl.SSLContext:
+    """Return the TLS settings of httpx; raise `InvalidSettings` if the environment names a file that is unusable."""
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        name = "SSLKEYLOGFILE" if error.filename else "SSL_CERT_FILE"
+        if name not in os.environ:
+            raise
+        message = f"{name}={os.environ[name]!r} cannot be used: {error.strerror}. Correct or unset it."
+        raise InvalidSettings([message]) from None
+
+
+def connect(url: httpx.URL, context: ssl.SSLContext, limit: TimeLimit) -> Connection:
+    """Open a connection; if that fails, the request was not sent, and the error is one of connecting."""
+    proxy = _proxy(url)
+    stream = _open(proxy.url if proxy else url, limit)
+    try:
+        if proxy and proxy.url.scheme == "https":
+            stream = _secure(stream, proxy.url, context, limit)
+        if proxy and url.scheme == "https":
+            _tunnel(stream, url, proxy, limit)
+        if url.scheme == "https":
+            stream = _secure(stream, url, context, limit)
+        connection = Connection(stream, _authorization(proxy) if proxy and url.scheme == "http" else None)
+        if not connection.is_usable():
+            raise httpcore.ConnectError("The server sent data or closed the connection before it got a request")
+    except BaseException:
+        stream.close()
+        raise
+    return connection
+
+
+def _proxy(url: httpx.URL) -> httpx.Proxy | None:
+    """Return the proxy that the environment names for an address; this machine is reached without one."""
+    if _THIS_MACHINE.fullmatch(url.host):
+        return None
+    name = next((name for name in (url.scheme, "all") if getproxies().get(name)), None)
+    if name is None or proxy_bypass(url.netloc.decode("ascii")):
+        return None
+    address = getproxies()[name]
+    with suppress(ValueError, httpx.InvalidURL):
+        proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
+        if proxy.url.scheme in _PORTS:
+            return proxy
+    # Without the value, which may contain a password.
+    raise InvalidSettings([f"{name.upper()}_PROXY: expected the http or https address of a proxy."])
+
+
+def _open(url: httpx.URL, limit: TimeLimit) -> httpcore.NetworkStream:
+    """Connect to the first address of a host that accepts; each is given its share of the time that is left."""
+    if url.scheme not in _PORTS:
+        raise httpcore.UnsupportedProtocol(f"Expected an http or https address, got {url.scheme!r}")
+    port = url.port or _PORTS[url.scheme]
+    try:
+        found = socket.getaddrinfo(url.raw_host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError(str(error)) from error
+    addresses = [str(address[0]) for *_, address in found]
+    backend = httpcore.SyncBackend()
+    for shares, address in zip(range(len(addresses), 1, -1), addresses, strict=False):
+        with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+            return backend.connect_tcp(address, port, limit.left("connect", shares))
+    return backend.connect_tcp(addresses[-1], port, limit.left("connect"))
+
+
+def _secure(
+    stream: httpcore.NetworkStream, url: httpx.URL, context: ssl.SSLContext, limit: TimeLimit
+) -> httpcore.NetworkStream:
+    return stream.start_tls(context, url.raw_host.decode("ascii"), limit.left("connect"))
+
+
+def _tunnel(stream: httpcore.NetworkStream, url: httpx.URL, proxy: httpx.Proxy, limit: TimeLimit) -> None:
+    """Make a proxy connect to the server."""
+    host = f"[{url.host}]" if ":" in url.host else url.raw_host.decode("ascii")
+    target = f"{host}:{url.port or _PORTS[url.scheme]}".encode()
+    headers = [(b"Host", target), *_authorization(proxy)]
+    request = httpx.Request("CONNECT", url, headers=headers, extensions={"target": target})
+    try:
+        status_code = Connection(stream).send(request, limit).status_code
+    except httpcore.TimeoutException as error:
+        raise httpcore.ConnectTimeout("The proxy did not respond in time") from error
+    except (httpcore.NetworkError, httpcore.ProtocolError, h11.ProtocolError) as error:
+        raise httpcore.ConnectError(f"The proxy failed: {error}") from error
+    if status_code >= 300:
+        raise httpcore.ConnectError(f"The proxy refused to connect: HTTP {status_code}")
+
+
+def _authorization(proxy: httpx.Proxy) -> Headers:
+    """Return the headers that a proxy wants."""
+    if proxy.raw_auth is None:
+        return proxy.headers.raw
+    return [*proxy.headers.raw, (b"Proxy-Authorization", b"Basic " + base64.b64encode(b":".join(proxy.raw_auth)))]

@@ -1,9 +1,31 @@
-"""What Python in a browser cannot do."""
+"""What depends on the platform: locks that a forked process finds free, and what Python in a browser cannot do."""
 
 import json
+import os
 import sys
+import threading
+import weakref
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import Any
+
+_LOCKS: "weakref.WeakSet[threading.Lock]" = weakref.WeakSet()
+
+
+def fork_safe_lock() -> threading.Lock:
+    """Return a lock that is free in a forked process, even if another thread holds it in the parent."""
+    lock = threading.Lock()
+    _LOCKS.add(lock)
+    return lock
+
+
+def _free() -> None:
+    for lock in _LOCKS:
+        if lock.locked():
+            lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free)
 
 
 def refuse_in_browser(what: str) -> None:

@@ -19,7 +19,7 @@ import h11
 import httpcore
 import httpx
 
-from bwp_nb.wire import dialer
+from bwp_nb.wire import http11
 from bwp_nb.wire.http11 import Connection, TimeLimit
 from bwp_nb.wire.platform import refuse_in_browser
 
@@ -36,7 +36,7 @@ class DeadlineTransport(httpx.BaseTransport):
 
     def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
         refuse_in_browser("A live connection")
-        self._ssl_context = ssl_context or dialer.ssl_context()
+        self._ssl_context = ssl_context or http11.ssl_context()
         self._ssl_context.set_alpn_protocols(["http/1.1"])
         self._idle: dict[_Origin, deque[Connection]] = {}
         self._process = os.getpid()
@@ -45,15 +45,15 @@ class DeadlineTransport(httpx.BaseTransport):
         """Send a request and return its response, whose body is not yet read."""
         url, limit = request.url, TimeLimit(request.extensions)
         origin = (url.scheme, url.raw_host, url.port)
-        with _errors_of_httpx(request):
+        with _errors_of_httpx():
             limit.left("connect")
-            connection = self._idle_connection(origin) or dialer.connect(url, self._ssl_context, limit)
+            connection = self._idle_connection(origin) or http11.connect(url, self._ssl_context, limit)
             try:
                 head = connection.send(request, limit)
             except BaseException:
                 connection.close()
                 raise
-        body = _Body(request, connection.body(limit), lambda: self._give_back(origin, connection))
+        body = _Body(connection.body(limit), lambda: self._give_back(origin, connection))
         extensions = {"http_version": b"HTTP/" + head.http_version, "reason_phrase": head.reason}
         return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=body, extensions=extensions)
 
@@ -85,13 +85,12 @@ class DeadlineTransport(httpx.BaseTransport):
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, request: httpx.Request, parts: Iterator[bytes], done: Callable[[], None]) -> None:
-        self._request = request
+    def __init__(self, parts: Iterator[bytes], done: Callable[[], None]) -> None:
         self._parts = parts
         self._done: Callable[[], None] | None = done
 
     def __iter__(self) -> Iterator[bytes]:
-        with _errors_of_httpx(self._request):
+        with _errors_of_httpx():
             yield from self._parts
 
     def close(self) -> None:
@@ -108,7 +107,7 @@ def is_certificate_error(error: BaseException | None) -> bool:
 
 
 @contextmanager
-def _errors_of_httpx(request: httpx.Request) -> Iterator[None]:
+def _errors_of_httpx() -> Iterator[None]:
     """Raise the errors of httpcore and h11 as those of httpx, which have the same names."""
     try:
         yield
@@ -116,4 +115,4 @@ def _errors_of_httpx(request: httpx.Request) -> Iterator[None]:
         httpcore.NetworkError, httpcore.TimeoutException, httpcore.UnsupportedProtocol, h11.ProtocolError,
         httpcore.ProtocolError,
     ) as error:  # fmt: skip
-        raise getattr(httpx, type(error).__name__)(str(error), request=request) from error
+        raise getattr(httpx, type(error).__name__)(str(error)) from error
