@@ -13,9 +13,9 @@ import httpx
 
 from bwp_nb.displays.html import Html, card, chip, html_table
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, RequestFailed
-from bwp_nb.event import UNICODE_RULE, UserEvent, check_keywords
+from bwp_nb.event import UNICODE_RULE, UserEvent, check_keywords, encode_event
 from bwp_nb.history import Exchange, History
-from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_event, encode_payload
+from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_payload
 from bwp_nb.wire.answer import Answer, Receipt, receipt
 from bwp_nb.wire.auth import Secret, TokenAuth, redacted, said
 from bwp_nb.wire.clock import Clock, SystemClock

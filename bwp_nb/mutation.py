@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from json.encoder import encode_basestring
 from typing import Any
 
 from bwp_nb.displays.html import Html, Listing, card, code, folded
@@ -142,23 +141,6 @@ class Mutation:
 def body(events: Iterable[str]) -> bytes:
     """Return the body for events that are encoded as JSON: the same as `payload`, faster."""
     return (_BODY % ",".join(events)).encode()
-
-
-def encode_event(event: UserEvent) -> str:
-    """Return the `input` of an event as JSON: the fast path of a send."""
-    values = vars(event)
-    fields = [
-        f'"{api_name}":{encode_basestring(text)}'
-        for name, api_name in TEXT_FIELDS.items()
-        if (text := values[name]) is not None
-    ]
-    if event.additional_properties:
-        pairs = [
-            f'{{"property":{encode_basestring(name)},"value":{encode_basestring(text)}}}'
-            for name, text in event.additional_properties.items()
-        ]
-        fields.append(f'"additionalProperties":{{"additionalProperties":[{",".join(pairs)}]}}')
-    return f"{{{','.join(fields)}}}"
 
 
 def encode_payload(payload: dict[str, Any]) -> bytes:

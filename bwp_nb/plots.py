@@ -7,6 +7,7 @@ import itertools
 import re
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from bwp_nb.displays.chart import Chart, lying, one_bar, stacked
@@ -30,6 +31,7 @@ STATES = {
 _ONE_LOOK = ("#0072B2", "")
 _ATTEMPTS = {"1": ("#56B4E9", ""), "2": ("#E69F00", "//"), "3 or more": ("#D55E00", "xx")}
 _BIN_EDGES = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, float("inf"))
+_BIN_STARTS = [number - 0.5 for number in range(len(_BIN_EDGES) - 1)]  # on an axis with a bar at each whole number
 _BIN_WIDTHS = ("1s", "10s", "1min", "10min", "1h", "6h", "1D", "7D", "28D")
 _STEPS = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
 _MAX_BINS = 24
@@ -96,7 +98,8 @@ def outcomes(source: History | Report) -> Chart:
     )
     if len(table):
         table = table.reindex(pd.date_range(table.index[0], table.index[-1], freq=width), fill_value=0)
-    table.index = pd.Index([_moment(moment, width) for moment in table.index], name="time (UTC)")
+    form = "%Y-%m-%d" if width.endswith("D") else "%m-%d %H:%M:%S" if width.endswith("s") else "%m-%d %H:%M"
+    table.index = pd.Index([f"{moment:{form}}" for moment in table.index], name="time (UTC)")
     table.columns.name = "state"
     title = f"Outcomes of the events, in steps of {width}" if len(table) else "Outcomes of the events"
     note = history.note
@@ -161,11 +164,14 @@ def latency(history: History) -> Chart:
     spans = pd.cut(frame["elapsed"], list(_BIN_EDGES), labels=labels, right=False)
     attempts = frame["attempts"].map(lambda count: str(count) if count < 3 else "3 or more")
     table = pd.crosstab(spans, attempts).reindex(columns=list(_ATTEMPTS), fill_value=0)
-    table = table.reindex(labels[: _last(spans, labels) + 1], fill_value=0)
+    table = table.reindex(labels[: labels.index(spans.max()) + 1] if len(spans) else [], fill_value=0)
     table = pd.DataFrame(table.to_numpy(), index=list(table.index), columns=pd.Index(table.columns, name="attempts"))
     table.index.name = "seconds"
     found = {f"p{share:.0f}": frame["elapsed"].quantile(share / 100) for share in (50, 95)} if len(frame) else {}
-    lines = {f"{name}: {seconds:.2g} s": _position(float(seconds)) for name, seconds in found.items()}
+    lines = {
+        f"{name}: {seconds:.2g} s": float(np.interp(seconds, _BIN_EDGES[:-1], _BIN_STARTS))
+        for name, seconds in found.items()
+    }
     title, labelled = "Duration of calls by number of attempts", ("seconds, with waits", "calls")
     return stacked(title, table, _ATTEMPTS, labelled, note=history.note, lines=lines)
 
@@ -276,26 +282,8 @@ def _bin_width(times: "pd.Series[pd.Timestamp]") -> str:
     return next((width for width in _BIN_WIDTHS if span < _MAX_BINS * pd.Timedelta(width)), _BIN_WIDTHS[-1])
 
 
-def _moment(moment: pd.Timestamp, width: str) -> str:
-    if width in ("1D", "7D", "28D"):
-        return f"{moment:%Y-%m-%d}"
-    return f"{moment:%m-%d %H:%M:%S}" if width in ("1s", "10s") else f"{moment:%m-%d %H:%M}"
-
-
 def _span(shortest: float, longest: float) -> str:
     return f"{shortest:g} or more" if longest == float("inf") else f"{shortest:g}-{longest:g}"
-
-
-def _last(spans: "pd.Series[Any]", labels: list[str]) -> int:
-    return max((labels.index(span) for span in spans), default=-1)
-
-
-def _position(seconds: float) -> float:
-    """Return the place of a duration on the axis of the bins, whose bars are centred on whole numbers."""
-    for number, (start, end) in enumerate(itertools.pairwise(_BIN_EDGES)):
-        if seconds < end:
-            return number - 0.5 + ((seconds - start) / (end - start) if end < float("inf") else 0.5)
-    return 0.0
 
 
 def _by_name(title: str, counts: "pd.Series[int]", what: str, unit: str, note: str = "") -> Chart:

@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -140,28 +140,20 @@ def _facts(topic: str) -> Callable[[], list[dict[str, str]]]:
     return lambda: facts()[topic]
 
 
-def _classifications() -> list[dict[str, str]]:
-    return [
-        {"classification": item.name, "meaning": item.meaning, "what to do": item.advice, "certainty": item.certainty}
-        for item in CLASSIFICATIONS.values()
-    ]
+def _rows(items: Callable[[], Iterable[Any]], **columns: str) -> Callable[[], list[dict[str, str]]]:
+    """Return a function that returns a row for each item: its attributes, by the names of columns."""
+    return lambda: [{column: _cell(getattr(item, name)) for column, name in columns.items()} for item in items()]
 
 
-def _faults() -> list[dict[str, str]]:
-    return [{"fault": item.name, "options": ", ".join(item.options), "what happens": item.summary} for item in faults()]
+def _cell(value: str | tuple[str, ...] | None) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return {None: "required", "": "none"}.get(value, value or "")
 
 
-def _settings() -> list[dict[str, str]]:
-    return [
-        {
-            "setting": item.name,
-            "default": {None: "required", "": "none"}.get(item.default, item.default or ""),
-            "it must be": item.must_be,
-            "where it comes from": item.where,
-        }
-        for item in SETTINGS
-    ]
-
+_CLASSIFICATION = {"classification": "name", "meaning": "meaning", "what to do": "advice", "certainty": "certainty"}
+_FAULT = {"fault": "name", "options": "options", "what happens": "summary"}
+_SETTING = {"setting": "name", "default": "default", "it must be": "must_be", "where it comes from": "where"}
 
 #: What each table is about, and what makes its rows.
 _TOPICS: dict[str, tuple[str, Callable[[], Any]]] = {
@@ -170,9 +162,12 @@ _TOPICS: dict[str, tuple[str, Callable[[], Any]]] = {
     "properties": ("the documented additional properties", _facts("properties")),
     "limits": ("numbers: of the API and of this package", _facts("limits")),
     "unknown": ("what no page says, and what this package does about it", _facts("unknown")),
-    "classifications": ("the classifications of the API's errors, and what to do about each", _classifications),
+    "classifications": (
+        "the classifications of the API's errors, and what to do about each",
+        _rows(CLASSIFICATIONS.values, **_CLASSIFICATION),
+    ),
     "states": ("the states of an event, and the proof that each needs", _facts("states")),
     "outcomes": ("what a send concludes from what came back", _facts("outcomes")),
-    "faults": ("the faults that `Sandbox.fail_next` simulates", _faults),
-    "settings": ("the settings of the live API", _settings),
+    "faults": ("the faults that `Sandbox.fail_next` simulates", _rows(faults, **_FAULT)),
+    "settings": ("the settings of the live API", _rows(lambda: SETTINGS, **_SETTING)),
 }

@@ -21,7 +21,7 @@ IMPORTS = {
         "__init__": "",
         "__main__": "connection doctor drift errors sandbox tables text",
         "checklist": "client contract displays errors event history mutation text wire",
-        "client": "displays errors event history mutation sandbox text wire",
+        "client": "displays errors event history mutation sandbox wire",
         "connection": "client displays errors sandbox settings text wire",
         "contract": "displays text",
         "displays": "text",

@@ -2,7 +2,8 @@
 
 import email.utils
 import json
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +13,9 @@ import httpx
 from bwp_nb.contract.classifications import ACCESS_DENIED, classification, inner
 from bwp_nb.displays.html import card, chip, html_table
 from bwp_nb.errors import MutationRejected, OutcomeUnknown, RequestFailed
+from bwp_nb.event import rule
+from bwp_nb.problems import RejectedValue
 from bwp_nb.text import quoted, readable
-from bwp_nb.wire.rejected_values import rejected_values
 
 #: The largest number of bytes that is read of a response.
 MAX_BYTES = 1_048_576
@@ -25,6 +27,9 @@ _ADVICE = {413: " Send fewer or smaller events in a request.", 429: " Lower the 
 
 #: HTTP statuses after which the events were not processed, by HTTP's own meaning (RFC 9110, 6585); no page says so.
 NOT_PROCESSED = (307, 308, 400, 401, 403, 404, 405, 411, 413, 414, 415, 422, 429, 431)
+
+# The form in which the validation library that the API seems to use (inferred) names a value.
+_PATH = r"\bevents\[(?P<index>[0-9]{1,9})\][/.](?P<field>\w+)"
 
 
 @dataclass(frozen=True)
@@ -211,3 +216,40 @@ def _messages(errors: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 def _notes(given: dict[str, Any]) -> tuple[str, ...]:
     notes = inner(given, "extensions", "sandbox")
     return tuple(map(str, notes)) if isinstance(notes, list) else ()
+
+
+def rejected_values(messages: Sequence[str], events: Sequence[dict[str, Any]]) -> list[RejectedValue]:
+    """Return the sent values that the messages name, in the order of the events; none if they identify no event.
+
+    An error has no event id, but its text quotes field and value (“sendUserEvents”: `eventTime 2023 is invalid …`), or
+    gives the path, as in `…/events[0]/eventType size …`.
+
+    `events` are `UserEvent` inputs, by the API's names. Two events with the same rejected value are both named.
+    """
+    named: dict[tuple[int, str], str] = {}
+    for message in messages:
+        for place in _named(message, events):
+            named.setdefault(place, message)
+    return [
+        RejectedValue(index, str(event.get("eventId")), name, str(event[name]), rule(name), named[index, name])
+        for index, event in enumerate(events)
+        for name in event
+        if (index, name) in named
+    ]
+
+
+def _named(message: str, events: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+    """Yield the event and field of each value in the text, from the left; where several values fit, the longest."""
+    places: dict[str, list[tuple[int, str]]] = {}
+    for index, event in enumerate(events):
+        for name, value in event.items():
+            if isinstance(value, str) and f"{name} {value}" in message:
+                places.setdefault(f"{name} {value}", []).append((index, name))
+    quotes = [re.escape(quote) for quote in sorted(places, key=len, reverse=True)]
+    quoting = rf"(?<![\w/.-])(?P<quote>{'|'.join(quotes)})(?=$| is | must |, |\])|" if quotes else ""
+    for match in re.finditer(quoting + _PATH, message):
+        found = match.groupdict()
+        if found.get("quote"):
+            yield from places[found["quote"]]
+        elif int(found["index"]) < len(events):
+            yield int(found["index"]), found["field"]

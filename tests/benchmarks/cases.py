@@ -23,7 +23,8 @@ import pandas as pd
 
 import bwp_nb as bwp
 from bwp_nb import traffic
-from bwp_nb.mutation import body, encode_event
+from bwp_nb.event import encode_event
+from bwp_nb.mutation import body
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
 from bwp_nb.wire.clock import SystemClock
 from bwp_nb.wire.transport import DeadlineTransport
