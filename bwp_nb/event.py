@@ -18,8 +18,7 @@ from immutabledict import immutabledict
 from bwp_nb import contract
 from bwp_nb.contract.hints import Hint, hints, property_place
 from bwp_nb.displays.html import Html, Listing, card, chip, html_table, text
-from bwp_nb.errors import InvalidEvent
-from bwp_nb.problems import Problem
+from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.text import quoted, typed
 
 CLIENT_TYPES = contract.CLIENT_TYPES

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bwp_nb.displays.html import Html, Listing, card, code, folded
-from bwp_nb.errors import InvalidEvent
+from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.event import TEXT_FIELDS, UNICODE_RULE, UserEvent
-from bwp_nb.problems import Problem
 from bwp_nb.text import readable, typed
 
 #: The largest number of events in one request (documented in “Analytics Interface”).

@@ -23,9 +23,8 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from bwp_nb.errors import InvalidEvent
+from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent
-from bwp_nb.problems import Problem
 from bwp_nb.text import quoted, readable, typed
 
 _RULE = "a sendUserEvents request: GraphQL, a JSON body with query and variables, a cURL command or Python code"

@@ -27,23 +27,22 @@ IMPORTS = {
         "displays": "text",
         "doctor": "client connection contract displays errors event mutation settings text wire",
         "drift": "client contract displays errors history text wire",
-        "errors": "contract displays problems text",
-        "event": "contract displays errors problems text",
-        "forms": "client connection contract displays errors event history mutation problems sandbox settings snippets "
+        "errors": "contract displays text",
+        "event": "contract displays errors text",
+        "forms": "client connection contract displays errors event history mutation sandbox settings snippets "
         "tables text wire",
         "history": "displays text wire",
-        "mutation": "displays errors event pasted problems text",
-        "pasted": "errors event problems text",
+        "mutation": "displays errors event pasted text",
+        "pasted": "errors event text",
         "plots": "displays history sandbox tables text",
-        "problems": "displays text",
         "reference": "contract displays sandbox settings",
         "sandbox": "contract displays text wire",
         "settings": "errors text wire",
         "snippets": "client event mutation settings",
-        "tables": "client contract displays errors event mutation problems text wire",
+        "tables": "client contract displays errors event mutation text wire",
         "text": "",
         "traffic": "client connection errors event sandbox tables wire",
-        "wire": "contract displays errors event problems text",
+        "wire": "contract displays errors event text",
     }.items()
 }
 

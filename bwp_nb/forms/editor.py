@@ -9,11 +9,11 @@ from typing import Any
 import ipywidgets as widgets
 
 from bwp_nb.client import Client
+from bwp_nb.errors import Problem
 from bwp_nb.event import CLIENT_TYPES, EVENT_TYPES, PROPERTY_NAMES, TEXT_FIELDS
 from bwp_nb.forms import style
 from bwp_nb.forms.drafts import Draft, Property
 from bwp_nb.forms.page import Page, set_visible
-from bwp_nb.problems import Problem
 from bwp_nb.wire.clock import SystemClock
 
 #: Documented values of fields that accept any text (“User Event Schema”, “Send User Events”, “UserEvent”).

@@ -10,8 +10,8 @@ from itertools import filterfalse, repeat
 from json.encoder import encode_basestring
 from typing import Any
 
+from bwp_nb.errors import Problem
 from bwp_nb.event import CLIENT_TYPES, LENGTHS, SURE_TIME, TEXT_FIELDS, UserEvent, encode_event
-from bwp_nb.problems import Problem
 from bwp_nb.tables.mapping import MappedRows
 
 _OPTIONAL = ("schema_name", "schema_version")

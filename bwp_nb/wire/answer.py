@@ -12,9 +12,8 @@ import httpx
 
 from bwp_nb.contract.classifications import ACCESS_DENIED, classification, inner
 from bwp_nb.displays.html import card, chip, html_table
-from bwp_nb.errors import MutationRejected, OutcomeUnknown, RequestFailed
+from bwp_nb.errors import MutationRejected, OutcomeUnknown, RejectedValue, RequestFailed
 from bwp_nb.event import rule
-from bwp_nb.problems import RejectedValue
 from bwp_nb.text import quoted, readable
 
 #: The largest number of bytes that is read of a response.
