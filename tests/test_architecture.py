@@ -37,7 +37,7 @@ IMPORTS = {
         "plots": "displays history sandbox tables text",
         "reference": "contract displays sandbox settings",
         "sandbox": "contract displays text wire",
-        "settings": "errors text wire",
+        "settings": "displays errors text wire",
         "snippets": "client event mutation settings",
         "tables": "client contract displays errors event mutation text wire",
         "text": "",
