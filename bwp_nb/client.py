@@ -18,8 +18,7 @@ from bwp_nb.history import Exchange, History
 from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_payload
 from bwp_nb.wire.answer import Answer, Receipt, receipt
 from bwp_nb.wire.auth import Secret, TokenAuth, redacted, said
-from bwp_nb.wire.clock import Clock, SystemClock
-from bwp_nb.wire.platform import fork_safe_lock
+from bwp_nb.wire.platform import Clock, fork_safe_lock
 from bwp_nb.wire.retries import Retries, RetryQuota
 from bwp_nb.wire.transport import is_certificate_error
 
@@ -98,7 +97,7 @@ class Client:
     ) -> None:
         self.endpoint = endpoint
         self.sandbox = sandbox
-        self.clock = clock or SystemClock()
+        self.clock = clock or Clock()
         self.new_id = new_id or (lambda: str(uuid.uuid4()))
         self.retries = retries or Retries()
         self.timeout = timeout
@@ -500,7 +499,7 @@ class _Call:
             attempts=self.attempts,
             outcome=error.state if error else self.outcome,
             classification=kind if error else "",
-            fields=_fields(error),
+            fields=tuple(row["field"] for row in error.rows() if row["field"]) if error else (),
             status_code=self.answer.status_code if self.answer else getattr(error, "status_code", None),
             elapsed=self.elapsed,
             bytes_sent=len(self.body) if self.attempts else 0,
@@ -509,12 +508,6 @@ class _Call:
             sent=self.body or self.unwritten(),
             received=self.answer.content if self.answer else None,
         )
-
-
-def _fields(error: BwpError | None) -> tuple[str, ...]:
-    if isinstance(error, InvalidEvent):
-        return tuple(problem.field for problem in error.problems)
-    return tuple(value.field for value in error.rejected_values) if isinstance(error, MutationRejected) else ()
 
 
 def _refuse(mutation: Mutation, check: bool) -> None:

@@ -12,7 +12,7 @@ from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.errors import InvalidSettings
 from bwp_nb.text import typed
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
-from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import Clock
 from bwp_nb.wire.retries import Retries
 from bwp_nb.wire.transport import DeadlineTransport
 
@@ -113,7 +113,7 @@ def live_client(
     retries: Retries | None = None,
 ) -> Client:
     """Return the live client that some settings describe; they decide whether `confirm` is asked."""
-    clock = SystemClock()
+    clock = Clock()
     transport = DeadlineTransport()
     return Client(
         transport,

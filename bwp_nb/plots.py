@@ -12,6 +12,7 @@ import pandas as pd
 
 from bwp_nb.displays.chart import Chart, lying, one_bar, stacked
 from bwp_nb.displays.short_errors import InvalidArgument
+from bwp_nb.displays.sources import facts
 from bwp_nb.history import History
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.tables.report import Report
@@ -36,25 +37,6 @@ _BIN_WIDTHS = ("1s", "10s", "1min", "10min", "1h", "6h", "1D", "7D", "28D")
 _STEPS = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
 _MAX_BINS = 24
 _MAX_BARS = 12
-
-#: What an error is about in words, by what its classification and message contain; the first that fits.
-_CAUSES = {
-    "ValidationError": "refused by the API",
-    "InvalidEvent": "stopped by a check before the send",
-    "ThrottlingError|HTTP 429": "throttled",
-    "AccessDeniedError|HTTP 40[13]": "access denied",
-    "InternalServerError": "error inside the API",
-    "Cannot connect": "no connection",
-    "No response from .*Timeout": "no response in time",
-    "No response from": "connection lost before the response",
-    "redirects to": "redirect to another address",
-    "(?i:returned text/html .*(sign|log).?in)": "sign-in page instead of a response",
-    "HTTP 5..": "error of a server or gateway",
-    "returned text/html": "web page instead of a response",
-    "returned the status": "a status that is not documented",
-    "(?i:token)": "no token",
-    "not confirmed": "not confirmed",
-}
 
 _QUOTED = re.compile("'[^']*'")
 
@@ -259,7 +241,9 @@ def reasons(report: Report) -> Chart:
 
 def _cause(message: str, otherwise: str) -> str:
     """Return what an error is about in words, or another text if that is not known."""
-    return next((words for words_of, words in _CAUSES.items() if re.search(words_of, message)), readable(otherwise))
+    return next(
+        (words for words_of, words in facts()["causes"].items() if re.search(words_of, message)), readable(otherwise)
+    )
 
 
 def _given(function: str, source: Any, kind: type[T]) -> T:

@@ -127,7 +127,6 @@ def test_the_sandbox_shares_no_code_with_what_builds_and_sends() -> None:
     outside = {own for own in imported if own and _unit(own) != "sandbox"}
     shared = {
         "bwp_nb.text",
-        "bwp_nb.wire.clock",
         "bwp_nb.wire.platform",
         "bwp_nb.displays.html",
         "bwp_nb.displays.short_errors",

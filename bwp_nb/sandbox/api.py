@@ -22,8 +22,7 @@ from bwp_nb.sandbox.clock import SandboxClock
 from bwp_nb.sandbox.faults import LABEL, FaultyRequest, Rejection, check_fault
 from bwp_nb.sandbox.log import KINDS, Log
 from bwp_nb.sandbox.validation import Issue
-from bwp_nb.wire.clock import Clock
-from bwp_nb.wire.platform import read_json
+from bwp_nb.wire.platform import Clock, read_json
 
 _TOKEN_LIFETIME = 900
 

@@ -3,10 +3,12 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
+from bwp_nb.wire.platform import Clock
+
 _START = datetime(2024, 11, 22, 9, tzinfo=UTC)
 
 
-class SandboxClock:
+class SandboxClock(Clock):
     """Simulated time: it starts at a fixed instant, and advances with each response, timeout and wait."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ import httpx
 from bwp_nb.displays.html import Listing, Shown
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.sandbox.responses import DENIED, JSON, error_response, html_response, json_response
-from bwp_nb.wire.clock import Clock
+from bwp_nb.wire.platform import Clock
 
 LABEL = "inferred: a simulated fault; no page shows this response to sendUserEvents"
 

@@ -22,8 +22,7 @@ import httpx
 from bwp_nb.errors import RequestFailed
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import Answer
-from bwp_nb.wire.clock import Clock
-from bwp_nb.wire.platform import fork_safe_lock
+from bwp_nb.wire.platform import Clock, fork_safe_lock
 from bwp_nb.wire.transport import is_certificate_error
 
 #: The lifetime of a token in seconds if the response does not give it: the documented 15 minutes.

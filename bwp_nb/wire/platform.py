@@ -1,12 +1,31 @@
-"""What depends on the platform: locks that a forked process finds free, and what Python in a browser cannot do."""
+"""What depends on the platform: the clock, locks after a fork, and what Python in a browser cannot do."""
 
 import json
 import os
 import sys
 import threading
+import time
 import weakref
+from datetime import UTC, datetime
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import Any
+
+
+class Clock:
+    """The computer's clock, which a sandbox or a test can replace."""
+
+    def now(self) -> datetime:
+        """Return the current time, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds from an arbitrary start; they never decrease."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait some seconds."""
+        time.sleep(seconds)
+
 
 _LOCKS: "weakref.WeakSet[threading.Lock]" = weakref.WeakSet()
 

@@ -11,7 +11,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb import traffic
-from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import Clock
 
 ROOT = Path(__file__).parent.parent.parent
 KILLS = 50
@@ -24,7 +24,7 @@ def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
     day = traffic.shop_day(12_000, invalid_rate=0.01)
     path, ledger = tmp_path / "day.csv", tmp_path / "day.ledger"
     day.to_csv(path, index=False)
-    with bwp.serve(bwp.Sandbox(clock=SystemClock(), latency=0.0)) as server:  # which keeps all of them
+    with bwp.serve(bwp.Sandbox(clock=Clock(), latency=0.0)) as server:  # which keeps all of them
         command = [sys.executable, "-m", "tests.killing", str(path), str(ledger), str(KILLS), str(WORKERS), "0"]
         run = subprocess.run(
             command,
