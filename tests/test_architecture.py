@@ -41,7 +41,7 @@ IMPORTS = {
         "snippets": "client event mutation settings",
         "tables": "client contract displays errors event mutation text wire",
         "text": "",
-        "traffic": "client connection errors event sandbox tables wire",
+        "traffic": "client errors event",
         "wire": "contract displays errors event text",
     }.items()
 }
