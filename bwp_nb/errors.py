@@ -235,12 +235,7 @@ class RequestFailed(BwpError):
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        status_code: int | None = None,
-        retryable: bool = False,
-        may_have_arrived: bool = False,
+        self, message: str, *, status_code: int | None = None, retryable: bool = False, may_have_arrived: bool = False
     ) -> None:
         self.status_code = status_code
         self.retryable = retryable

@@ -129,6 +129,7 @@ def test_the_sandbox_shares_no_code_with_what_builds_and_sends() -> None:
         "bwp_nb.text",
         "bwp_nb.wire.platform",
         "bwp_nb.displays.html",
+        "bwp_nb.displays.sources",
         "bwp_nb.displays.short_errors",
     }
     assert {"bwp_nb.contract", "bwp_nb.contract.documented", *shared} == outside

@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 from urllib.parse import parse_qs
@@ -18,12 +19,12 @@ from graphql import ExecutionResult, execute_sync
 
 from bwp_nb.displays.html import card, html_table
 from bwp_nb.sandbox import responses, validation
-from bwp_nb.sandbox.clock import SandboxClock
-from bwp_nb.sandbox.faults import LABEL, FaultyRequest, Rejection, check_fault
+from bwp_nb.sandbox.faults import FaultyRequest, Rejection, check_fault
 from bwp_nb.sandbox.log import KINDS, Log
 from bwp_nb.sandbox.validation import Issue
 from bwp_nb.wire.platform import Clock, read_json
 
+_START = datetime(2024, 11, 22, 9, tzinfo=UTC)
 _TOKEN_LIFETIME = 900
 
 #: What the body of a request contains: the type of each parameter, and what to call it.
@@ -34,12 +35,37 @@ _PARAMETERS = {
     "extensions": (dict | None, "an object"),
 }
 
-_DENIED = "inferred: the response to a missing or expired token, or to another target id"
-_NO_TOKEN = "unknown: how the token endpoint rejects credentials"  # noqa: S105
+
+_DUPLICATE = "unknown: whether the API keeps an event whose eventId it has seen; this sandbox {} {} of them"
 _WRONG_CREDENTIALS = (
     "This is a sandbox: it accepts only its own credentials. Live ones do not belong here; nothing of these was kept."
 )
-_DUPLICATE = "unknown: whether the API keeps an event whose eventId it has seen; this sandbox {} {} of them"
+
+
+class SandboxClock(Clock):
+    """Simulated time: it starts at a fixed instant, and advances with each response, timeout and wait."""
+
+    def __init__(self) -> None:
+        self._passed = 0.0
+        self._lock = threading.Lock()
+
+    def reset(self) -> None:
+        """Go back to the fixed instant."""
+        with self._lock:
+            self._passed = 0.0
+
+    def now(self) -> datetime:
+        """Return the current simulated time, in UTC."""
+        return _START + timedelta(seconds=self._passed)
+
+    def monotonic(self) -> float:
+        """Return the seconds since the fixed instant."""
+        return self._passed
+
+    def sleep(self, seconds: float) -> None:
+        """Advance the clock without waiting."""
+        with self._lock:
+            self._passed += seconds
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -314,8 +340,8 @@ class Sandbox(httpx.BaseTransport):
         with self._lock:
             self.token_requests += 1
             if parse_qs(request.content.decode("utf-8", "replace")) != {name: [text] for name, text in own.items()}:
-                refusal = {"error": "invalid_client", "error_description": _WRONG_CREDENTIALS, "sandbox": [_NO_TOKEN]}
-                return responses.json_response(401, refusal)
+                refusal: dict[str, Any] = {"error": "invalid_client", "error_description": _WRONG_CREDENTIALS}
+                return responses.json_response(401, refusal | responses.labelled("no_token"))
             while len(self._tokens) >= self.keep_tokens:
                 self._tokens.popitem(last=False)
             token = f"sandbox-token-{self.token_requests:08}"
@@ -337,8 +363,8 @@ class Sandbox(httpx.BaseTransport):
 
     def _denial(self) -> httpx.Response:
         if self._denies_by_status:
-            return responses.json_response(401, {"message": "Unauthorized", "sandbox": [_DENIED]})
-        return responses.error_response(responses.DENIED, "AccessDeniedError", 403, _DENIED)
+            return responses.json_response(401, {"message": "Unauthorized", **responses.labelled("denied")})
+        return responses.error_response(responses.DENIED, "AccessDeniedError", 403, "denied")
 
     def _answer(self, body: bytes, rejection: Rejection | None) -> httpx.Response:
         try:
@@ -391,7 +417,7 @@ class Sandbox(httpx.BaseTransport):
     def _hit(self, rejection: Rejection | None, event: dict[str, Any]) -> Iterator[Issue]:
         """Yield what a fault says of an event; of one that was accepted before nothing, as its content was valid."""
         if rejection and event["eventId"] not in self._seen and validation.contains(event, rejection.value):
-            yield Issue(rejection.text, LABEL, is_whole=True)
+            yield Issue(rejection.text, "fault", is_whole=True)
 
     def _keep(self, events: list[dict[str, Any]], notes: list[str]) -> None:
         repeated = 0

@@ -105,11 +105,7 @@ class TokenAuth:
     """
 
     def __init__(
-        self,
-        credentials: Credentials,
-        token_endpoint: str,
-        transport: httpx.BaseTransport,
-        clock: Clock,
+        self, credentials: Credentials, token_endpoint: str, transport: httpx.BaseTransport, clock: Clock
     ) -> None:
         self._credentials = credentials
         self._token_endpoint = token_endpoint
