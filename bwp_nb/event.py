@@ -31,7 +31,7 @@ LENGTHS = {"eventType": (3, 64), "schemaName": (3, 256)}
 _AROUND = "To send it as a property, pass additional_properties={{{!r}: …}}"
 _TEXT_RULE = "a str (documented in “UserEvent”, version 2024-01-01)"
 _LENGTH_RULE = (
-    "{} to {} characters (documented in “UserEvent”, version 2024-01-01; counted in UTF-16 code units: inferred)"
+    "{} to {} characters (documented in “UserEvent”, version 2024-01-01; that it counts UTF-16 code units is inferred)"
 )
 
 #: The one rule that `check=False` does not lift.
@@ -42,7 +42,8 @@ RULES = {
     "eventType": _LENGTH_RULE.format(*LENGTHS["eventType"]),
     "eventId": "a str; “User Event Schema” asks for a UUID version 4, an example in “Send User Events” is not one",
     "eventTime": (
-        "a UTC date-time of RFC 3339 ending in Z (documented in “User Event Schema”; refusal of offsets: inferred)"
+        "a UTC date-time of RFC 3339 ending in Z (documented in “User Event Schema”; that offsets such as +01:00 are"
+        " refused is inferred)"
     ),
     "clientType": f"one of {', '.join(CLIENT_TYPES)} (documented in “User Event Schema”)",
     "schemaName": _LENGTH_RULE.format(*LENGTHS["schemaName"]),

@@ -114,17 +114,27 @@ class Answer:
                 f"HTTP {self.status_code} redirects to {target}; redirects are not followed. Check the endpoint."
             )
         if not self.is_whole:
-            raise self.failure(f"a body that was not read, because it is compressed or longer than {MAX_BYTES} bytes")
+            raise self.failure(self._unread)
         try:
             given = json.loads(self.content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             given = None
         if not isinstance(given, dict) or not ("data" in given or "errors" in given):
             text = readable(self.content.decode("utf-8", "replace").strip(), 120)
-            raise self.failure(f"{self.media_type} instead of a GraphQL response: {text}" if text else "no body")
+            is_broken = given is None and self.media_type == "application/json"
+            what = "a body that is not valid JSON" if is_broken else f"{self.media_type} instead of a GraphQL response"
+            raise self.failure(f"{what}: {text}" if text else "no body")
         if not isinstance(given.get("errors"), list | None):
             raise self.failure(f"errors that are not a list: {quoted(given['errors'])}")
         return given
+
+    @property
+    def _unread(self) -> str:
+        """Why the body was not read."""
+        coding = readable(self.headers.get("content-encoding", "identity"), 40)
+        if coding != "identity":
+            return f"a body that was not read: it is compressed ({coding}), which was not asked for"
+        return f"a body that was not read: it is longer than {MAX_BYTES} bytes"
 
     def failure(self, what: str) -> RequestFailed:
         """Return the error for a response that is not a GraphQL response."""
