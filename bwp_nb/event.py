@@ -42,8 +42,8 @@ RULES = {
     "eventType": _LENGTH_RULE.format(*LENGTHS["eventType"]),
     "eventId": "a str; “User Event Schema” asks for a UUID version 4, an example in “Send User Events” is not one",
     "eventTime": (
-        "a UTC date-time of RFC 3339 ending in Z (documented in “User Event Schema”; that offsets such as +01:00 are"
-        " refused is inferred)"
+        "a UTC date-time of RFC 3339 ending in Z"
+        " (documented in “User Event Schema”; that +01:00 is refused is inferred)"
     ),
     "clientType": f"one of {', '.join(CLIENT_TYPES)} (documented in “User Event Schema”)",
     "schemaName": _LENGTH_RULE.format(*LENGTHS["schemaName"]),
