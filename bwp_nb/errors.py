@@ -329,7 +329,7 @@ class MutationRejected(BwpError):
     def __str__(self) -> str:
         what, details, advice = self._said()
         named = _joined(self.rejected_values, ".rejected_values")
-        return f"{what}. {f'It names {named}' if named else details[0][0]}. {advice}"
+        return f"{what}. {f'This matches {named}' if named else details[0][0]}. {advice}"
 
     def _said(self) -> tuple[str, list[tuple[str, str]], str]:
         kind = self.classifications[0]
