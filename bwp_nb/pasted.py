@@ -202,7 +202,8 @@ def _curl_body(text: str) -> str:
             where = "standard input" if word == "@-" else f"the file {word[1:]!r}"
             raise _Unreadable(f"the body is in {where}, which is not read; paste its text instead")
         if _EXPANDED in word:
-            raise _Unreadable("the body contains a $ or a ` that a shell would expand; put it in single quotes")
+            shown = quoted(word.replace(_EXPANDED, ""))
+            raise _Unreadable(f"a shell would replace the $ or ` in {shown}; paste the body itself, in single quotes")
     # curl joins the values of --json as they are, and others with an ampersand.
     return ("" if given[0][0] == "--json" else "&").join(word for _, word in given)
 
