@@ -168,7 +168,7 @@ class InvalidEvent(BwpError):
         return [
             _row(
                 what=problem.message, advice=_FIX, rule=problem.rule,
-                event=problem.index, field=problem.field, value=quoted(problem.value),
+                event="" if problem.index is None else problem.index, field=problem.field, value=quoted(problem.value),
             )
             for problem in self.problems
         ]  # fmt: skip
@@ -425,14 +425,9 @@ def _joined(found: Sequence[object], where: str) -> str:
     return "; ".join(map(str, found[:_MOST_SHOWN])) + more
 
 
-def _row(what: str, advice: str, rule: str = "", event: int | None = None, **place: str) -> dict[str, Any]:
-    return {
-        "event": "" if event is None else event,
-        "event_id": place.get("event_id", ""),
-        "field": place.get("field", ""),
-        "value": place.get("value", ""),
-        "what": what,
-        "rule": rule,
-        "source": " ".join(pages(rule)),
-        "advice": advice,
-    }
+_ROW = dict.fromkeys(("event", "event_id", "field", "value", "what", "rule", "source", "advice"), "")
+
+
+def _row(**cells: Any) -> dict[str, Any]:
+    """Return a row with some cells, and the addresses of the pages that its rule cites."""
+    return {**_ROW, **cells, "source": " ".join(pages(cells.get("rule", "")))}

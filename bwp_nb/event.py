@@ -18,6 +18,7 @@ from immutabledict import immutabledict
 from bwp_nb import contract
 from bwp_nb.contract.hints import Hint, hints, property_place
 from bwp_nb.displays.html import Html, Listing, card, chip, html_table, text
+from bwp_nb.displays.sources import facts
 from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.text import quoted, typed
 
@@ -30,30 +31,14 @@ _OLDER_CLIENT_TYPES = ("WEB_CLIENT", "ANDROID", "IOS")  # of the 2024-01-01 guid
 LENGTHS = {"eventType": (3, 64), "schemaName": (3, 256)}
 
 _AROUND = "To send it as a property, pass additional_properties={{{!r}: …}}"
-_TEXT_RULE = "a str (documented in “UserEvent”, version 2024-01-01)"
-_LENGTH_RULE = (
-    "{} to {} characters (documented in “UserEvent”, version 2024-01-01; that it counts UTF-16 code units is inferred)"
-)
-
 #: The one rule that `check=False` does not lift.
 UNICODE_RULE = "text that can be encoded as UTF-8 (JSON, RFC 8259)"
-
-#: The rule of each field, with its source; any other field is only required to be a str.
-RULES = {
-    "eventType": _LENGTH_RULE.format(*LENGTHS["eventType"]),
-    "eventId": "a str; “User Event Schema” asks for a UUID version 4, an example in “Send User Events” is not one",
-    "eventTime": (
-        "a UTC date-time such as 2023-12-03T10:15:30Z"
-        " (documented in “User Event Schema”; that it must end in Z is inferred)"
-    ),
-    "clientType": f"one of {', '.join(CLIENT_TYPES)} (documented in “User Event Schema”)",
-    "schemaName": _LENGTH_RULE.format(*LENGTHS["schemaName"]),
-}
 
 
 def rule(api_name: str) -> str:
     """Return the rule of a field, with its source."""
-    return RULES.get(api_name, _TEXT_RULE)
+    rules: dict[str, str] = facts()["rules"]
+    return rules.get(api_name, rules["text"])
 
 
 _TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?Z")
@@ -306,7 +291,7 @@ def _texts(fields: dict[str, Any], properties: Any) -> tuple[dict[str, Any], dic
             found += error.problems
     if not isinstance(properties, Mapping):
         advice = f"must be a dict of str to str such as {{'product_sku': 'example-sku'}}, got {quoted(properties)}"
-        raise InvalidEvent([*found, Problem("additionalProperties", properties, _TEXT_RULE, advice)])
+        raise InvalidEvent([*found, Problem("additionalProperties", properties, rule("text"), advice)])
     for name, value in properties.items():
         api_name = f"additionalProperties[{quoted(name)}]"
         found += [_not_text(api_name, part) for part in (name, value) if not isinstance(part, str)]
@@ -316,7 +301,7 @@ def _texts(fields: dict[str, Any], properties: Any) -> tuple[dict[str, Any], dic
 
 
 def _not_text(api_name: str, value: Any) -> Problem:
-    return Problem(api_name, value, _TEXT_RULE, f"must be a str, got {typed(value)}")
+    return Problem(api_name, value, rule("text"), f"must be a str, got {typed(value)}")
 
 
 def _problems(event: UserEvent) -> Iterator[Problem]:
@@ -347,7 +332,7 @@ def _length_problems(api_name: str, value: str) -> Iterator[Problem]:
     length = len(value.encode("utf-16-le", "surrogatepass")) // 2
     if not shortest <= length <= longest:
         message = f"expected {shortest} to {longest} characters, got {length}: {quoted(value)}"
-        yield Problem(api_name, value, _LENGTH_RULE.format(shortest, longest), message)
+        yield Problem(api_name, value, rule(api_name), message)
 
 
 def _is_utc_time(text: str) -> bool:

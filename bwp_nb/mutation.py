@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bwp_nb import contract
 from bwp_nb.displays.html import Html, Listing, card, code, folded
 from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.event import TEXT_FIELDS, UNICODE_RULE, UserEvent
@@ -17,13 +18,8 @@ MAX_EVENTS = 50
 #: The rule on the number of events, with its source.
 COUNT_RULE = f"1 to {MAX_EVENTS} events (the maximum: documented in “Analytics Interface”; the minimum: our own rule)"
 
-QUERY = """\
-mutation sendEvents($input: SendUserEventInput!) {
-    sendUserEvents(input: $input) {
-        status
-    }
-}
-"""
+#: The GraphQL document of every request.
+QUERY = contract.text_of("send_events.graphql")
 
 _BODY = '{"query":' + json.dumps(QUERY) + ',"variables":{"input":{"events":[%s]}}}'
 _NAME = re.compile("[_A-Za-z][_0-9A-Za-z]*")

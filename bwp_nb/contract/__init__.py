@@ -24,6 +24,11 @@ EVENT_TYPES: tuple[str, ...] = tuple(fact["name"] for fact in facts()["event_typ
 PROPERTY_NAMES: tuple[str, ...] = tuple(fact["name"] for fact in facts()["properties"])
 
 
+def text_of(file: str) -> str:
+    """Return the text of a file of this folder, such as `schema.graphql`."""
+    return files(__name__).joinpath(file).read_text("utf-8")
+
+
 def schema_text() -> str:
     """Return the text of `schema.graphql`."""
-    return files(__name__).joinpath("schema.graphql").read_text("utf-8")
+    return text_of("schema.graphql")

@@ -30,14 +30,7 @@ Look = tuple[str, str]
 
 _MAX_TICKS = 8
 _NAME_WIDTH = 34
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "bwp_nb",
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "hatch.linewidth": 0.6,
-    "text.parse_math": False,
-}
+_STYLE = Path(__file__).with_name("chart.mplstyle")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +59,7 @@ class Chart:
     def svg(self) -> str:
         """The drawing as SVG, reproducible to the byte, with a description for screen readers."""
         buffer = io.StringIO()
-        with mpl.rc_context(_STYLE):
+        with mpl.rc_context(fname=_STYLE):
             metadata: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
             self.figure.savefig(buffer, format="svg", metadata=metadata)
         svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
@@ -79,7 +72,7 @@ class Chart:
         if Path(path).suffix == ".svg":
             Path(path).write_text(self.svg, "utf-8")
         elif Path(path).suffix == ".png":
-            with mpl.rc_context(_STYLE):
+            with mpl.rc_context(fname=_STYLE):
                 self.figure.savefig(path, dpi=200)
         else:
             raise InvalidArgument(f"save: expected the path of an .svg or .png file, got {Path(path).name!r}")
@@ -112,7 +105,7 @@ def stacked(
 
     `lines` are upright lines by their label, at a position counted in bars.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(fname=_STYLE):
         figure, axes = _figure(title, 3.6, note)
         base = pd.Series(0, index=table.index)
         for column in table.columns:
@@ -135,7 +128,7 @@ def stacked(
 def lying(title: str, table: pd.DataFrame, look: Look, *, note: str = "") -> Chart:
     """Return a chart of lying bars: the one number of each row of a table, by its name."""
     names = [textwrap.fill(_drawable(str(name)), _NAME_WIDTH) for name in table.index]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(fname=_STYLE):
         lines = sum(name.count("\n") + 1.6 for name in names)
         figure, axes = _figure(title, 1.3 + 0.22 * max(2, lines), note)
         unit = str(table.columns[0])
@@ -153,7 +146,7 @@ def lying(title: str, table: pd.DataFrame, look: Look, *, note: str = "") -> Cha
 def one_bar(title: str, table: pd.DataFrame, looks: Mapping[str, Look], *, note: str = "") -> Chart:
     """Return a chart of one bar, with a part for each row of a table; the legend has the numbers."""
     unit = str(table.columns[0])
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(fname=_STYLE):
         figure, axes = _figure(title, 2.2, note)
         base = 0
         for name, count in table[unit].items():

@@ -12,6 +12,7 @@ import httpx
 
 from bwp_nb.contract.classifications import ACCESS_DENIED, classification, inner
 from bwp_nb.displays.html import card, chip, html_table
+from bwp_nb.displays.sources import facts
 from bwp_nb.errors import MutationRejected, OutcomeUnknown, RejectedValue, RequestFailed
 from bwp_nb.event import rule
 from bwp_nb.text import quoted, readable
@@ -21,15 +22,6 @@ MAX_BYTES = 1_048_576
 
 #: The only documented status (“sendUserEvents”).
 SUCCESSFUL = "successful"
-
-_ACCESS = " Check the credentials and the target id."
-_ADVICE = {
-    401: _ACCESS,
-    403: _ACCESS,
-    404: " Check the endpoint.",
-    413: " Send fewer or smaller events in a request.",
-    429: " Lower the request rate.",
-}
 
 #: HTTP statuses after which the events were not processed, by HTTP's own meaning (RFC 9110, 6585); no page says so.
 NOT_PROCESSED = (307, 308, 400, 401, 403, 404, 405, 411, 413, 414, 415, 422, 429, 431)
@@ -135,7 +127,7 @@ class Answer:
             is_broken = given is None and self.media_type == "application/json"
             what = "a body that is not valid JSON" if is_broken else f"{self.media_type} instead of a GraphQL response"
             is_page = self.media_type == "text/html" and self.status_code == 200
-            page = " Check the endpoint, and any proxy or sign-in page in front of it." if is_page else ""
+            page = "Check the endpoint, and any proxy or sign-in page in front of it." if is_page else ""
             raise self.failure(f"{what}: {text}" if text else "no body", page)
         if not isinstance(given.get("errors"), list | None):
             raise self.failure(f"errors that are not a list: {quoted(given['errors'])}")
@@ -151,8 +143,8 @@ class Answer:
 
     def failure(self, what: str, advice: str = "") -> RequestFailed:
         """Return the error for a response that is not a GraphQL response."""
-        advice = advice or _ADVICE.get(self.status_code, "")
-        return self._failed(f"HTTP {self.status_code} returned {what.rstrip('.')}.{advice}")
+        advice = advice or facts()["http_advice"].get(str(self.status_code), "")
+        return self._failed(f"HTTP {self.status_code} returned {what.rstrip('.')}. {advice}".rstrip())
 
     def _failed(self, message: str) -> RequestFailed:
         return RequestFailed(

@@ -209,7 +209,7 @@ def _issued(answer: Answer) -> tuple[str, float] | None:
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
     is_token = isinstance(text, str) and _TOKEN.fullmatch(text) is not None
-    return (text, lifetime if lifetime < LONGEST else LONGEST) if is_token else None  # LONGEST also for NaN
+    return (text, min(LONGEST, lifetime)) if is_token else None  # LONGEST for NaN, too
 
 
 def redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
