@@ -32,6 +32,9 @@ API_VERSION = "2024-11-01"
 RETRY_QUOTA = 20
 
 
+_Wait = Callable[[BwpError, float], None]
+
+
 class Client:
     """Sends events through an httpx transport, and keeps a history of its calls. `connect` makes one.
 
@@ -109,15 +112,9 @@ class Client:
         self._auth = auth
         self._transport = transport
         self._url = httpx.URL(endpoint)
-        self._headers = httpx.Headers(
-            {
-                "Content-Type": "application/json",
-                "Accept": "*/*",
-                "Accept-Encoding": "identity",
-                "User-Agent": f"bwp_nb python-httpx/{httpx.__version__}",
-                "x-api-version": api_version,
-            }
-        )
+        headers = {"Content-Type": "application/json", "Accept": "*/*", "Accept-Encoding": "identity"}
+        headers |= {"User-Agent": f"bwp_nb python-httpx/{httpx.__version__}", "x-api-version": api_version}
+        self._headers = httpx.Headers(headers)
 
     def __repr__(self) -> str:
         return "Client(sandbox)" if self.sandbox is not None else f"Client(live, {self.endpoint})"
@@ -196,16 +193,10 @@ class Client:
         'https://example.com'
         """
         check_keywords(properties)
-        return UserEvent(
-            event_type=event_type,
-            event_id=self.new_id() if event_id is None else event_id,
-            event_time=self.clock.now() if event_time is None else event_time,
-            client_type=client_type,
-            client_version=client_version,
-            schema_name=schema_name,
-            schema_version=schema_version,
-            additional_properties={**(additional_properties or {}), **properties},
-        )
+        event_id = self.new_id() if event_id is None else event_id
+        event_time = self.clock.now() if event_time is None else event_time
+        fields = (event_type, event_id, event_time, client_type, client_version, schema_name, schema_version)
+        return UserEvent(*fields, additional_properties={**(additional_properties or {}), **properties})
 
     def send(self, events: UserEvent | Iterable[UserEvent] | Mutation, *, check: bool = True) -> Receipt:
         """Send one event, or up to 50, in one request, and retry it with the same ids where that may help.
@@ -280,10 +271,9 @@ class Client:
         Receipt(status='successful', events=1, attempts=1)
         """
         events = Mutation.parse(json.dumps(exchange.request)).events
-        if not new_ids:
-            return self._send(Mutation(events), "resend", check=False)
-        renewed = [replace(event, event_id=self.new_id()) for event in events]
-        return self._send(Mutation(renewed), "resend with new ids", check=False)
+        if new_ids:
+            events = tuple(replace(event, event_id=self.new_id()) for event in events)
+        return self._send(Mutation(events), "resend with new ids" if new_ids else "resend", check=False)
 
     def execute(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send a GraphQL text once, unchanged, and return the JSON of the response.
@@ -323,20 +313,13 @@ class Client:
             call.outcome = "answered"
         return given
 
-    def _deliver(
-        self,
-        content: bytes,
-        events: int,
-        *,
-        operation: str = "deliver",
-        wait: Callable[[BwpError, float], None] | None = None,
-    ) -> Receipt:
-        """Post a body with a number of checked events, as `send` does; `send_table` encodes its own.
+    def _deliver(self, content: bytes, events: int, wait: "_Wait") -> Receipt:
+        """Post a body with a number of checked events, as `send` does: `send_table` encodes its own.
 
         `wait` is called with an error and the seconds until the next attempt, instead of the clock's `sleep`; an error
         that it raises ends the call.
         """
-        call = _Call(operation, self.clock, events, content)
+        call = _Call("send_table", self.clock, events, content)
         with self._kept(call):
             return self._attempts(call, wait)
 
@@ -360,7 +343,7 @@ class Client:
         finally:
             self.history.add(call.exchange())
 
-    def _attempts(self, call: "_Call", wait: Callable[[BwpError, float], None] | None = None) -> Receipt:
+    def _attempts(self, call: "_Call", wait: "_Wait | None" = None) -> Receipt:
         """Make as many attempts as the policy allows; return the receipt or raise the last error."""
         while True:
             try:
@@ -428,8 +411,7 @@ class Client:
             self.confirm = None
 
     def _request(self, body: bytes, seconds: float, ends: float) -> httpx.Request:
-        timeout = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
-        extensions = {"timeout": timeout, "deadline": ends}
+        extensions = {"timeout": httpx.Timeout(seconds).as_dict(), "deadline": ends}
         return httpx.Request("POST", self._url, headers=self._headers, content=body, extensions=extensions)
 
     def _post(self, request: httpx.Request) -> Answer:
@@ -439,9 +421,8 @@ class Client:
                 self._auth.sign(request)
             return redacted(Answer.read(self._transport.handle_request(request)), self._secrets)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            message = (
-                f"Cannot connect to {self.endpoint}: {said(error, self._secrets)}. Check the address and the network."
-            )
+            reason = said(error, self._secrets)
+            message = f"Cannot connect to {self.endpoint}: {reason}. Check the address and the network."
             # Without its cause, here and below: its frames hold the token.
             raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
@@ -485,8 +466,7 @@ class _Call:
 
     def inputs(self) -> list[dict[str, Any]]:
         """Return the events in the body, for a response with errors."""
-        events: list[dict[str, Any]] = json.loads(self.body)["variables"]["input"]["events"]
-        return events
+        return list(json.loads(self.body)["variables"]["input"]["events"])
 
     def exchange(self) -> Exchange:
         """Return the call as a row of the history."""

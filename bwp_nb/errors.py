@@ -129,7 +129,7 @@ class BwpError(ShortError):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return what went wrong as rows for a table: one for each event and field, where these are known."""
-        return [_row(what=str(self), advice="")]
+        return [_row(str(self))]
 
     def _repr_html_(self) -> str:
         """Return the rows as an HTML table; the rules link to their pages."""
@@ -165,13 +165,7 @@ class InvalidEvent(BwpError):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each problem."""
-        return [
-            _row(
-                what=problem.message, advice=_FIX, rule=problem.rule,
-                event="" if problem.index is None else problem.index, field=problem.field, value=quoted(problem.value),
-            )
-            for problem in self.problems
-        ]  # fmt: skip
+        return [_row(problem.message, _FIX, problem) for problem in self.problems]
 
     def __str__(self) -> str:
         return f"{self._head}: {_joined(self.problems, '.problems').rstrip('.')}."
@@ -251,7 +245,7 @@ class RequestFailed(BwpError):
             advice = "Send the events again later."
         else:
             advice = "Check where the client points, and what is between it and the API."
-        return [_row(what=f"{self.args[0]} {self.stop_reason}".strip(), advice=advice)]
+        return [_row(f"{self.args[0]} {self.stop_reason}".strip(), advice)]
 
     def __str__(self) -> str:
         return " ".join([self.args[0], self._ending()])
@@ -361,19 +355,14 @@ class MutationRejected(BwpError):
         """Return a row for each rejected value; one for each error if none is named."""
         if not self.rejected_values:
             found = zip(self.errors[:_MOST_ROWS], self.classifications, strict=False)
-            rows = [
-                _row(what=known.message_of(error), advice=kind.advice, rule=kind.certainty) for error, kind in found
-            ]
+            rows = [_row(known.message_of(error), kind.advice, rule=kind.certainty) for error, kind in found]
             more = len(self.errors) - _MOST_ROWS
-            return rows + [_row(what=f"and {more} more, all in .errors", advice="")] * (more > 0)
+            return rows + [_row(f"and {more} more, all in .errors")] * (more > 0)
+        what, advice = known.message_of(self.errors[0]), self.classifications[0].advice
         return [
-            _row(
-                what=readable(value.message) or known.message_of(self.errors[0]), advice=self.classifications[0].advice,
-                rule=value.rule, event=value.index, event_id=readable(value.event_id, 80), field=value.field,
-                value=quoted(value.value),
-            )
+            _row(readable(value.message) or what, advice, value, event_id=readable(value.event_id, 80))
             for value in self.rejected_values
-        ]  # fmt: skip
+        ]
 
     def __str__(self) -> str:
         what, details, advice = self._said()
@@ -428,6 +417,10 @@ def _joined(found: Sequence[object], where: str) -> str:
 _ROW = dict.fromkeys(("event", "event_id", "field", "value", "what", "rule", "source", "advice"), "")
 
 
-def _row(**cells: Any) -> dict[str, Any]:
-    """Return a row with some cells, and the addresses of the pages that its rule cites."""
-    return {**_ROW, **cells, "source": " ".join(pages(cells.get("rule", "")))}
+def _row(what: str, advice: str = "", place: Problem | RejectedValue | None = None, **cells: str) -> dict[str, Any]:
+    """Return a row, with its place in the events and the addresses of the pages that its rule cites."""
+    row: dict[str, Any] = {**_ROW, "what": what, "advice": advice, **cells}
+    if place is not None:
+        event = "" if place.index is None else place.index
+        row |= {"event": event, "field": place.field, "value": quoted(place.value), "rule": place.rule}
+    return row | {"source": " ".join(pages(str(row["rule"])))}

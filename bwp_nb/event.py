@@ -41,7 +41,7 @@ def rule(api_name: str) -> str:
     return rules.get(api_name, rules["text"])
 
 
-_TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?Z")
+_TIME = re.compile(r"[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}(?:\.[0-9]{1,9})?Z")
 #: A time that is surely valid; the last days of a month are looked at one by one.
 SURE_TIME = re.compile(
     r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}(?:\.[0-9]{1,9})?Z"
@@ -336,11 +336,7 @@ def _length_problems(api_name: str, value: str) -> Iterator[Problem]:
 
 
 def _is_utc_time(text: str) -> bool:
-    match = _TIME.fullmatch(text)
-    if not match:
-        return False
     try:
-        datetime(*map(int, match.groups()))  # type: ignore[arg-type]
+        return _TIME.fullmatch(text) is not None and datetime.fromisoformat(text[:19]).isoformat() == text[:19]
     except ValueError:
         return False
-    return True

@@ -113,11 +113,9 @@ class Answer:
         """Return the GraphQL response, or raise `RequestFailed` saying what came instead."""
         if _redirects(self):
             target = readable(self.headers.get("location", "nowhere"), 200)
-            raise self._failed(
-                f"HTTP {self.status_code} redirects to {target}; redirects are not followed. Check the endpoint."
-            )
+            raise self.failure(f"redirects to {target}; redirects are not followed", "Check the endpoint.")
         if not self.is_whole:
-            raise self.failure(self._unread)
+            raise self.failure(f"returned a body that was not read: {self._unread}")
         try:
             given = json.loads(self.content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
@@ -128,9 +126,9 @@ class Answer:
             what = "a body that is not valid JSON" if is_broken else f"{self.media_type} instead of a GraphQL response"
             is_page = self.media_type == "text/html" and self.status_code == 200
             page = "Check the endpoint, and any proxy or sign-in page in front of it." if is_page else ""
-            raise self.failure(f"{what}: {text}" if text else "no body", page)
+            raise self.failure(f"returned {what}: {text}" if text else "returned no body", page)
         if not isinstance(given.get("errors"), list | None):
-            raise self.failure(f"errors that are not a list: {quoted(given['errors'])}")
+            raise self.failure(f"returned errors that are not a list: {quoted(given['errors'])}")
         return given
 
     @property
@@ -138,21 +136,16 @@ class Answer:
         """Why the body was not read."""
         coding = readable(self.headers.get("content-encoding", "identity"), 40)
         if coding != "identity":
-            return f"a body that was not read: it is compressed ({coding}), which was not asked for"
-        return f"a body that was not read: it is longer than {MAX_BYTES} bytes"
+            return f"it is compressed ({coding}), which was not asked for"
+        return f"it is longer than {MAX_BYTES} bytes"
 
     def failure(self, what: str, advice: str = "") -> RequestFailed:
         """Return the error for a response that is not a GraphQL response."""
-        advice = advice or facts()["http_advice"].get(str(self.status_code), "")
-        return self._failed(f"HTTP {self.status_code} returned {what.rstrip('.')}. {advice}".rstrip())
-
-    def _failed(self, message: str) -> RequestFailed:
+        code, advice = self.status_code, advice or facts()["http_advice"].get(str(self.status_code), "")
         return RequestFailed(
-            message,
-            status_code=self.status_code,
-            retryable=self.status_code == 429 or self.status_code >= 500,
-            may_have_arrived=self.status_code not in NOT_PROCESSED,
-        )
+            f"HTTP {code} {what.rstrip('.')}. {advice}".rstrip(), status_code=code,
+            retryable=code == 429 or code >= 500, may_have_arrived=code not in NOT_PROCESSED,
+        )  # fmt: skip
 
     def retry_after(self, now: datetime) -> float | None:
         """Return the seconds of a `Retry-After` header, a number or a date (RFC 9110); None without one."""

@@ -91,11 +91,8 @@ class Credentials:
 
     def form(self) -> dict[str, str]:
         """Return the form for the token endpoint (inferred from a published client)."""
-        return {
-            "grant_type": "client_credentials",
-            "client_id": self.client_id,
-            "client_secret": self.client_secret.reveal(),
-        }
+        secret = self.client_secret
+        return {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": secret.reveal()}
 
 
 class TokenAuth:
