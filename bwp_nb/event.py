@@ -6,7 +6,7 @@ The limits are those of `schema.graphql`; a test compares the two.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import MAXYEAR, UTC, datetime
 from difflib import get_close_matches
 from functools import lru_cache
@@ -120,7 +120,7 @@ class UserEvent:
         additional_properties: Mapping[str, str] | None = None,
     ) -> None:
         required = (event_type, event_id, event_time, client_type, client_version)
-        fields = dict(zip(TEXT_FIELDS, (*required, schema_name, schema_version), strict=True))
+        texts = dict(zip(TEXT_FIELDS, (*required, schema_name, schema_version), strict=True))
         properties = {} if additional_properties is None else additional_properties
         is_plain = (
             type(properties) is dict
@@ -128,9 +128,9 @@ class UserEvent:
             and {type(schema_name), type(schema_version)} <= {str, type(None)}
         )
         if not is_plain:
-            fields, properties = _texts(fields, properties)
+            texts, properties = _texts(texts, properties)
         # Not with setattr, which a frozen dataclass refuses and which costs a call for each field.
-        self.__dict__.update(fields, additional_properties=immutabledict(properties))
+        self.__dict__.update(texts, additional_properties=immutabledict(properties))
 
     def __repr__(self) -> str:
         shown: dict[str, Any] = {name: getattr(self, name) for name in TEXT_FIELDS}
@@ -179,8 +179,8 @@ class UserEvent:
         >>> [hint.field for hint in event.hints(now=bwp.connect().clock.now())]
         ["additionalProperties['email']"]
         """
-        fields = {api_name: getattr(self, name) for name, api_name in TEXT_FIELDS.items()}
-        return Listing(hints(fields, self.additional_properties, now), "hint")
+        values = {api_name: getattr(self, name) for name, api_name in TEXT_FIELDS.items()}
+        return Listing(hints(values, self.additional_properties, now), "hint")
 
     def _repr_html_(self) -> str:
         """Return the fields and properties as a table, with the problems and hints beside them."""
@@ -196,22 +196,19 @@ class UserEvent:
         return card(html_table(rows, ("field", "value", "problems and hints")))
 
 
+def _api_name(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
 #: The names of the text fields, in the order of the constructor, and the API's names.
-TEXT_FIELDS = {
-    "event_type": "eventType",
-    "event_id": "eventId",
-    "event_time": "eventTime",
-    "client_type": "clientType",
-    "client_version": "clientVersion",
-    "schema_name": "schemaName",
-    "schema_version": "schemaVersion",
-}
+TEXT_FIELDS = {field.name: _api_name(field.name) for field in fields(UserEvent)[:-1]}
 
 
 def encode_event(event: UserEvent) -> str:
     """Return the `input` of an event as JSON: the fast path of a send."""
     values = vars(event)
-    fields = [
+    parts = [
         f'"{api_name}":{encode_basestring(text)}'
         for name, api_name in TEXT_FIELDS.items()
         if (text := values[name]) is not None
@@ -221,8 +218,8 @@ def encode_event(event: UserEvent) -> str:
             f'{{"property":{encode_basestring(name)},"value":{encode_basestring(text)}}}'
             for name, text in event.additional_properties.items()
         ]
-        fields.append(f'"additionalProperties":{{"additionalProperties":[{",".join(pairs)}]}}')
-    return f"{{{','.join(fields)}}}"
+        parts.append(f'"additionalProperties":{{"additionalProperties":[{",".join(pairs)}]}}')
+    return f"{{{','.join(parts)}}}"
 
 
 _KEYWORDS = {name.replace("_", ""): name for name in (*TEXT_FIELDS, "additional_properties")}
@@ -280,11 +277,11 @@ def _utc(moment: datetime) -> str:
     return utc.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
-def _texts(fields: dict[str, Any], properties: Any) -> tuple[dict[str, Any], dict[str, str]]:
+def _texts(given: dict[str, Any], properties: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """Return fields and properties as the texts to send, or raise `InvalidEvent`."""
     found: list[Problem] = []
     texts: dict[str, Any] = {}
-    for name, value in fields.items():
+    for name, value in given.items():
         try:
             texts[name] = _text(TEXT_FIELDS[name], value)
         except InvalidEvent as error:

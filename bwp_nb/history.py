@@ -68,8 +68,7 @@ class Exchange:
     @property
     def request(self) -> dict[str, Any]:
         """The JSON of the request: a query and usually variables."""
-        request: dict[str, Any] = json.loads(self.sent) if isinstance(self.sent, bytes) else self.sent
-        return request
+        return dict(json.loads(self.sent)) if isinstance(self.sent, bytes) else self.sent
 
     @property
     def answer(self) -> Any:
@@ -175,12 +174,8 @@ class History:
         rows = [{"": number, **_cells(exchange)} for number, exchange in latest]
         earlier = len(self) - len(latest)
         more = f"The latest {len(latest)} of {counted(len(self), 'exchange')}; all are in frame()." if earlier else ""
-        return card(
-            self.note,
-            more,
-            html_table(map(dict.values, rows), rows[0] if rows else ()),
-            "" if rows else "No calls yet.",
-        )
+        table = html_table(map(dict.values, rows), rows[0] if rows else ())
+        return card(self.note, more, table, "" if rows else "No calls yet.")
 
     @property
     def note(self) -> str:

@@ -97,20 +97,13 @@ def live(given: Mapping[str, str] | None = None) -> Settings:
         raise InvalidSettings(problems)
     value = {setting.name: Secret(setting.default or "") for setting in SETTINGS}
     value |= {name: item.value for name, item in found.items()}
+    plain = {setting.name: value[setting.name].reveal() for setting in SETTINGS if not setting.is_secret}
+    key = value["BWP_ACCESS_KEY"] if "BWP_ACCESS_KEY" in found else None
+    ids = plain["BWP_CLIENT_ID"], value["BWP_CLIENT_SECRET"], plain["BWP_TARGET_ID"]
     return Settings(
-        credentials=Credentials(
-            value["BWP_CLIENT_ID"].reveal(),
-            value["BWP_CLIENT_SECRET"],
-            value["BWP_TARGET_ID"].reveal(),
-            value["BWP_ACCESS_KEY"] if "BWP_ACCESS_KEY" in found else None,
-            value["BWP_TARGET_HEADER"].reveal(),
-        ),
-        api_version=value["BWP_API_VERSION"].reveal(),
-        endpoint=value["BWP_ENDPOINT"].reveal(),
-        token_endpoint=value["BWP_TOKEN_ENDPOINT"].reveal(),
-        confirm=value["BWP_CONFIRM"].reveal() == "yes",
-        redirect=" ".join(_redirects(found)),
-    )
+        Credentials(*ids, key, plain["BWP_TARGET_HEADER"]), plain["BWP_API_VERSION"], plain["BWP_ENDPOINT"],
+        plain["BWP_TOKEN_ENDPOINT"], confirm=plain["BWP_CONFIRM"] == "yes", redirect=" ".join(_redirects(found)),
+    )  # fmt: skip
 
 
 def _read() -> dict[str, _Given]:

@@ -21,7 +21,7 @@ from bwp_nb.displays.html import card, html_table
 from bwp_nb.sandbox import responses, validation
 from bwp_nb.sandbox.faults import FaultyRequest, Rejection, check_fault
 from bwp_nb.sandbox.log import KINDS, Log
-from bwp_nb.sandbox.validation import Issue
+from bwp_nb.sandbox.validation import Events, Issue
 from bwp_nb.wire.platform import Clock, read_json
 
 _START = datetime(2024, 11, 22, 9, tzinfo=UTC)
@@ -154,10 +154,9 @@ class Sandbox(httpx.BaseTransport):
 
     def _repr_html_(self) -> str:
         """Return how the sandbox behaves, what arrived, and the faults that are yet to happen."""
-        behaviour = (
-            f"simulated; refuses the {self.refuses}, reports {self.reports}" + ", deduplicates" * self.deduplicate
-        )
-        rows = [["behaviour", behaviour], *([name, str(count)] for name, count in self.counts.items() if count)]
+        behaviour = f"simulated; refuses the {self.refuses}, reports {self.reports}"
+        rows = [["behaviour", behaviour + ", deduplicates" * self.deduplicate]]
+        rows += [[name, str(count)] for name, count in self.counts.items() if count]
         rows += [["fault rates", ", ".join(f"{name} {rate:g}" for name, rate in self.fault_rates.items())]]
         rows += [["pending faults", ", ".join(self.pending_faults)]]
         return card(html_table(row for row in rows if row[1]))
@@ -385,27 +384,16 @@ class Sandbox(httpx.BaseTransport):
         if document is None or errors:
             result = ExecutionResult(None, errors)
         else:
-            result = execute_sync(
-                validation.schema(),
-                document,
-                {"sendUserEvents": resolve},
-                variable_values=given.get("variables"),
-                operation_name=given.get("operationName"),
-            )
+            chosen: dict[str, Any] = {
+                "variable_values": given.get("variables"),
+                "operation_name": given.get("operationName"),
+            }
+            result = execute_sync(validation.schema(), document, {"sendUserEvents": resolve}, **chosen)
         return responses.graphql_response(result, notes)
 
-    def _send_user_events(
-        self, events: list[dict[str, Any]], rejection: Rejection | None, notes: list[str]
-    ) -> dict[str, str]:
+    def _send_user_events(self, events: Events, rejection: Rejection | None, notes: list[str]) -> dict[str, str]:
         """Accept the events that conform and return the documented output, or raise the documented error."""
-        issues = [
-            [
-                *validation.event_issues(index, event),
-                *validation.refused_values(event, self._refused_values),
-                *self._hit(rejection, event),
-            ]
-            for index, event in enumerate(events)
-        ]
+        issues = [[*self._issues(index, event, rejection)] for index, event in enumerate(events)]
         accepted, rejected, error = validation.verdict(events, issues, self.refuses, self.reports)
         self._keep(accepted, notes)
         if error is None:
@@ -414,12 +402,14 @@ class Sandbox(httpx.BaseTransport):
             self._logs["rejected"].add(json.dumps({"event": event, "reason": error.message}).encode())
         raise error
 
-    def _hit(self, rejection: Rejection | None, event: dict[str, Any]) -> Iterator[Issue]:
-        """Yield what a fault says of an event; of one that was accepted before nothing, as its content was valid."""
+    def _issues(self, index: int, event: dict[str, Any], rejection: Rejection | None) -> Iterator[Issue]:
+        """Yield what is wrong with an event; a fault finds nothing in one that was accepted before: it was valid."""
+        yield from validation.event_issues(index, event)
+        yield from validation.refused_values(event, self._refused_values)
         if rejection and event["eventId"] not in self._seen and validation.contains(event, rejection.value):
             yield Issue(rejection.text, "fault", is_whole=True)
 
-    def _keep(self, events: list[dict[str, Any]], notes: list[str]) -> None:
+    def _keep(self, events: Events, notes: list[str]) -> None:
         repeated = 0
         for event in events:
             known = event["eventId"] in self._seen

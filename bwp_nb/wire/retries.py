@@ -64,12 +64,44 @@ class Retries(Shown):
     uniform: Callable[[float, float], float] = random.uniform
 
     def wait(self, attempts: int, error: BwpError) -> float:
-        """Return the seconds to wait after some attempts, the last of which ended with an error."""
+        """Return the seconds to wait after some attempts, the last of which ended with an error.
+
+        Parameters
+        ----------
+        attempts : int
+            The number of attempts so far.
+        error : BwpError
+            The error of the last one.
+
+        Returns
+        -------
+        float
+            The seconds until the next attempt.
+        """
         longest = min(self.longest_wait, self.first_wait * 2 ** (attempts - 1))
         return max(self.uniform(0, longest), error.retry_after or 0.0)
 
     def stop_reason(self, attempts: int, error: BwpError, wait: float, left: float, now: datetime) -> str:
-        """Return why there is no attempt after a wait, as a sentence and a space; empty if there is one."""
+        """Return why there is no attempt after a wait.
+
+        Parameters
+        ----------
+        attempts : int
+            The number of attempts so far.
+        error : BwpError
+            The error of the last one.
+        wait : float
+            The seconds to wait.
+        left : float
+            The seconds that the call may still take.
+        now : datetime
+            The current time.
+
+        Returns
+        -------
+        str
+            A sentence and a space; empty if there is another attempt.
+        """
         if attempts >= self.attempts:
             return f"Stopped after {counted(self.attempts, 'attempt')}. "
         if wait < left:
