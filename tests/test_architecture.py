@@ -32,7 +32,7 @@ IMPORTS = {
         "forms": "client connection contract displays errors event history mutation sandbox settings snippets "
         "tables text wire",
         "history": "displays text wire",
-        "mutation": "displays errors event pasted text",
+        "mutation": "contract displays errors event pasted text",
         "pasted": "errors event text",
         "plots": "displays history sandbox tables text",
         "reference": "contract displays sandbox settings",

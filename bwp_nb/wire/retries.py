@@ -82,7 +82,7 @@ class Retries(Shown):
         return max(self.uniform(0, longest), error.retry_after or 0.0)
 
     def stop_reason(self, attempts: int, error: BwpError, wait: float, left: float, now: datetime) -> str:
-        """Return why there is no attempt after a wait.
+        """Return why no attempt follows a wait.
 
         Parameters
         ----------
