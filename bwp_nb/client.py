@@ -362,7 +362,7 @@ class Client:
         return replace(found, attempts=call.attempts, elapsed=call.elapsed)
 
     def _retried_after(self, call: "_Call", error: BwpError) -> float:
-        """Take a retry and return the seconds to wait before it; raise the error, with the reason, if it is the last."""
+        """Take a retry and return the seconds to wait before it; raise the error with its reason if it is the last."""
         if not error.retryable:
             raise error
         seconds, left = self.retries.wait(call.attempts, error), self.retries.deadline - call.elapsed

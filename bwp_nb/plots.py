@@ -115,8 +115,7 @@ def errors(history: History) -> Chart:
     causes = [_cause(f"{kind} {message}", kind) for kind, message in said]
     fields = frame["fields"].map(lambda named: [f": {name}" for name in sorted(set(named))] or [""])
     rows = frame.assign(cause=causes, field=fields).explode("field")
-    counts = (rows["cause"] + rows["field"]).value_counts(sort=False).sort_values(ascending=False, kind="stable")
-    return _by_name("Failed calls by cause", counts, "cause", "calls", history.note)
+    return _by_name("Failed calls by cause", rows["cause"] + rows["field"], "cause", "calls", history.note)
 
 
 def latency(history: History) -> Chart:
@@ -149,11 +148,10 @@ def latency(history: History) -> Chart:
     table = table.reindex(labels[: labels.index(spans.max()) + 1] if len(spans) else [], fill_value=0)
     table = pd.DataFrame(table.to_numpy(), index=list(table.index), columns=pd.Index(table.columns, name="attempts"))
     table.index.name = "seconds"
-    found = {f"p{share:.0f}": frame["elapsed"].quantile(share / 100) for share in (50, 95)} if len(frame) else {}
-    lines = {
-        f"{name}: {seconds:.2g} s": float(np.interp(seconds, _BIN_EDGES[:-1], _BIN_STARTS))
-        for name, seconds in found.items()
-    }
+    found = frame["elapsed"].quantile([0.5, 0.95]).to_dict() if len(frame) else {}
+    places = np.interp([*found.values()], _BIN_EDGES[:-1], _BIN_STARTS)
+    names = [f"p{share:.0%}: {seconds:.2g} s".replace("%", "") for share, seconds in found.items()]
+    lines = dict(zip(names, map(float, places), strict=True))
     title, labelled = "Duration of calls by number of attempts", ("seconds, with waits", "calls")
     return stacked(title, table, _ATTEMPTS, labelled, note=history.note, lines=lines)
 
@@ -180,8 +178,7 @@ def arrivals(sandbox: Sandbox) -> Chart:
     types = pd.Series([readable(event["eventType"], 64) for event in sandbox.accepted], dtype=object)
     kept, accepted = len(types), sandbox.counts["accepted"]
     note = f"{kept:,} of {accepted:,} events kept" if kept < accepted else ""
-    counts = types.value_counts(sort=False).sort_values(ascending=False, kind="stable")
-    return _by_name("Events in the sandbox by event type", counts, "event type", "events", note)
+    return _by_name("Events in the sandbox by event type", types, "event type", "events", note)
 
 
 def rows(report: Report) -> Chart:
@@ -235,15 +232,13 @@ def reasons(report: Report) -> Chart:
     causes = [_cause(reason, _QUOTED.sub("'...'", reason)) for reason in left["reason"]]
     kinds = (left["state"] + ": " + pd.Series(causes, left.index, dtype=object)).astype(object)
     kinds = kinds.mask(left["state"] == "never tried", "never tried")
-    counts = kinds.value_counts(sort=False).sort_values(ascending=False, kind="stable")
-    return _by_name("Rows that were not sent by state and cause", counts, "state: cause", "rows")
+    return _by_name("Rows that were not sent by state and cause", kinds, "state: cause", "rows")
 
 
 def _cause(message: str, otherwise: str) -> str:
     """Return what an error is about in words, or another text if that is not known."""
-    return next(
-        (words for words_of, words in facts()["causes"].items() if re.search(words_of, message)), readable(otherwise)
-    )
+    causes = facts()["causes"].items()
+    return next((words for pattern, words in causes if re.search(pattern, message)), readable(otherwise))
 
 
 def _given(function: str, source: Any, kind: type[T]) -> T:
@@ -270,8 +265,9 @@ def _span(shortest: float, longest: float) -> str:
     return f"{shortest:g} or more" if longest == float("inf") else f"{shortest:g}-{longest:g}"
 
 
-def _by_name(title: str, counts: "pd.Series[int]", what: str, unit: str, note: str = "") -> Chart:
-    """Return a chart of one number for each name; if there are many names, the smallest numbers are one bar."""
+def _by_name(title: str, names: "pd.Series[Any]", what: str, unit: str, note: str = "") -> Chart:
+    """Return a chart of how often each name occurs; if there are many names, the rarest are one bar."""
+    counts = names.value_counts(sort=False).sort_values(ascending=False, kind="stable")
     if len(counts) > _MAX_BARS:
         rest = counts.iloc[_MAX_BARS - 1 :]
         counts = pd.concat([counts.iloc[: _MAX_BARS - 1], pd.Series({f"{len(rest)} others": rest.sum()})])

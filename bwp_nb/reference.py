@@ -98,11 +98,12 @@ def reference(topic: str = "topics") -> Reference:
     >>> bwp.reference("event types").frame()["name"].to_list()
     ['page-load', 'click', 'widget-viewed', 'bwp-widget-promise-loaded']
     """
+    topics = facts()["topics"]
     if topic == "topics":
-        return Reference(topic, ("topic", "content"), tuple((name, content) for name, (content, _) in _TOPICS.items()))
-    if topic not in _TOPICS:
-        raise InvalidArgument(f"unknown topic {topic!r}; expected one of {', '.join(_TOPICS)}")
-    rows = list(_TOPICS[topic][1]())
+        return Reference(topic, ("topic", "content"), tuple(topics.items()))
+    if topic not in topics:
+        raise InvalidArgument(f"unknown topic {topic!r}; expected one of {', '.join(topics)}")
+    rows = list(_MADE[topic]() if topic in _MADE else facts()[topic.replace(" ", "_")])
     return Reference(topic, tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
 
 
@@ -135,11 +136,6 @@ def _arguments(directive: DirectiveNode) -> dict[str, Any]:
     return {argument.name.value: value_from_ast_untyped(argument.value) for argument in directive.arguments or ()}
 
 
-def _facts(topic: str) -> Callable[[], list[dict[str, str]]]:
-    """Return a function that returns the rows of one topic of `facts.toml`."""
-    return lambda: facts()[topic]
-
-
 def _rows(items: Callable[[], Iterable[Any]], **columns: str) -> Callable[[], list[dict[str, str]]]:
     """Return a function that returns a row for each item: its attributes, by the names of columns."""
     return lambda: [{column: _cell(getattr(item, name)) for column, name in columns.items()} for item in items()]
@@ -155,19 +151,10 @@ _CLASSIFICATION = {"classification": "name", "meaning": "meaning", "what to do":
 _FAULT = {"fault": "name", "options": "options", "what happens": "summary"}
 _SETTING = {"setting": "name", "default": "default", "it must be": "must_be", "where it comes from": "where"}
 
-#: What each table is about, and what makes its rows.
-_TOPICS: dict[str, tuple[str, Callable[[], Any]]] = {
-    "fields": ("the types of the mutation, field by field", _fields),
-    "event types": ("the documented event types, and when each is sent", _facts("event_types")),
-    "properties": ("the documented additional properties", _facts("properties")),
-    "limits": ("numbers: of the API and of this package", _facts("limits")),
-    "unknown": ("what no page says, and what this package does about it", _facts("unknown")),
-    "classifications": (
-        "the classifications of the API's errors, and what to do about each",
-        _rows(CLASSIFICATIONS.values, **_CLASSIFICATION),
-    ),
-    "states": ("the states of an event, and the proof that each needs", _facts("states")),
-    "outcomes": ("what a send concludes from what came back", _facts("outcomes")),
-    "faults": ("the faults that `Sandbox.fail_next` simulates", _rows(faults, **_FAULT)),
-    "settings": ("the settings of the live API", _rows(lambda: SETTINGS, **_SETTING)),
+#: What makes the rows of the tables that are not among the facts.
+_MADE: dict[str, Callable[[], Iterable[dict[str, str]]]] = {
+    "fields": _fields,
+    "classifications": _rows(CLASSIFICATIONS.values, **_CLASSIFICATION),
+    "faults": _rows(faults, **_FAULT),
+    "settings": _rows(lambda: SETTINGS, **_SETTING),
 }

@@ -8,7 +8,7 @@ import html
 import io
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -107,12 +107,7 @@ def stacked(
     """
     with mpl.rc_context(fname=_STYLE):
         figure, axes = _figure(title, 3.6, note)
-        base = pd.Series(0, index=table.index)
-        for column in table.columns:
-            colour, hatch = looks[str(column)]
-            look: Any = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": column}
-            axes.bar(range(len(table)), table[column], 0.8, base, **look)
-            base = base + table[column]
+        _draw(axes.bar, table, looks, 0.8)
         for (label, place), dashes in zip((lines or {}).items(), ("--", ":"), strict=False):
             axes.axvline(place, color="#333333", linestyle=dashes, label=label)
         ticks = _ticks([_drawable(str(name)) for name in table.index])
@@ -132,7 +127,7 @@ def lying(title: str, table: pd.DataFrame, look: Look, *, note: str = "") -> Cha
         lines = sum(name.count("\n") + 1.6 for name in names)
         figure, axes = _figure(title, 1.3 + 0.22 * max(2, lines), note)
         unit = str(table.columns[0])
-        bars = axes.barh(range(len(table)), table[unit], 0.7, color=look[0], hatch=look[1], edgecolor="white")
+        bars = _draw(axes.barh, table, {unit: look}, 0.7)
         if len(table):
             axes.bar_label(bars, padding=3)
         axes.set_yticks(range(len(names)), names)
@@ -148,12 +143,9 @@ def one_bar(title: str, table: pd.DataFrame, looks: Mapping[str, Look], *, note:
     unit = str(table.columns[0])
     with mpl.rc_context(fname=_STYLE):
         figure, axes = _figure(title, 2.2, note)
-        base = 0
-        for name, count in table[unit].items():
-            colour, hatch = looks[str(name)]
-            label = f"{name}: {count:,} ({count / table[unit].sum():.1%})"
-            axes.barh([0], [count], 0.6, [base], color=colour, hatch=hatch, edgecolor="white", label=label)
-            base += count
+        total = table[unit].sum()
+        labels = {name: f"{name}: {count:,} ({count / total:.1%})" for name, count in table[unit].items()}
+        _draw(axes.barh, table.rename(labels).T, {label: looks[str(name)] for name, label in labels.items()}, 0.6)
         axes.set(xlabel=unit, ylabel=table.index.name, yticks=[])
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0, y=0.1)
@@ -171,6 +163,16 @@ def _figure(title: str, height: float, note: str) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _draw(draw: Callable[..., Any], table: pd.DataFrame, looks: Mapping[str, Look], width: float) -> Any:
+    """Draw a bar for each row of a table, with a part for each column; return the last parts."""
+    base, drawn = pd.Series(0, index=table.index), None
+    for name, counts in table.items():
+        colour, hatch = looks[str(name)]
+        drawn = draw(range(len(table)), counts, width, base, color=colour, hatch=hatch, edgecolor="white", label=name)
+        base = base + counts
+    return drawn
 
 
 def _finished(title: str, table: pd.DataFrame, figure: Figure, note: str) -> Chart:

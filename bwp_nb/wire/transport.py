@@ -257,11 +257,11 @@ def connect(url: httpx.URL, context: ssl.SSLContext, limit: TimeLimit) -> Connec
     stream = _open(proxy.url if proxy else url, limit)
     try:
         if proxy and proxy.url.scheme == "https":
-            stream = _secure(stream, proxy.url, context, limit)
+            stream = stream.start_tls(context, proxy.url.raw_host.decode("ascii"), limit.left("connect"))
         if proxy and url.scheme == "https":
             _tunnel(stream, url, proxy, limit)
         if url.scheme == "https":
-            stream = _secure(stream, url, context, limit)
+            stream = stream.start_tls(context, url.raw_host.decode("ascii"), limit.left("connect"))
         connection = Connection(stream, _authorization(proxy) if proxy and url.scheme == "http" else None)
         if not connection.is_usable():
             raise httpcore.ConnectError("The server sent data or closed the connection before it got a request")
@@ -306,12 +306,6 @@ def _open(url: httpx.URL, limit: TimeLimit) -> httpcore.NetworkStream:
         with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
             return backend.connect_tcp(address, port, limit.left("connect", shares))
     return backend.connect_tcp(addresses[-1], port, limit.left("connect"))
-
-
-def _secure(
-    stream: httpcore.NetworkStream, url: httpx.URL, context: ssl.SSLContext, limit: TimeLimit
-) -> httpcore.NetworkStream:
-    return stream.start_tls(context, url.raw_host.decode("ascii"), limit.left("connect"))
 
 
 def _tunnel(stream: httpcore.NetworkStream, url: httpx.URL, proxy: httpx.Proxy, limit: TimeLimit) -> None:
