@@ -42,7 +42,7 @@ def rule(api_name: str) -> str:
 
 
 _TIME = re.compile(r"[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}(?:\.[0-9]{1,9})?Z")
-#: A time that is surely valid; the last days of a month are looked at one by one.
+#: A time that is surely valid, which is found out fast; the last days of a month are looked at one by one.
 SURE_TIME = re.compile(
     r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}(?:\.[0-9]{1,9})?Z"
 )
@@ -304,7 +304,7 @@ def _not_text(api_name: str, value: Any) -> Problem:
 def _problems(event: UserEvent) -> Iterator[Problem]:
     yield from _surrogate_problems(event)
     yield from _length_problems("eventType", event.event_type)
-    if not _is_utc_time(event.event_time):
+    if not (SURE_TIME.fullmatch(event.event_time) or _is_utc_time(event.event_time)):
         message = f"{quoted(event.event_time)} is not a UTC date-time; expected e.g. '2023-12-03T10:15:30Z'"
         yield Problem("eventTime", event.event_time, rule("eventTime"), message)
     if event.client_type not in CLIENT_TYPES:
@@ -316,9 +316,12 @@ def _problems(event: UserEvent) -> Iterator[Problem]:
 
 
 def _surrogate_problems(event: UserEvent) -> Iterator[Problem]:
-    texts = [(api_name, getattr(event, name) or "") for name, api_name in TEXT_FIELDS.items()]
-    pairs = [(property_place(name), name + value) for name, value in event.additional_properties.items()]
-    for api_name, value in texts + pairs:
+    properties = event.additional_properties
+    texts = [getattr(event, name) or "" for name in TEXT_FIELDS]
+    if "".join((*texts, *properties, *properties.values())).isascii():  # as most events are
+        return
+    pairs = [(property_place(name), name + value) for name, value in properties.items()]
+    for api_name, value in [*zip(TEXT_FIELDS.values(), texts, strict=True), *pairs]:
         if _SURROGATE.search(value):
             message = f"{quoted(value)} contains a lone surrogate and cannot be encoded as UTF-8"
             yield Problem(api_name, value, UNICODE_RULE, message)

@@ -177,7 +177,9 @@ _CURL = re.compile(r"\A(?:\s*+(?:#|[\w ]+=(?:[^\n]*\\\r?\n)*+)[^\n]*\n)*+\s*(?:[
 _JAVASCRIPT = re.compile(r"\A(?:\s*+//[^\n]*\n)*+\s*const request = (\{.*?\n\});", re.DOTALL)
 
 _DATA = ("data", "data-ascii", "data-binary", "data-raw", "json")
-_LETTERS = "".join(f"{c}:" if c in "ACDEFHKPQRTUXYbcdehmortuwxyz" else c for c in string.ascii_letters + string.digits)
+_LETTERS = "".join(
+    f"{c}:" if c in "ACDEFHKPQRTUXYbcdehmortuwxyz" else c for c in string.ascii_letters + string.digits + "#"
+)
 
 _SPECIAL = re.compile(r"\\\r?\n|\\.|\$(?=[\w({])|`", re.DOTALL)
 _PART = re.compile(rf"""'[^']*'|\$'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|{_SPECIAL.pattern}""", re.DOTALL)
