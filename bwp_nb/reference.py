@@ -60,14 +60,9 @@ class Reference:
         return f"<reference({self.topic!r}): {len(self.rows)} rows of {', '.join(self.head)}>"
 
     def __str__(self) -> str:
-        return "\n\n".join(
-            "\n".join(
-                textwrap.fill(f"{name}: {cell}", 100, subsequent_indent="    ")
-                for name, cell in zip(self.head, row, strict=True)
-                if cell
-            )
-            for row in self.rows
-        )
+        rows = [[f"{name}: {cell}" for name, cell in zip(self.head, row, strict=True) if cell] for row in self.rows]
+        filled = [[textwrap.fill(cell, 100, subsequent_indent="    ") for cell in row] for row in rows]
+        return "\n\n".join(map("\n".join, filled))
 
     def _repr_html_(self) -> str:
         return re.sub("`([^`<]+)`", r"<code>\1</code>", card(html_table(self.rows, self.head)))

@@ -191,10 +191,9 @@ class TokenAuth:
 
 def _refusal(code: int, media_type: str) -> RequestFailed:
     """Return the error for a response of the token endpoint without a token."""
+    message = f"The token endpoint returned HTTP {code} with {media_type} and without an access token."
     if code in (400, 401, 403):
         message = f"The token endpoint refused the credentials (HTTP {code}). Check client id and client secret."
-        return RequestFailed(message, status_code=code)
-    message = f"The token endpoint returned HTTP {code} with {media_type} and without an access token."
     return RequestFailed(message, status_code=code, retryable=code == 429 or code >= 500)
 
 
