@@ -228,9 +228,8 @@ class History:
         import pandas as pd
 
         shown = [name for name in _COLUMNS if name not in ("request", "answer")]
-        rows = [{name: getattr(exchange, name) for name in shown} for exchange in self]
+        rows = [{name: _shown(getattr(exchange, name)) for name in shown} for exchange in self]
         frame = pd.DataFrame(rows, columns=shown)
-        frame[["classification", "message"]] = frame[["classification", "message"]].map(readable)
         frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
         frame["status_code"] = frame["status_code"].astype("Int64")
         if self.note:
@@ -299,6 +298,10 @@ class History:
 def _size(exchange: Exchange) -> int:
     """Return the approximate number of bytes in an exchange, also of a request that was not sent."""
     return (exchange.bytes_sent or len(str(exchange.request))) + exchange.bytes_received
+
+
+def _shown(value: Any) -> Any:
+    return readable(value) if isinstance(value, str) else value
 
 
 def _is_csv(path: str | Path) -> bool:
