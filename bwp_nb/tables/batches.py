@@ -6,10 +6,8 @@ from functools import cached_property
 from itertools import compress, count
 
 from bwp_nb import mutation
-from bwp_nb.tables.chunks import Table
-from bwp_nb.tables.encoding import encode_rows
 from bwp_nb.tables.ledger import Ledger, Line, ranges
-from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
+from bwp_nb.tables.staging import StagedTable
 
 
 @dataclass(frozen=True)
@@ -38,31 +36,26 @@ class Batch:
             yield Batch(self.rows[start : start + size], self.texts[start : start + size])
 
 
-def batches(
-    table: Table, mapping: ColumnMapping, generated: GeneratedIds, ledger: Ledger, done: set[int], size: int
-) -> Iterator[Batch]:
+def batches(table: StagedTable, ledger: Ledger, done: set[int], size: int) -> Iterator[Batch]:
     """Yield the rows to send, some at a time, and record in the ledger which are invalid.
 
     `done` are the states of rows that are not sent again.
     """
     left = Batch([], [])
-    for chunk in table.chunks():
-        states = bytes(ledger.states[chunk.first : chunk.first + chunk.length])
-        if len(states) < chunk.length:  # it has changed
-            break
-        if set(states) <= done:
-            continue
-        encoded = encode_rows(mapping.mapped(chunk, generated))
-        problems = encoded.problems.items()
-        invalid = {row: "; ".join(map(str, found)) for row, found in problems if ledger.states[row] not in done}
+    for rows in table.chunks():
+        states = bytes(ledger.states[rows.first : rows.first + len(rows.texts)])
+        invalid = {row: found for row, found in rows.problems.items() if ledger.states[row] not in done}
         if invalid:
-            ledger.write(Line(ranges(list(invalid)), "invalid", reason=list(invalid.values())))
-        wanted = [text is not None and state not in done for text, state in zip(encoded.texts, states, strict=True)]
-        left.rows.extend(compress(count(chunk.first), wanted))
-        left.texts.extend(filter(None, compress(encoded.texts, wanted)))
+            ledger.write(
+                Line(
+                    ranges(list(invalid)), "invalid", reason=["; ".join(map(str, found)) for found in invalid.values()]
+                )
+            )
+        wanted = [text is not None and state not in done for text, state in zip(rows.texts, states, strict=True)]
+        left.rows.extend(compress(count(rows.first), wanted))
+        left.texts.extend(filter(None, compress(rows.texts, wanted)))
         parts = list(left.split(size))
         left = parts.pop() if len(left) % size else Batch([], [])
         yield from parts
     if left:
         yield left
-    table.check()

@@ -4,7 +4,8 @@ Each column is first checked as a whole for values that are surely valid, which 
 made into events and asked for their problems, so that there is one verdict and one message.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import filterfalse, repeat
 from json.encoder import encode_basestring
@@ -13,6 +14,7 @@ from typing import Any
 from bwp_nb import mutation
 from bwp_nb.event import CLIENT_TYPES, LENGTHS, SURE_TIME, TEXT_FIELDS, UserEvent
 from bwp_nb.problems import Problem
+from bwp_nb.tables.columns import NESTED
 from bwp_nb.tables.mapping import MappedRows
 
 _OPTIONAL = ("schema_name", "schema_version")
@@ -26,10 +28,31 @@ _Piece = str | _Column
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """The text of each row's event, None where it is invalid, and the problems of those, by the row's number."""
+    """Some rows from number `first` on: the text of each one's event, None where it is invalid.
 
+    `problems` and `records` have what is wrong with the invalid ones and what they contain, by the row's number.
+    `generated` are the numbers of the rows for which a field is generated.
+    """
+
+    first: int
     texts: list[str | None]
     problems: dict[int, list[Problem]]
+    records: dict[int, dict[str, Any]]
+    generated: dict[str, set[int]]
+
+    def contents(self) -> Iterator[str]:
+        """Yield a text for each row that says all it contains."""
+        for row, text in enumerate(self.texts, self.first):
+            yield (repr(self.records[row]) if text is None else text) + "\n"
+
+    def record(self, row: int) -> dict[str, Any]:
+        """Return a row as the keywords of a `UserEvent`: as text, or if it is invalid with its values unchanged."""
+        text = self.texts[row - self.first]
+        return self.records[row] if text is None else _decoded(text)
+
+    def given(self, row: int) -> dict[str, Any]:
+        """Return a row without what is generated for it."""
+        return {name: value for name, value in self.record(row).items() if row not in self.generated.get(name, ())}
 
 
 def encode_rows(rows: MappedRows) -> EncodedRows:
@@ -43,26 +66,39 @@ def encode_rows(rows: MappedRows) -> EncodedRows:
             doubtful |= _doubtful(_texts_of(cells, rows), _is_text, optional=True)
         else:
             doubtful |= set(range(chunk.length))
-    if not doubtful:
-        return EncodedRows(list(_texts(rows.fields, rows.properties)), {})
-    texts: list[str | None] = [None] * chunk.length
-    sure = [place for place in range(chunk.length) if place not in doubtful]
-    if sure:
-        parts = [
-            {name: [cells[place] for place in sure] for name, cells in columns.items()}
-            for columns in (rows.fields, rows.properties)
-        ]
-        for place, text in zip(sure, _texts(*parts), strict=True):
-            texts[place] = text
+    texts = _sure_texts(rows, doubtful)
     problems = {}
     for place in sorted(doubtful):
         event = rows.event(place)
-        found = event.problems() if isinstance(event, UserEvent) else event
-        if found:
-            problems[chunk.first + place] = found
-        elif isinstance(event, UserEvent):
+        if isinstance(event, UserEvent) and not event.problems():
             texts[place] = mutation.encode_event(event)
-    return EncodedRows(texts, problems)
+        else:
+            problems[chunk.first + place] = event.problems() if isinstance(event, UserEvent) else event
+    records = {row: rows.record(row - chunk.first) for row in problems}
+    generated = {name: {chunk.first + place for place in places} for name, places in rows.generated.items()}
+    return EncodedRows(chunk.first, texts, problems, records, generated)
+
+
+def _sure_texts(rows: MappedRows, doubtful: Collection[int]) -> list[str | None]:
+    """Return the text of each row, None where it is doubtful."""
+    if not doubtful:
+        return list(_texts(rows.fields, rows.properties))
+    sure = [place for place in range(rows.chunk.length) if place not in doubtful]
+    fields, properties = (
+        {name: [cells[place] for place in sure] for name, cells in columns.items()}
+        for columns in (rows.fields, rows.properties)
+    )
+    texts = iter(_texts(fields, properties) if sure else ())
+    return [None if place in doubtful else next(texts) for place in range(rows.chunk.length)]
+
+
+def _decoded(text: str) -> dict[str, Any]:
+    """Return an event's text as the keywords of a `UserEvent`."""
+    given = json.loads(text)
+    pairs = given.get("additionalProperties", {}).get("additionalProperties", ())
+    values = {name: given[api_name] for name, api_name in TEXT_FIELDS.items() if api_name in given}
+    properties = {pair["property"]: pair["value"] for pair in pairs}
+    return values | ({NESTED[0]: properties} if properties else {})
 
 
 def _texts_of(cells: Sequence[Any], rows: MappedRows) -> Sequence[str | None]:

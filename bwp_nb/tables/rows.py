@@ -14,7 +14,7 @@ from bwp_nb.errors import InvalidEvent, InvalidTable
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
 from bwp_nb.problems import Problem
-from bwp_nb.tables.chunks import Chunk, Table
+from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.columns import NESTED
 from bwp_nb.tables.files import DELIMITERS, TextFile, csv_table, text_table
 from bwp_nb.tables.mapping import REQUIRED, TAKEN, ColumnMapping, MappedRows, flat, record
@@ -120,8 +120,7 @@ def _file(file: File) -> Mutation | Table:
 
 def _kept(given: Table) -> Table:
     """Return a table whose source may go."""
-    chunks: list[Chunk] = list(given.chunks())
-    return replace(given, chunks=lambda _=None: iter(chunks))
+    return replace(given, chunks=iter(list(given.chunks)))
 
 
 def _text(text: str) -> Mutation | Table:
@@ -149,7 +148,7 @@ _FIELDS = {_plain(name) for pair in TEXT_FIELDS.items() for name in pair}
 def _events(
     given: Table, default: Callable[[], UserEvent], columns: Mapping[str, str], fields: Mapping[str, str]
 ) -> list[UserEvent]:
-    chunks = list(given.chunks())
+    chunks = list(given.chunks)
     names = given.names or [*dict.fromkeys(name for chunk in chunks for name in chunk.columns)]
     if not given.names:  # each row has names of its own: what all lack is not a missing column, but empty in each
         known = set(map(ColumnMapping(columns, None, {}).field, names))
