@@ -1,13 +1,13 @@
 """Reads Arrow data as tables: Parquet files and folders, and everything with an Arrow C stream."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from bwp_nb.errors import InvalidTable
-from bwp_nb.tables.chunks import CHUNK, Chunk, Table, checked, row_chunks
+from bwp_nb.tables.chunks import CHUNK, Chunk, Table, checked
 from bwp_nb.tables.conversion import utc_texts
 from bwp_nb.text import readable
 
@@ -15,6 +15,8 @@ from bwp_nb.text import readable
 _BUFFER = 2**16
 #: How a folder's name in Hive's form says that a value is missing.
 _MISSING_PART = "__HIVE_DEFAULT_PARTITION__"
+#: Some rows, and the values for them all that are in the path of their file.
+_Part = tuple[Any, dict[str, str | None]]
 
 
 @contextmanager
@@ -31,17 +33,9 @@ def _reading(name: str) -> Iterator[None]:
         raise InvalidTable(f"{name} cannot be read: {readable(str(error), 160)}.") from None
 
 
-def parquet_files(path: Path) -> list[Path]:
-    """Return the Parquet files in a folder, by their name and without hidden ones; or the file itself."""
-    if not path.is_dir():
-        return [path]
-    found = sorted(path.rglob("*.parquet"))
-    return [file for file in found if not any(part[0] in "._" for part in file.relative_to(path).parts)]
-
-
 def parquet_table(name: str, path: Path) -> Table:
     """Return a Parquet file, or those in a folder as one; `day=01` in a folder's name is a column's value."""
-    files = {file: _parts(file.relative_to(path).parts[:-1]) for file in parquet_files(path)}
+    files = {file: _parts(file.relative_to(path).parts[:-1]) for file in _files(path)}
     if not files:
         raise InvalidTable(f"{name} contains no file ending in .parquet.")
     with _reading(name):
@@ -50,13 +44,16 @@ def parquet_table(name: str, path: Path) -> Table:
         schemas = [pq.read_schema(file) for file in files]
     names = [name for schema, parts in zip(schemas, files.values(), strict=True) for name in [*schema.names, *parts]]
     names = checked(schemas[0].names if len(files) == 1 else list(dict.fromkeys(names)), name)
+    batches = ((batch, parts) for file, parts in files.items() for batch in _batches(file))
+    return Table(name, names, _chunks(name, names, batches), [name for schema in schemas for name in _maps(schema)])
 
-    def chunks(wanted: Collection[str] | None = None) -> Iterator[Chunk]:
-        shown = [name for name in names if wanted is None or name in wanted] or names[:1]
-        with _reading(name):
-            yield from row_chunks(shown, (row for file, parts in files.items() for row in _rows(file, parts, shown)))
 
-    return Table(name, names, chunks, [name for schema in schemas for name in _maps(schema)])
+def _files(path: Path) -> list[Path]:
+    """Return the Parquet files in a folder, by their name and without hidden ones; or the file itself."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.rglob("*.parquet"))
+    return [file for file in found if not any(part[0] in "._" for part in file.relative_to(path).parts)]
 
 
 def _parts(folders: Iterable[str]) -> dict[str, str | None]:
@@ -64,43 +61,43 @@ def _parts(folders: Iterable[str]) -> dict[str, str | None]:
     return {name: None if text == _MISSING_PART else text for name, text in pairs}
 
 
-def _rows(file: Path, parts: dict[str, str | None], names: list[str]) -> Iterator[tuple[Any, ...]]:
+def _batches(file: Path) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False) as opened:
-        own = [name for name in opened.schema_arrow.names if name in names]
-        for batch in opened.iter_batches(CHUNK, columns=own, use_threads=False):
-            yield from _batch_rows(batch, names, parts)
+        yield from opened.iter_batches(CHUNK, use_threads=False)
 
 
-def stream_table(name: str, source: Any) -> tuple[list[str], list[str], Iterator[Chunk]]:
-    """Return the names, those of maps, and the rows of an Arrow C stream, which can perhaps be read only once."""
+def stream_table(name: str, source: Any) -> Table:
+    """Return an Arrow C stream, which can perhaps be read only once."""
     with _reading(name):
         import pyarrow as pa
 
         reader = pa.RecordBatchReader.from_stream(source)
     names = checked(reader.schema.names, name)
+    pieces = (batch.slice(first, CHUNK) for batch in reader for first in range(0, batch.num_rows, CHUNK))
+    return Table(name, names, _chunks(name, names, ((piece, {}) for piece in pieces)), _maps(reader.schema))
 
-    def chunks() -> Iterator[Chunk]:
-        with _reading(name), reader:
-            pieces = (batch.slice(first, CHUNK) for batch in reader for first in range(0, batch.num_rows, CHUNK))
-            yield from row_chunks(names, (row for piece in pieces for row in _batch_rows(piece, names, {})))
 
-    return names, _maps(reader.schema), chunks()
+def _chunks(name: str, names: list[str], batches: Iterator[_Part]) -> Iterator[Chunk]:
+    """Yield batches of records as chunks; what one lacks is in its parts of a path, or missing."""
+    first = 0
+    with _reading(name):
+        for batch, parts in batches:
+            own = batch.schema.names
+            chunk = Chunk(first, batch.num_rows)
+            for column in names:
+                is_own = column in own
+                cells = _cells(batch.column(own.index(column))) if is_own else [parts.get(column)] * chunk.length
+                chunk.columns[column] = cells
+            yield chunk
+            first += chunk.length
 
 
 def _maps(schema: Any) -> list[str]:
     import pyarrow as pa
 
     return [column.name for column in schema if pa.types.is_map(column.type)]
-
-
-def _batch_rows(batch: Any, names: list[str], parts: dict[str, str | None]) -> Iterator[tuple[Any, ...]]:
-    own = batch.schema.names
-    columns = [
-        _cells(batch.column(own.index(name))) if name in own else [parts.get(name)] * batch.num_rows for name in names
-    ]
-    return zip(*columns, strict=True)
 
 
 def _cells(column: Any) -> list[Any]:

@@ -1,29 +1,21 @@
 """Sends a table of events, or checks it only: connects what reads, encodes, sends, records and reports."""
 
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bwp_nb.client import Client
-from bwp_nb.contract.hints import hints
-from bwp_nb.errors import Problem
-from bwp_nb.event import TEXT_FIELDS
-from bwp_nb.mutation import MAX_EVENTS, body
-from bwp_nb.tables.batches import batches
-from bwp_nb.tables.encoding import encode_rows
+from bwp_nb.mutation import MAX_EVENTS
 from bwp_nb.tables.ledger import STATES, Ledger, Run
-from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, MappedRows
-from bwp_nb.tables.report import MAX_HINTED, DryRun, Report
-from bwp_nb.tables.sender import Sender, SendOptions
-from bwp_nb.tables.sent import SentTable
+from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
+from bwp_nb.tables.report import DryRun, Report, SentTable
+from bwp_nb.tables.sender import Sender, SendOptions, batches
 from bwp_nb.tables.source import table
-from bwp_nb.tables.survey import surveyed
+from bwp_nb.tables.staging import StagedTable
 from bwp_nb.text import quoted
 
 _TO_SEND = {"resend": ("untried", "failed", "in_flight", "unknown"), "skip": ("untried", "failed")}
-_EXAMPLE_IDS = GeneratedIds("00000000-0000-4000-8000-000000000000", "2024-11-22T09:00:00Z")
 
 
 def send_table(
@@ -54,6 +46,9 @@ def send_table(
     value (None, NaN, NaT, `pandas.NA`, null, an empty cell of CSV) leaves a property out; a missing `event_id` or
     `event_time` is generated once for the run and the row. `report.columns` says what was done with each column.
 
+    The table is read once, before anything is sent. Until the report is gone, its rows are in a temporary file, so that
+    it does not matter if the source changes; that takes about 1 kB a row (`TMPDIR` selects the folder).
+
     Parameters
     ----------
     client : Client
@@ -83,7 +78,8 @@ def send_table(
         and so are those that occur twice or never because the clock changes.
     ids_from : {"run", "content"}, default "run"
         What missing ids are made of. With `content` it is the row and the number of equal rows before it, so that
-        sending the same rows again, in any order, sends the same ids; without an `event_time`, only the ids.
+        sending the same rows again, in any order, sends the same ids; without an `event_time`, only the ids. It takes
+        some 150 bytes of memory for each row without an id.
     delimiter : str, optional
         What separates the cells of CSV, one character. Default: a comma, or a tab in `.tsv`.
     encoding : str, default "utf-8"
@@ -142,23 +138,23 @@ def send_table(
         raise ValueError("on_unknown='skip' has no effect without ledger=")
     options = SendOptions(workers, batch_size, on_refused == "resend", max_wait, rate, progress)
     given = table(source, delimiter, encoding)
-    mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone, ids_from)
-    mapping = surveyed(given, mapping, may_repeat=on_duplicates == "send")
-    client._confirm()  # in this thread: the workers cannot read the keyboard
+    mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
     book = Ledger(ledger)
     try:
-        digest = given.digest() if book.path else ""
+        generated = _generated(client, book.run, ids_from)
+        may_repeat = on_duplicates == "send"
+        staged = StagedTable(given, mapping, generated, may_repeat=may_repeat, digests=book.path is not None)
+        client._confirm()  # in this thread: the workers cannot read the keyboard
         if book.run is None:
-            moment = client.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
-            book.begin(Run(digest, mapping.digest, client.target, mapping.found.rows, client.new_id(), moment))
-        run = book.expect(given.name, digest, mapping.digest, client.target)
+            book.begin(Run(staged.digest, client.target, staged.rows, generated.run, generated.time))
+        book.expect(staged.name, staged.digest, client.target)
         if progress:
-            _show(mapping)
+            _show(staged)
         done = {code for code, state in enumerate(STATES) if state not in _TO_SEND[on_unknown]}
-        report = Report([SentTable(book, given, mapping)])
+        report = Report([SentTable(book, staged)])
         sender = Sender(client, book, options)
         try:
-            sender.send(batches(given, mapping, GeneratedIds(run.run, run.time), book, done, batch_size))
+            sender.send(batches(staged, book, done, batch_size))
         except BaseException as error:
             error.report = report  # type: ignore[attr-defined]
             raise
@@ -197,44 +193,23 @@ def dry_run(
     _one_of("on_duplicates", on_duplicates, "refuse", "send")
     size = SendOptions(batch_size=batch_size).batch_size
     given = table(source, delimiter, encoding)
-    mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone, ids_from)
-    mapping = surveyed(given, mapping, may_repeat=on_duplicates == "send")
-    valid = length = 0
-    problems: dict[int, list[Problem]] = {}
-    hinted: Counter[str] = Counter()
-    for chunk in given.chunks():
-        if chunk.first < MAX_HINTED:
-            hinted.update(_hinted(mapping.mapped(chunk)))
-        encoded = encode_rows(mapping.mapped(chunk, _EXAMPLE_IDS))
-        problems |= encoded.problems
-        texts = [text for text in encoded.texts if text is not None]
-        valid, length = valid + len(texts), length + sum(len(text.encode()) for text in texts)
-    requests = -(-valid // size)
-    total = length + valid - requests + requests * len(body([]))
-    found = mapping.found
-
-    def rows() -> Iterator[MappedRows]:
-        return map(mapping.mapped, given.chunks())
-
-    return DryRun(found.rows, valid, requests, total, problems, found, rows, hinted)
+    mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
+    generated = GeneratedIds("00000000-0000-4000-8000-000000000000", "2024-11-22T09:00:00Z", ids_from)
+    return DryRun(StagedTable(given, mapping, generated, may_repeat=on_duplicates == "send"), size)
 
 
-def _show(mapping: ColumnMapping) -> None:
+def _generated(client: Client, run: Run | None, ids_from: str) -> GeneratedIds:
+    if run is not None:
+        return GeneratedIds(run.run, run.time, ids_from)
+    moment = client.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+    return GeneratedIds(client.new_id(), moment, ids_from)
+
+
+def _show(table: StagedTable) -> None:
     from tqdm.auto import tqdm
 
-    for line in mapping.found.lines():
+    for line in table.columns.lines():
         tqdm.write(line, sys.stderr)
-
-
-def _hinted(rows: MappedRows) -> Iterator[str]:
-    """Yield the field of each hint on each row, as far as its values are texts."""
-    for place in range(rows.chunk.length):
-        row = rows.record(place)
-        given = row.get("additional_properties")
-        properties = given if isinstance(given, dict) else {}
-        fields = {api_name: row.get(name) for name, api_name in TEXT_FIELDS.items()}
-        if all(isinstance(text, str) for text in [*filter(None, fields.values()), *properties, *properties.values()]):
-            yield from (hint.field for hint in hints(fields, properties))
 
 
 def _one_of(name: str, value: str, *allowed: str) -> None:

@@ -1,7 +1,6 @@
 """Rows as columns, a chunk at a time: what every kind of table is read into."""
 
-import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,28 +34,17 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Table:
-    """A source of rows that can be read repeatedly, with the same content each time.
+    """A source of rows, which is read once.
 
-    `names` are those of its columns, None if each row has its own; `maps` are those of which the type is a map.
-    `chunks` yields the rows with at least the columns that it is asked for, or with all of them. `file_digest` is a
-    file's, and `check` raises `InvalidTable` if the file has changed. `index` is a DataFrame's own index, None if that
-    is just the numbers of the rows.
+    `names` are those of its columns, None if each row has its own; `maps` are those of which the type is a map. `index`
+    is a DataFrame's own index, None if that is just the numbers of the rows.
     """
 
     name: str
     names: list[str] | None
-    chunks: Callable[..., Iterator[Chunk]]
+    chunks: Iterator[Chunk]
     maps: Collection[str] = ()
-    file_digest: str = ""
-    check: Callable[[], None] = lambda: None
     index: "pd.Index[Any] | None" = None
-
-    def digest(self) -> str:
-        """Return a text that identifies the content: of a file its bytes, otherwise the values, whatever holds them."""
-        found = hashlib.sha256(repr(self.names).encode("utf-8", "surrogatepass"))
-        for chunk in self.chunks() if not self.file_digest else ():
-            found.update(repr(chunk.columns).encode("utf-8", "surrogatepass"))
-        return self.file_digest or found.hexdigest()
 
 
 def rows_chunk(first: int, rows: Sequence[dict[str, Any]]) -> Chunk:
@@ -83,10 +71,3 @@ def checked(names: list[Any], where: str) -> list[str]:
     if not names:
         raise InvalidTable(f"{where} has no columns.")
     return names
-
-
-def row_chunks(names: list[str], rows: Iterable[Sequence[Any]]) -> Iterator[Chunk]:
-    """Yield rows that all have the same columns as chunks."""
-    for number, block in enumerate(blocks(rows)):
-        columns = zip(names, map(list, zip(*block, strict=True)), strict=True)
-        yield Chunk(number * CHUNK, len(block), dict(columns))

@@ -2,20 +2,17 @@
 
 import csv
 import gzip
-import hashlib
 import io
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from bwp_nb.errors import InvalidTable
-from bwp_nb.tables.arrow import parquet_files, parquet_table
+from bwp_nb.tables.arrow import parquet_table
 from bwp_nb.tables.chunks import CHUNK, Chunk, Table, blocks, checked, rows_chunk
 from bwp_nb.text import quoted, readable
 
@@ -76,34 +73,14 @@ class TextFile(NamedTuple):
 
 
 def file_table(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Table:
-    """Return the table in a file or a folder, which knows whether it has changed since."""
-    name = readable(path.name)
+    """Return the table in a file or a folder."""
     text = TextFile(path.name, lambda: path.open("rb"))
-    if path.is_dir() or text.kind == ".parquet":
-        if delimiter or encoding:
-            raise InvalidTable(f"delimiter= and encoding= have no effect on {name}, which is Parquet.")
-        found = parquet_table(name, path)
-    else:
-        found = text_table(text, delimiter, encoding)
-    known = _digest_of(path)
-
-    def check() -> None:
-        if _digest_of(path) != known:
-            advice = "report.frame(ids=False) has the outcome of each row by its number."
-            raise InvalidTable(f"{name} has changed since it was first read. {advice}")
-
-    return replace(found, file_digest=known, check=check)
-
-
-def _digest_of(path: Path) -> str:
-    found = hashlib.sha256()
-    try:
-        for part in parquet_files(path):
-            with part.open("rb") as file:
-                found.update(hashlib.file_digest(file, "sha256").digest() + bytes(part.relative_to(path)))
-    except OSError as error:
-        raise InvalidTable(f"{readable(path.name)} cannot be read: {error.strerror}.") from None
-    return found.hexdigest()
+    if not path.is_dir() and text.kind != ".parquet":
+        return text_table(text, delimiter, encoding)
+    name = readable(path.name)
+    if delimiter or encoding:
+        raise InvalidTable(f"delimiter= and encoding= have no effect on {name}, which is Parquet.")
+    return parquet_table(name, path)
 
 
 def text_table(file: TextFile, delimiter: str | None = None, encoding: str | None = None) -> Table:
@@ -113,7 +90,7 @@ def text_table(file: TextFile, delimiter: str | None = None, encoding: str | Non
     if file.kind in _JSONL:
         if delimiter:
             raise InvalidTable(f"delimiter= has no effect on {readable(file.name)}, which is JSONL.")
-        return _jsonl(file)
+        return Table(readable(file.name), None, _jsonl_chunks(file))
     if file.kind not in DELIMITERS:
         expected = f"expected a file ending in {', '.join(_KINDS)}, or a text file with .gz after that"
         raise InvalidTable(f"{readable(file.name)}: {expected}.")
@@ -123,22 +100,18 @@ def text_table(file: TextFile, delimiter: str | None = None, encoding: str | Non
 def csv_table(file: TextFile, delimiter: str) -> Table:
     """Return CSV as a table: every cell is text, unchanged, and an empty one is a missing value."""
     name = readable(file.name)
-    with closing(_csv_rows(file, delimiter)) as rows:
-        names = checked(next(rows, (0, []))[1], name)
+    rows = _csv_rows(file, delimiter)
+    names = checked(next(rows, (0, []))[1], name)
     if names[:3] == SPREADSHEET_COLUMNS:
         raise InvalidTable(
             f"{name} was written by save_spreadsheet, which changes cells that begin like a formula. "
             "Fix the .jsonl file of save_quarantine instead, or the frame report.quarantine(), and send that."
         )
 
-    def chunks(wanted: Collection[str] | None = None) -> Iterator[Chunk]:
-        for number, block in enumerate(blocks(islice(_csv_rows(file, delimiter), 1, None))):
-            yield _csv_chunk(number * CHUNK, names, block, wanted)
-
-    return Table(name, names, chunks)
+    return Table(name, names, (_csv_chunk(number * CHUNK, names, block) for number, block in enumerate(blocks(rows))))
 
 
-def _csv_rows(file: TextFile, delimiter: str) -> Generator[tuple[int, list[str]]]:
+def _csv_rows(file: TextFile, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each row, the header first, with the line that it ends in; empty lines are passed over."""
     with file.opened() as text:
         reader = csv.reader(text, strict=True, delimiter=delimiter)
@@ -153,9 +126,7 @@ def _csv_rows(file: TextFile, delimiter: str) -> Generator[tuple[int, list[str]]
             ) from None
 
 
-def _csv_chunk(
-    first: int, names: list[str], block: list[tuple[int, list[str]]], wanted: Collection[str] | None
-) -> Chunk:
+def _csv_chunk(first: int, names: list[str], block: list[tuple[int, list[str]]]) -> Chunk:
     width = len(names)
     chunk = Chunk(first, len(block))
     for place, (line, row) in enumerate(block):
@@ -164,21 +135,16 @@ def _csv_chunk(
             chunk.kept[place] = {UNREADABLE: row}
             block[place] = line, (row + [""] * width)[:width]
     for name, column in zip(names, zip(*(row for _, row in block), strict=True), strict=True):
-        if wanted is None or name in wanted:
-            chunk.columns[name] = [text or None for text in column] if "" in column else list(column)
+        chunk.columns[name] = [text or None for text in column] if "" in column else list(column)
     return chunk
 
 
-def _jsonl(file: TextFile) -> Table:
-    """Return a file of JSON objects, one a line, as a table; null is a missing value."""
-
-    def chunks(_: Collection[str] | None = None) -> Iterator[Chunk]:
-        with file.opened() as text:
-            lines = ((number, line) for number, line in enumerate(text, 1) if not line.isspace())
-            for number, block in enumerate(blocks(lines)):
-                yield _jsonl_chunk(number * CHUNK, block)
-
-    return Table(readable(file.name), None, chunks)
+def _jsonl_chunks(file: TextFile) -> Iterator[Chunk]:
+    """Yield a file of JSON objects, one a line; null is a missing value."""
+    with file.opened() as text:
+        lines = ((number, line) for number, line in enumerate(text, 1) if not line.isspace())
+        for number, block in enumerate(blocks(lines)):
+            yield _jsonl_chunk(number * CHUNK, block)
 
 
 def _jsonl_chunk(first: int, lines: list[tuple[int, str]]) -> Chunk:

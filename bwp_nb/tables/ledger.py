@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from operator import lt
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: The states of a row, by the number that represents each; the first two are never tried, and being sent.
 STATES = ("untried", "in_flight", "sent", "rejected", "invalid", "failed", "unknown")
 
-_FORM = {"bwp_ledger": 3}
+_FORM = {"bwp_ledger": 4}
 _NOT_TRIED = "not sent: the run ended before its turn"
 _NO_RESPONSE = "sent, but the run ended before the response was recorded"
 _SPOOL = 2**23
@@ -39,13 +39,12 @@ _encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 @dataclass(frozen=True)
 class Run:
-    """What a run sends: digests of the source and of its mapping, the target, and the number of rows.
+    """What a run sends: a digest of the events, the target, and the number of rows.
 
     Ids and times that the source lacks are generated from `run` and `time`.
     """
 
-    source: str
-    mapping: str
+    events: str
     target: str
     rows: int
     run: str
@@ -133,32 +132,34 @@ class Ledger:
             raise LedgerError(f"{error} Nothing was sent.") from error
         self.run, self.states = run, bytearray(run.rows)
 
-    def expect(self, name: str, source: str, mapping: str, target: str | None = None) -> Run:
-        """Return the run that this ledger records, or raise `LedgerError` if it does not send the same.
+    def expect(self, name: str, events: str, target: str | None = None) -> None:
+        """Raise `LedgerError` if the run that this ledger records does not send the same.
 
-        `name` is the source's; `source` and `mapping` are digests.
+        `name` is the source's; `events` is their digest.
         """
         advice = (
             "Nothing was sent; use a new ledger path to start over."
             if target
             else "Pass the source, columns=, properties= and fields= that it was made with."
         )
-        if self.run is None or self.run.source != source:
-            raise LedgerError(f"Cannot use {self.name}: it belongs to different data than {name}. {advice}")
-        if self.run.mapping != mapping:
-            raise LedgerError(
-                f"Cannot use {self.name}: it was made with other columns=, properties= or fields=. {advice}"
+        if self.run is None or self.run.events != events:
+            said = (
+                f"it belongs to different data than {name}, or it was made with other columns=, properties= or fields="
             )
+            raise LedgerError(f"Cannot use {self.name}: {said}. {advice}")
         if target and self.run.target != target:
             there, here = readable(self.run.target, 200), readable(target, 200)
             raise LedgerError(f"Cannot use {self.name}: its run sent to {there}; this client sends to {here}. {advice}")
-        return self.run
 
     def write(self, *found: Line) -> None:
         """Add what is known now."""
         if found:
             self._append("".join(line.text() for line in found))
-            self._note(found)
+        for line in found:
+            self.splits += line.split
+            code = bytes([STATES.index(line.state)])
+            for first, end in line.rows:
+                self.states[first:end] = code * (end - first)
 
     def next_batch(self) -> int:
         """Return the number of a new batch."""
@@ -200,13 +201,6 @@ class Ledger:
             columns, self.splits = _account(content[: self._size], self.name, self.run.rows)
             self.states = bytearray(columns["state"].astype(np.uint8))
             self.batches = int(columns["batch"].max(initial=0))
-
-    def _note(self, found: Iterable[Line]) -> None:
-        for line in found:
-            self.splits += line.split
-            code = bytes([STATES.index(line.state)])
-            for first, end in line.rows:
-                self.states[first:end] = code * (end - first)
 
     def _append(self, text: str) -> None:
         """Write all of a text or nothing of it, or raise `LedgerError`, on a full disk for example."""

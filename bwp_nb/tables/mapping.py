@@ -1,15 +1,16 @@
 """Maps the columns of a table to the fields and the additional properties of events."""
 
 import uuid
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from typing import Any
 
 from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent, rule
 from bwp_nb.tables.chunks import Chunk, Table
-from bwp_nb.tables.columns import NESTED, Columns, meant
+from bwp_nb.tables.columns import NESTED, meant
 from bwp_nb.tables.conversion import Conversion, is_missing, zone
 from bwp_nb.text import quoted, readable
 
@@ -23,19 +24,11 @@ _TEXT_RULE = rule("clientVersion")
 
 
 @dataclass(frozen=True)
-class GeneratedIds:
-    """The ids and times for rows that lack them: always the same for one run and row, so that none is stored."""
-
-    run: str
-    time: str
-
-
-@dataclass(frozen=True)
 class MappedRows:
     """Some rows as columns of fields and properties; None is a missing value. A row is named by its place, from 0.
 
     `problems` are those of the values that have no text, by the row's place; the columns contain these unchanged.
-    `inner` are the names of properties that are in mappings.
+    `inner` are the names of properties that are in mappings; `generated` has the places for which a field is generated.
     """
 
     chunk: Chunk
@@ -43,15 +36,7 @@ class MappedRows:
     properties: dict[str, list[Any]]
     problems: dict[int, list[Problem]]
     inner: Collection[str]
-
-    @property
-    def ids(self) -> list[Any]:
-        """The events' ids."""
-        return self.fields["event_id"]
-
-    def contents(self) -> list[str | None]:
-        """Return a text for each row without an id: the same for rows with equal values, whatever their order."""
-        return [None if given is not None else _content(self.record(place)) for place, given in enumerate(self.ids)]
+    generated: dict[str, set[int]] = field(default_factory=dict)
 
     def record(self, place: int) -> dict[str, Any]:
         """Return a row as the keywords of a `UserEvent`, with its values unchanged and without the missing ones."""
@@ -79,8 +64,7 @@ class ColumnMapping:
 
     `columns` maps names of columns to names of fields where they differ. `properties` maps the columns that become
     additional properties to the properties' names; if it is None, all that are not a field do. `fields` gives all rows
-    one value. `maps` are the columns of which the type is a map. If missing ids are made from content, `occurrences`
-    has the number of equal rows before a row where there are any. `found` is what a first reading of the table found.
+    one value. `maps` are the columns of which the type is a map.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -88,17 +72,6 @@ class ColumnMapping:
     fields: Mapping[str, str] = field(default_factory=dict)
     conversion: Conversion = field(default_factory=Conversion)
     maps: Collection[str] = ()
-    occurrences: Mapping[int, int] | None = None
-    found: Columns = field(default_factory=Columns)
-
-    @property
-    def digest(self) -> str:
-        """A text that is the same for equal mappings only."""
-        parts = [
-            part if part is None else sorted(part.items()) for part in (self.columns, self.properties, self.fields)
-        ]
-        content = repr((parts, self.conversion, self.occurrences is None))
-        return sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
 
     @classmethod
     def of(
@@ -109,14 +82,11 @@ class ColumnMapping:
         fields: Mapping[str, str] | None = None,
         convert: bool = False,
         timezone: str | None = None,
-        ids_from: str = "run",
     ) -> "ColumnMapping":
         """Return the mapping that a caller asks for, or raise `InvalidTable` if it does not fit the table."""
         if isinstance(properties, str):
             given = quoted(properties)
             raise InvalidTable(f"properties: expected a list of column names, got str {given}; use [{given}].")
-        if ids_from not in ("run", "content"):
-            raise ValueError(f"ids_from: expected 'run' or 'content', got {quoted(ids_from)}")
         if properties is not None and not isinstance(properties, Mapping):
             properties = {name: name for name in properties}
         mapping = cls(
@@ -125,7 +95,6 @@ class ColumnMapping:
             {_field(name): value for name, value in (fields or {}).items()},
             Conversion(convert, zone(timezone)),
             table.maps,
-            {} if ids_from == "content" else None,
         )
         for column, name in (properties or {}).items():
             if not isinstance(name, str):
@@ -167,8 +136,7 @@ class ColumnMapping:
                 )
         for given in found:
             if found.count(given) > 1:
-                advice = "by a column and by fields=" if given in self.fields else "by two columns"
-                raise InvalidTable(f"The field {given} is given twice: {advice}. {_listed(name, columns)}")
+                raise InvalidTable(f"The field {given} is given twice. {_listed(name, columns)}")
 
     def field(self, column: str) -> str | None:
         """Return the field that a column is mapped to, if any."""
@@ -183,7 +151,7 @@ class ColumnMapping:
         """Return the name by which a property is sent, None if it is left out."""
         return name if self.properties is None else self.properties.get(name)
 
-    def mapped(self, chunk: Chunk, generated: GeneratedIds | None = None) -> MappedRows:
+    def mapped(self, chunk: Chunk, generated: "GeneratedIds | None" = None) -> MappedRows:
         """Return the fields and properties in a chunk, with `generated` ids and times for rows that lack them."""
         inner = _inner({name: cells for name, cells in chunk.columns.items() if self.is_nested(name)}, chunk)
         rows = MappedRows(chunk, {}, {}, {}, inner)
@@ -202,7 +170,7 @@ class ColumnMapping:
                 _put(rows.properties, sent_as, texts, chunk, sent_as)
         rows.fields.update({name: fields.get(name, [None] * chunk.length) for name in TEXT_FIELDS})
         if generated is not None:
-            self._complete(rows, generated)
+            generated.complete(rows)
         return rows
 
     def _texts(self, cells: list[Any], name: str, rows: MappedRows) -> list[Any]:
@@ -212,33 +180,48 @@ class ColumnMapping:
             rows.problems.setdefault(place, []).append(problem)
         return found
 
-    def _complete(self, rows: MappedRows, generated: GeneratedIds) -> None:
-        """Add ids and times where rows lack them.
 
-        An id has the form of a UUID version 4; its bits are a digest of the run and the row's number, or of the row's
-        content and the number of equal rows before it.
-        """
-        ids, numbers = rows.ids, range(rows.chunk.first, rows.chunk.first + rows.chunk.length)
-        if None in ids:
-            seeds = [f"{generated.run} {row}" for row in numbers]
-            if (equal := self.occurrences) is not None:
-                seeds = [f"{text} {equal.get(row, 0)}" for text, row in zip(rows.contents(), numbers, strict=True)]
-            rows.fields["event_id"] = [
-                _uuid(seed) if given is None else given for given, seed in zip(ids, seeds, strict=True)
-            ]
-        times = rows.fields["event_time"]
-        if None in times:
-            rows.fields["event_time"] = [generated.time if given is None else given for given in times]
+class GeneratedIds:
+    """Makes the ids and times that rows lack: always the same for one run and row, so that none needs to be stored.
+
+    An id has the form of a UUID version 4; its bits are a digest of the run and the row's number, or of the row's
+    content and the number of equal rows before it.
+    """
+
+    def __init__(self, run: str, time: str, ids_from: str = "run") -> None:
+        if ids_from not in ("run", "content"):
+            raise ValueError(f"ids_from: expected 'run' or 'content', got {quoted(ids_from)}")
+        self.run = run
+        self.time = time
+        self._is_from_content = ids_from == "content"
+        self._equal: Counter[bytes] = Counter()
+
+    def complete(self, rows: MappedRows) -> None:
+        """Add ids and times where rows lack them."""
+        for name, made in (("event_id", self._id), ("event_time", lambda *_: self.time)):
+            cells = rows.fields[name]
+            if None in cells:
+                rows.generated[name] = {place for place, cell in enumerate(cells) if cell is None}
+                rows.fields[name] = [made(rows, place) if cell is None else cell for place, cell in enumerate(cells)]
+
+    def _id(self, rows: MappedRows, place: int) -> str:
+        seed = f"{self.run} {rows.chunk.first + place}"
+        if self._is_from_content:
+            content = _content(rows.record(place))
+            key = _digest(content)
+            seed = f"{content} {self._equal[key]}"
+            self._equal[key] += 1
+        return str(uuid.UUID(bytes=_digest(seed), version=4))
 
 
 def _content(values: dict[str, Any]) -> str:
+    """Return a text that is the same for rows with equal values, whatever their order."""
     properties = values.pop(NESTED[0], {})
     return repr((sorted(values.items()), sorted(properties.items())))
 
 
-def _uuid(seed: str) -> str:
-    digest = blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    return str(uuid.UUID(bytes=digest, version=4))
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _field(name: str) -> str:
@@ -282,9 +265,8 @@ def _pairs(cell: Any) -> Mapping[str, Any] | None:
 
 def record(event: UserEvent) -> dict[str, Any]:
     """Return an event as the keywords of a `UserEvent`, without the missing ones."""
-    values = {name: value for name in TEXT_FIELDS if (value := getattr(event, name)) is not None}
-    properties = dict(event.additional_properties)
-    return values | ({"additional_properties": properties} if properties else {})
+    values = {**vars(event), NESTED[0]: dict(event.additional_properties) or None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

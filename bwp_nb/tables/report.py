@@ -2,22 +2,24 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bwp_nb.contract.hints import hints
 from bwp_nb.displays.html import card, chip, html_table
 from bwp_nb.errors import LedgerError, Problem
 from bwp_nb.event import TEXT_FIELDS
-from bwp_nb.tables.columns import Columns
+from bwp_nb.mutation import body
+from bwp_nb.tables.columns import NESTED, Columns
+from bwp_nb.tables.encoding import EncodedRows
 from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
-from bwp_nb.tables.mapping import ColumnMapping, MappedRows
-from bwp_nb.tables.sent import SentTable, end
+from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, flat
 from bwp_nb.tables.source import table
-from bwp_nb.tables.survey import surveyed
+from bwp_nb.tables.staging import StagedTable
 from bwp_nb.text import counted, readable
 
 if TYPE_CHECKING:
@@ -27,9 +29,37 @@ _ENDS = ("sent", "rejected", "invalid", "failed", "unknown")
 _MAX_SHOWN = 10
 
 #: The rows of a dry run that are looked at for hints: it takes as long as all the rest.
-MAX_HINTED = 10_000
+_MAX_HINTED = 10_000
 
 _FORMULA = frozenset("=+-@\t\r\n")
+
+
+def _end(state: str) -> str:
+    """Return the reported state: an untried row is known not to be accepted, one being sent is not known."""
+    return {"untried": "failed", "in_flight": "unknown"}.get(state, state)
+
+
+@dataclass(frozen=True)
+class SentTable:
+    """A table, and the ledger of the runs that sent it."""
+
+    ledger: Ledger
+    table: StagedTable
+
+    def outcomes(self) -> "pd.DataFrame":
+        """Return the `row`, and its `state`, `reason`, `batch`, `attempts` and `copies`."""
+        import numpy as np
+        import pandas as pd
+
+        account = self.ledger.account()
+        account["copies"][account["state"] == STATES.index("rejected")] = 0
+        account["state"] = np.array(list(map(_end, STATES)), dtype=object)[account["state"]]
+        return pd.DataFrame({"row": range(len(self.ledger.states)), **account})
+
+    def records(self, *states: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the numbers of the rows in some states, and what they contain."""
+        wanted = {number for number, state in enumerate(STATES) if _end(state) in states}
+        return self.table.records(lambda row: self.ledger.states[row] in wanted)
 
 
 class Report:
@@ -84,12 +114,14 @@ class Report:
             If the source cannot be read, or does not fit.
         """
         given = table(source, delimiter, encoding)
-        mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone, ids_from)
-        mapping = surveyed(given, mapping)
+        mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
         book = Ledger(ledger, read_only=True)
         book.close()
-        book.expect(given.name, given.digest(), mapping.digest)
-        return cls([SentTable(book, given, mapping)])
+        if book.run is None:
+            raise LedgerError(f"Cannot use {book.name}: no run has begun.")
+        staged = StagedTable(given, mapping, GeneratedIds(book.run.run, book.run.time, ids_from), digests=True)
+        book.expect(staged.name, staged.digest)
+        return cls([SentTable(book, staged)])
 
     @classmethod
     def merge(cls, reports: "Iterable[Report]") -> "Report":
@@ -119,7 +151,7 @@ class Report:
         """The number of rows in each state."""
         found = dict.fromkeys(_ENDS, 0)
         for state in STATES:
-            found[end(state)] += sum(part.ledger.count(state) for part in self._parts)
+            found[_end(state)] += sum(part.ledger.count(state) for part in self._parts)
         return found
 
     @property
@@ -130,7 +162,7 @@ class Report:
     @property
     def columns(self) -> Columns:
         """What was done with each column; nothing if the report is of several tables."""
-        return self._parts[0].mapping.found if len(self._parts) == 1 else Columns(self.rows)
+        return self._parts[0].table.columns if len(self._parts) == 1 else Columns(self.rows)
 
     @property
     def ok(self) -> bool:
@@ -172,8 +204,6 @@ class Report:
 
         Raises
         ------
-        InvalidTable
-            If the source has changed, or cannot be read any more; only with `ids`.
         LedgerError
             If the ledger is gone, or belongs to another run now.
         OSError
@@ -190,7 +220,7 @@ class Report:
 
         frame = self._outcomes().set_axis(self._index)
         if ids:
-            found = [event_id for part in self._parts for event_id in part.ids()]
+            found = [event_id for part in self._parts for event_id in part.table.ids()]
             frame.insert(list(frame).index("state"), "event_id", pd.Series(found, frame.index, dtype=object))
         return frame if len(self._parts) > 1 else frame.drop(columns="row")
 
@@ -212,10 +242,6 @@ class Report:
         ------
         ValueError
             Without a state, or for another one.
-        InvalidTable
-            If the source has changed, or cannot be read any more.
-        LedgerError
-            If the ledger is gone, or belongs to another run now.
         """
         if not states or not set(states) <= set(_ENDS):
             raise ValueError(f"states: expected one or more of {', '.join(_ENDS)}, got {', '.join(states) or 'none'}")
@@ -230,10 +256,6 @@ class Report:
         pandas.DataFrame
             A table for `send_table`.
 
-        Raises
-        ------
-        InvalidTable, LedgerError
-            As `events` does.
         """
         return self.events("invalid", "rejected")
 
@@ -252,12 +274,10 @@ class Report:
         ------
         ValueError
             If the path has another suffix.
-        InvalidTable, LedgerError
-            As `events` does.
         OSError
             If the file cannot be written.
         """
-        _save_jsonl(path, chain.from_iterable(part.records("invalid", "rejected") for part in self._parts))
+        _save_jsonl(path, (row for part in self._parts for _, row in part.records("invalid", "rejected")))
 
     def save_spreadsheet(self, path: str | Path) -> None:
         """Write the rows to fix, and why, for a spreadsheet; the file cannot be sent again.
@@ -273,8 +293,6 @@ class Report:
         ------
         ValueError
             If the path has another suffix.
-        InvalidTable, LedgerError
-            As `events` does.
         OSError
             If the file cannot be written.
         """
@@ -295,20 +313,20 @@ class Report:
         import pandas as pd
 
         numbers: list[int] = []
-        columns: dict[str, list[Any]] = {}
+        found: list[dict[str, Any]] = []
         first = 0
         for part in self._parts:
-            for rows, found in part.columns(*states):
-                for name, cells in found.items():
-                    if cells.count(None) < len(cells):
-                        columns.setdefault(name, []).extend([None] * (len(numbers) - len(columns[name])) + cells)
-                numbers += [first + row for row in rows]
-            first += len(part.ledger.states)
-        columns = columns or {name: [] for name in TEXT_FIELDS}
-        for column in columns.values():
-            column.extend([None] * (len(numbers) - len(column)))
-        names = pd.Index(list(columns), dtype=object)  # which may have any text, as str may not
-        return pd.DataFrame(dict(enumerate(columns.values())), numbers, dtype=object).set_axis(names, axis=1)
+            for row, record in part.records(*states):
+                numbers.append(first + row)
+                found.append(record)
+            first += part.table.rows
+        rows = flat(found)
+        names = {name for row in rows for name in row} if rows else {*TEXT_FIELDS}
+        columns = [name for name in TEXT_FIELDS if name in names]
+        columns += dict.fromkeys(name for row in rows for name in row if name not in TEXT_FIELDS)
+        cells = {number: [row.get(name) for row in rows] for number, name in enumerate(columns)}
+        head = pd.Index(columns, dtype=object)  # which may have any text, as str may not
+        return pd.DataFrame(cells, numbers, dtype=object).set_axis(head, axis=1)
 
     @property
     def _index(self) -> "pd.Index[Any]":
@@ -375,7 +393,6 @@ class Report:
             yield "To fix the rejected and invalid rows, see report.quarantine()."
 
 
-@dataclass(frozen=True)
 class DryRun:
     """What sending a table would take.
 
@@ -395,14 +412,22 @@ class DryRun:
         The number of likely mistakes in the first 10,000 rows, by field or property; they keep no row from being sent.
     """
 
-    rows: int
-    valid: int
-    requests: int
-    bytes: int
-    problems: dict[int, list[Problem]] = field(repr=False)
-    columns: Columns = field(repr=False)
-    _chunks: Callable[[], Iterator[MappedRows]] = field(repr=False, compare=False)
-    hints: Mapping[str, int] = field(default_factory=dict, repr=False)
+    def __init__(self, table: StagedTable, batch_size: int) -> None:
+        self._table = table
+        self.rows, self.columns = table.rows, table.columns
+        self.valid = length = 0
+        self.problems: dict[int, list[Problem]] = {}
+        hinted: Counter[str] = Counter()
+        for rows in table.chunks():
+            self.problems |= rows.problems
+            texts = [text for text in rows.texts if text is not None]
+            self.valid += len(texts)
+            length += sum(len(text.encode()) for text in texts)
+            if rows.first < _MAX_HINTED:
+                hinted.update(_hinted(rows))
+        self.hints: Mapping[str, int] = hinted
+        self.requests = -(-self.valid // batch_size)
+        self.bytes = length + self.valid - self.requests + self.requests * len(body([]))
 
     def __repr__(self) -> str:
         problems = [f"  {rows}: {problem}" for rows, problem in self._problems()]
@@ -468,8 +493,7 @@ class DryRun:
         OSError
             If the file cannot be written.
         """
-        found = ((rows, place) for rows in self._chunks() for place in range(rows.chunk.length))
-        _save_jsonl(path, (rows.record(place) for rows, place in found if rows.chunk.first + place in self.problems))
+        _save_jsonl(path, (rows.given(row) for rows in self._table.chunks() for row in rows.problems))
 
     def seconds(self, requests_a_second: float) -> float:
         """Return how long the requests take at a rate.
@@ -485,6 +509,18 @@ class DryRun:
             The seconds.
         """
         return self.requests / requests_a_second
+
+
+def _hinted(rows: EncodedRows) -> Iterator[str]:
+    """Yield the field of each hint on each row, as far as its values are texts."""
+    for row in range(rows.first, rows.first + len(rows.texts)):
+        given = rows.given(row)
+        pairs = given.get(NESTED[0])
+        properties = pairs if isinstance(pairs, dict) else {}
+        fields = {api_name: given.get(name) for name, api_name in TEXT_FIELDS.items()}
+        texts = [*filter(None, fields.values()), *properties, *properties.values()]
+        if all(isinstance(text, str) for text in texts):
+            yield from (hint.field for hint in hints(fields, properties))
 
 
 def _save_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
-from bwp_nb.tables.chunks import Chunk, Table
+from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.columns import NESTED
 from bwp_nb.tables.files import DELIMITERS, TextFile, csv_table, text_table
 from bwp_nb.tables.mapping import REQUIRED, TAKEN, ColumnMapping, MappedRows, flat, record
 from bwp_nb.tables.source import table
-from bwp_nb.text import quoted, readable, typed
+from bwp_nb.text import quoted, readable
 
 _SOURCE_RULE = "a request, an event, or a row of a table"
 _COLUMN_RULE = "a column for each field and each property (our own rule)"
@@ -71,9 +71,9 @@ def events_of(
     """
     try:
         given = _read(source)
-        return (
-            list(given.events) if isinstance(given, Mutation) else _events(given, default, columns or {}, fields or {})
-        )
+        if isinstance(given, Mutation):
+            return list(given.events)
+        return _events(given, default, columns or {}, fields or {})
     except InvalidTable as error:
         raise InvalidEvent([Problem("source", None, _SOURCE_RULE, str(error).rstrip("."))]) from None
 
@@ -87,19 +87,8 @@ def _read(source: Any) -> Mutation | Table:
         return _text(source)
     if isinstance(source, Mutation):
         return source
-    if isinstance(source, UserEvent) or (hasattr(source, "items") and not hasattr(source, "columns")):
-        source = [source]
-    return table(source) if hasattr(source, "columns") or not isinstance(source, Iterable) else _listed(source)
-
-
-def _listed(rows: Iterable[Any]) -> Table:
-    """Return events, and rows that may each have other names, as a table."""
-    given = list(rows)
-    for place, row in enumerate(given):
-        if not isinstance(row, UserEvent) and not hasattr(row, "items"):
-            message = f"expected a UserEvent, a dict or a Series, got {typed(row)}"
-            raise InvalidEvent([Problem(f"rows[{place}]", row, _SOURCE_RULE, message)])
-    return table(given)
+    is_row = isinstance(source, UserEvent) or (hasattr(source, "items") and not hasattr(source, "columns"))
+    return table([source] if is_row else source)
 
 
 def _file(file: File) -> Mutation | Table:
@@ -112,15 +101,10 @@ def _file(file: File) -> Mutation | Table:
     if text.kind == ".parquet":
         with TemporaryDirectory() as folder:
             Path(folder, path.name).write_bytes(file.content)
-            return _kept(table(Path(folder, path.name)))
+            found = table(Path(folder, path.name))
+            return replace(found, chunks=iter(list(found.chunks)))
     with text.opened() as opened:
         return _text(opened.read())
-
-
-def _kept(given: Table) -> Table:
-    """Return a table whose source may go."""
-    chunks: list[Chunk] = list(given.chunks())
-    return replace(given, chunks=lambda _=None: iter(chunks))
 
 
 def _text(text: str) -> Mutation | Table:
@@ -129,7 +113,7 @@ def _text(text: str) -> Mutation | Table:
         found = _parsed(parts)
         rows = found[0] if len(found) == 1 and isinstance(found[0], list) else found
         if found and not any(isinstance(row, dict) and "query" in row for row in rows):
-            return replace(_listed(rows), name="the text")
+            return replace(table(rows), name="the text")
     head = text.lstrip().partition("\n")[0]
     delimiter = "\t" if "\t" in head else ","
     if not _FIELDS.isdisjoint(_plain(cell) for cell in head.split(delimiter)):
@@ -148,19 +132,24 @@ _FIELDS = {_plain(name) for pair in TEXT_FIELDS.items() for name in pair}
 def _events(
     given: Table, default: Callable[[], UserEvent], columns: Mapping[str, str], fields: Mapping[str, str]
 ) -> list[UserEvent]:
-    chunks = list(given.chunks())
+    chunks = list(given.chunks)
     names = given.names or [*dict.fromkeys(name for chunk in chunks for name in chunk.columns)]
     if not given.names:  # each row has names of its own: what all lack is not a missing column, but empty in each
         known = set(map(ColumnMapping(columns, None, {}).field, names))
         fields = {**{name: "" for name in REQUIRED if name not in known}, **fields}
     mapping = ColumnMapping.of(replace(given, names=names), columns, None, fields)
-    found = [_event(mapping.mapped(chunk), place, default) for chunk in chunks for place in range(chunk.length)]
-    problems = [
-        replace(problem, index=row) for row, event in enumerate(found) if isinstance(event, list) for problem in event
-    ]
+    found: list[UserEvent] = []
+    problems: list[Problem] = []
+    for rows in map(mapping.mapped, chunks):
+        for place in range(rows.chunk.length):
+            event = _event(rows, place, default)
+            if isinstance(event, UserEvent):
+                found.append(event)
+            else:
+                problems += [replace(problem, index=rows.chunk.first + place) for problem in event]
     if problems:
         raise InvalidEvent(problems)
-    return [event for event in found if isinstance(event, UserEvent)]
+    return found
 
 
 def _event(rows: MappedRows, place: int, default: Callable[[], UserEvent]) -> UserEvent | list[Problem]:

@@ -295,25 +295,6 @@ def test_a_wrong_option_is_refused(options: dict[str, Any], message: str) -> Non
         bwp.send_table(bwp.connect(), [event()], **options)
 
 
-def test_a_file_that_cannot_be_read_any_further_ends_the_run(tmp_path: Path) -> None:
-    """The report says why, and which rows were sent."""
-    day, path = traffic.shop_day(5_000, invalid_rate=0), tmp_path / "day.csv"
-    day.to_csv(path, index=False)
-    seen = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
-        if len(seen) == 10:
-            with path.open("ab") as file:
-                file.write(b'"a cell without an end')
-        return httpx.Response(200, json=SUCCESS)
-
-    report = bwp.send_table(_server(answer), path, workers=1, progress=False)
-    assert report.stopped.startswith("day.csv, line 5002 cannot be read as CSV")
-    assert "Note: day.csv, line 5002 cannot be read as CSV" in repr(report)
-    assert (50 * len(seen), 5_000) == (report.counts["sent"], sum(report.counts.values()))
-
-
 def test_progress_is_shown_where_it_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
     """What is sent, refused and unknown; nothing at all without it."""
     bwp.send_table(bwp.connect(), traffic.shop_day(100, invalid_rate=0.1), workers=1)
@@ -362,9 +343,8 @@ def test_a_long_file_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> No
     assert _peak(_csv(tmp_path / "long.csv", 6)) < 1.1 * _peak(_csv(tmp_path / "short.csv", 2))
 
 
-def test_a_long_generator_takes_no_more_memory_than_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_generator_takes_no_more_memory_than_a_short_one() -> None:
     """It grows by less than 40 bytes an event, which is less than its id: the events are in a temporary file."""
-    monkeypatch.setattr("bwp_nb.tables.source._IN_MEMORY", 1)
 
     def events(chunks: int) -> Iterator[bwp.UserEvent]:
         return (event(event_id=str(number)) for number in range(chunks * CHUNK))

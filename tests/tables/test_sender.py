@@ -482,8 +482,8 @@ def test_an_interrupt_leaves_the_report() -> None:
     assert "Stopped early: it was interrupted" in repr(report)
 
 
-def test_a_broken_page_of_a_parquet_file_leaves_the_report(tmp_path: Path) -> None:
-    """What was sent before it is known, although the file cannot be read again."""
+def test_a_broken_page_of_a_parquet_file_is_found_before_anything_is_sent(tmp_path: Path) -> None:
+    """The rows before it are not sent either."""
     pytest.importorskip("pyarrow")
     day = traffic.shop_day(3_000, invalid_rate=0)
     day.to_parquet(tmp_path / "day.parquet", row_group_size=500, compression="none", index=False)
@@ -491,10 +491,10 @@ def test_a_broken_page_of_a_parquet_file_leaves_the_report(tmp_path: Path) -> No
     last = content.rindex(day["current_url"].iloc[-1].encode())
     content[last - 4_000 : last] = b"\xff" * 4_000
     (tmp_path / "day.parquet").write_bytes(content)
-    report = _send(tmp_path / "day.parquet")
-    assert 0 < report.counts["sent"] == 3_000 - report.counts["failed"] < 3_000
-    assert 3_000 == len(report.frame(ids=False))
-    assert report.stopped.startswith("day.parquet cannot be read: ")
+    sandbox = bwp.Sandbox()
+    with pytest.raises(bwp.InvalidTable, match=r"^day\.parquet cannot be read: "):
+        _send(tmp_path / "day.parquet", sandbox)
+    assert [] == sandbox.requests
 
 
 def test_an_error_of_a_worker_leaves_the_report() -> None:
