@@ -69,7 +69,7 @@ else differs.
       history.py          every call of a client as a row; two of them compared
       text.py             text for people, escaped and cut
                           leaves: where a client points, and what is done with one
-      __main__.py         the command line: check, doctor, drift, send, serve
+      __main__.py         the command line, made of the commands
       connection.py       connect: a client of the sandbox or of the live API
       settings.py         the settings of the live API
       snippets/           a request as text for other tools
@@ -87,6 +87,7 @@ else differs.
       sandbox/            the API in this process, faults to order, and a server for other programs
       tables/             many events: source, mapping, encoding, sender, ledger, report
       forms/              events made by hand
+      commands/           the commands of the command line
 
 Imports go to the left, so that each module can be read without those to its right; the sandbox shares `contract` and
 `displays` with them, and no code of the client:

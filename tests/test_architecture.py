@@ -12,16 +12,17 @@ import pytest
 import bwp_nb
 
 ROOT = Path(bwp_nb.__file__).parent
-ROOMS = ("contract", "displays", "forms", "sandbox", "tables", "wire")
+ROOMS = ("commands", "contract", "displays", "forms", "sandbox", "tables", "wire")
 
 #: What each top-level module and each room imports of the package: at its head, inside a function, or for types only.
 IMPORTS = {
     unit: set(names.split())
     for unit, names in {
         "__init__": "",
-        "__main__": "connection doctor drift errors sandbox tables text",
+        "__main__": "commands errors text",
         "checklist": "client contract displays errors event history mutation text wire",
         "client": "displays errors event history mutation sandbox text wire",
+        "commands": "connection doctor drift sandbox tables",
         "connection": "client displays errors sandbox settings text wire",
         "contract": "displays text",
         "displays": "text",
