@@ -12,7 +12,7 @@ import pytest
 import bwp_nb
 
 ROOT = Path(bwp_nb.__file__).parent
-ROOMS = ("commands", "contract", "displays", "forms", "sandbox", "tables", "wire")
+ROOMS = ("checks", "commands", "contract", "displays", "forms", "sandbox", "tables", "wire")
 
 #: What each top-level module and each room imports of the package: at its head, inside a function, or for types only.
 IMPORTS = {
@@ -20,14 +20,12 @@ IMPORTS = {
     for unit, names in {
         "__init__": "",
         "__main__": "commands errors text",
-        "checklist": "client contract displays errors event history mutation text wire",
+        "checks": "client connection contract displays errors event history mutation settings text wire",
         "client": "displays errors event history mutation sandbox text wire",
-        "commands": "connection doctor drift sandbox tables",
+        "commands": "checks connection sandbox tables",
         "connection": "client displays errors sandbox settings text wire",
         "contract": "displays text",
         "displays": "text",
-        "doctor": "client connection contract displays errors event mutation settings text wire",
-        "drift": "client contract displays errors history text wire",
         "errors": "contract displays problems text",
         "event": "contract displays errors problems text",
         "forms": "client connection contract displays errors event history mutation problems sandbox settings snippets "
@@ -143,7 +141,7 @@ def test_only_the_wire_opens_connections() -> None:
     assert {"wire"} == {_unit(name) for name, found in roots.items() if found & {"h11", "httpcore"}}
     assert {"sandbox"} == {_unit(name) for name, found in roots.items() if "tornado" in found}
     knowing = {_unit(name) for name, found in roots.items() if "httpx" in found}
-    assert {"client", "doctor", "sandbox", "settings", "wire"} == knowing
+    assert {"checks", "client", "sandbox", "settings", "wire"} == knowing
 
 
 def test_the_package_shows_some_twenty_entries() -> None:

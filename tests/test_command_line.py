@@ -210,7 +210,7 @@ def test_the_script_is_the_same_command() -> None:
     assert 'bwp-nb = "bwp_nb.__main__:main"' in project
 
 
-@pytest.mark.parametrize("module", ["doctor", "drift", "sandbox.server"])
+@pytest.mark.parametrize("module", ["checks.doctor", "checks.drift", "sandbox.server"])
 def test_there_is_one_command_line(module: str) -> None:
     """A module by itself is no longer a command: running it does nothing."""
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}

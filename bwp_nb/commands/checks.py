@@ -16,7 +16,7 @@ def doctor(_: argparse.Namespace) -> Result:
 
     Exit statuses: 0 no step failed; 1 a step failed; 2 wrong usage; 4 settings are missing or malformed.
     """
-    from bwp_nb.doctor import doctor
+    from bwp_nb.checks.doctor import doctor
 
     with redirect_stdout(sys.stderr):  # where a question goes
         diagnosis = doctor()
@@ -34,8 +34,8 @@ def drift(_: argparse.Namespace) -> Result:
     Exit statuses: 0 nothing has changed; 1 something has changed; 2 wrong usage; 3 nothing has changed, but something
     was not answered; 4 settings are missing or malformed, or the server refuses the credentials or the target.
     """
+    from bwp_nb.checks.drift import drift
     from bwp_nb.connection import connect
-    from bwp_nb.drift import drift
 
     with redirect_stdout(sys.stderr), connect() as client:
         found = drift(client)

@@ -1,0 +1,1 @@
+"""What is checked before, beside and after a send: `doctor`, `drift`, `checklist`."""
