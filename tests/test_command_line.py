@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.__main__ import MOST_LINES, main
+from bwp_nb.__main__ import main
+from bwp_nb.commands.output import MOST_LINES
 from bwp_nb.sandbox.server import Server
 from bwp_nb.settings import SETTINGS
 from tests.served import ask
