@@ -2,14 +2,16 @@
 
 import argparse
 import contextlib
+import io
 import json
 import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from bwp_nb.commands.result import Case, Result, Status
 from bwp_nb.commands.welcome import described, welcome
@@ -23,11 +25,11 @@ def serve(given: argparse.Namespace) -> Result:
     """Serve a sandbox of the API on this machine, for example beside the tests of a shop.
 
     It is served until Ctrl-C or SIGTERM. It accepts its own credentials only, and only programs of this machine can
-    reach it. With --json it prints endpoint, token_endpoint, credentials, control and control_token, then serves; with
-    --log or --fail-on-invalid it prints, at the end, events, invalid, types and findings. A line of the log has time,
-    request, state, event, reason, problems, hints and simulated; the state is accepted, duplicate, rejected for what
-    the event contains, or refused with its request. An event that is refused because of its token counts unless it is
-    accepted later.
+    reach it. With --json it prints endpoint, token_endpoint, credentials, control and control_token, then serves. With
+    --log, --fail-on-invalid or --junit it prints, at the end, what arrived; with --json too this is ok, types and
+    invalid. A line of the log has time, state, event, reason, problems, hints and simulated; the state is accepted,
+    duplicate, rejected for what the event contains, or refused with its request. A simulated rejection does not count,
+    and an event that was refused with its token does not if it is accepted later.
 
     Exit statuses: 0 it was stopped; 1 the port or the log cannot be used, or, with --fail-on-invalid, an event was not
     accepted or has hints; 2 wrong usage; 3 with --fail-on-invalid, no event arrived.
@@ -38,14 +40,14 @@ def serve(given: argparse.Namespace) -> Result:
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
-    with _Log(given.log, stopped) as log, _served(given) as server:
-        arrivals = Arrivals(server.sandbox, log.write, given.ignore_hint)
+    with _served(given) as server, _log(given.log, stopped) as write:
+        arrivals = Arrivals(server.sandbox, write, given.ignore_hint)
         sys.stdout.write(described(server) if given.json else welcome(server))
         sys.stdout.flush()
         while not stopped.wait(0.5):  # on Windows no signal would end a longer wait
             pass
     if given.log or given.fail_on_invalid or given.junit:
-        return _result(arrivals, given)
+        return _result(arrivals, given.fail_on_invalid)
     return Result(Status.OK)
 
 
@@ -58,75 +60,45 @@ def _served(given: argparse.Namespace) -> "Server":
         raise OSError(f"Cannot serve on {given.host} port {given.port}: {error}.") from None
 
 
-class _Log:
-    """A file with a line for each arrival, if a path is given; where it cannot be written, the server stops."""
-
-    def __init__(self, path: str | None, stopped: threading.Event) -> None:
-        self._path = path
-        self._stopped = stopped
-        self._fault: OSError | None = None
-        self._file: TextIO | None = None
-
-    def __enter__(self) -> "_Log":
-        with self._named():
-            self._file = open(self._path, "w", encoding="utf-8") if self._path else None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._named():
-            if self._file:
-                self._file.close()
-            if self._fault:
-                raise self._fault
-
-    def write(self, arrival: "Arrival") -> None:
-        """Write a line, and note a fault: this is called while a client waits."""
-        if not self._file or self._fault:
-            return
-        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **arrival.line()}
+@contextlib.contextmanager
+def _log(path: str | None, stopped: threading.Event) -> Iterator[Callable[["Arrival"], None]]:
+    """Give what writes an arrival as a line of a file, if there is a path; a fault of the file ends the command."""
+    faults: list[OSError] = []
+    with contextlib.ExitStack() as opened:
         try:
-            self._file.write(json.dumps(line) + "\n")
-            self._file.flush()
+            file = opened.enter_context(open(path, "wb", buffering=0)) if path else io.BytesIO()
         except OSError as error:
-            self._fault = error
-            self._stopped.set()
+            raise OSError(f"Cannot write {path}: {error.strerror}.") from None
 
-    @contextlib.contextmanager
-    def _named(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise OSError(f"Cannot write {self._path}: {error.strerror or error}.") from None
+        def write(arrival: "Arrival") -> None:
+            time = datetime.now(UTC).isoformat(timespec="milliseconds")
+            try:
+                file.write(json.dumps({"time": time, **asdict(arrival)}).encode() + b"\n")
+            except OSError as error:  # a client is waiting meanwhile
+                faults.append(error)
+                stopped.set()
+
+        yield write if path else lambda _: None
+    if faults:
+        raise OSError(f"Cannot write {path}: {faults[0].strerror}. It does not have all events.")
 
 
-def _result(arrivals: "Arrivals", given: argparse.Namespace) -> Result:
+def _result(arrivals: "Arrivals", fail_on_invalid: bool) -> Result:
     """Return what arrived: a case for each event type."""
-    from bwp_nb.text import counted, quoted
-
     counts = arrivals.counts()
-    events, wrong = (sum(pair[place] for pair in counts.values()) for place in (0, 1))
-    lines = {
-        name: [item.shown(given.ignore_hint) for item in arrivals.wrong if item.event_type == name] for name in counts
-    }
-    cases = [
-        Case(
-            quoted(name) if name else "requests without an event",
-            "failed" if bad else "passed",
-            f"{bad} of {counted(total, 'event')} not accepted, or with hints" if bad else "",
-            "\n".join(lines[name]),
-        )
-        for name, (total, bad) in counts.items()
-    ]
-    cases = cases or [Case("events", "error", "No event arrived at the sandbox.")]
-    head = f"{counted(events, 'event')} arrived; {wrong} not accepted, or with hints"
-    text = "\n  ".join([head if events else cases[0].message, *(line for found in lines.values() for line in found)])
-    types = {name: {"events": total, "invalid": bad} for name, (total, bad) in counts.items()}
-    findings = [item.line() for item in arrivals.wrong]
-    data = {"events": events, "invalid": wrong, "types": types, "findings": findings}
-    status = Status.OK
-    if given.fail_on_invalid:
-        status = Status.FAILED if wrong else Status.OK if events else Status.NOT_ANSWERED
-    return Result(status, text, data, cases)
+    cases = [_case(name, wrong, total, arrivals.wrong) for name, (total, wrong) in counts.items()]
+    types = {name: {"events": total, "invalid": wrong} for name, (total, wrong) in counts.items()}
+    data = {"ok": not arrivals.wrong, "types": types, "invalid": [asdict(arrival) for arrival in arrivals.wrong]}
+    status = Status.FAILED if arrivals.wrong else Status.OK if counts else Status.NOT_ANSWERED
+    cases = cases or [Case("events", "error", arrivals.summary())]
+    return Result(status if fail_on_invalid else Status.OK, arrivals.summary(), data, cases)
+
+
+def _case(event_type: str, wrong: int, total: int, arrivals: "list[Arrival]") -> Case:
+    lines = [str(arrival) for arrival in arrivals if arrival.event_type == event_type]
+    message = f"{wrong} of {total} not accepted, or with hints"
+    name = event_type or "requests in which no event can be read"
+    return Case(name, "failed", message, "\n".join(lines)) if wrong else Case(name)
 
 
 def serving(command: argparse.ArgumentParser) -> None:
@@ -140,4 +112,4 @@ def serving(command: argparse.ArgumentParser) -> None:
     add("--allow-origin", metavar="ORIGIN", help=origin, **repeated)
     add("--log", metavar="FILE", help="write a JSON line for each event as it arrives, to this file")
     add("--fail-on-invalid", action="store_true", help="end with status 1 if an event was not accepted or has hints")
-    add("--ignore-hint", metavar="FIELD", help="let hints on this field not count, such as clientType", **repeated)
+    add("--ignore-hint", metavar="FIELD", help="give no hints on this field, such as clientType", **repeated)
