@@ -5,16 +5,17 @@ import contextlib
 import io
 import json
 import logging
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.commands.result import Case, Result, Status
-from bwp_nb.commands.welcome import described, welcome
 
 if TYPE_CHECKING:
     from bwp_nb.checks.arrivals import Arrival, Arrivals
@@ -42,13 +43,28 @@ def serve(given: argparse.Namespace) -> Result:
         signal.signal(name, lambda *_: stopped.set())
     with _served(given) as server, _log(given.log, stopped) as write:
         arrivals = Arrivals(server.sandbox, write, given.ignore_hint)
-        sys.stdout.write(described(server) if given.json else welcome(server))
+        sys.stdout.write(json.dumps(_addresses(server)) + "\n" if given.json else _welcome(server))
         sys.stdout.flush()
         while not stopped.wait(0.5):  # on Windows no signal would end a longer wait
             pass
     if given.log or given.fail_on_invalid or given.junit:
         return _result(arrivals, given.fail_on_invalid)
     return Result(Status.OK)
+
+
+def _addresses(server: "Server") -> dict[str, Any]:
+    credentials = {name: getattr(server.sandbox, name) for name in ("client_id", "client_secret", "target_id")}
+    names = ("endpoint", "token_endpoint", "control", "control_token")
+    return {**{name: getattr(server, name) for name in names}, "credentials": credentials}
+
+
+def _welcome(server: "Server") -> str:
+    """Return what a person needs to start: the address, the credentials, and commands to paste into a shell."""
+    from bwp_nb.contract import documented
+
+    body = shlex.quote(json.dumps({"query": documented.PAGE_LOAD.request}))
+    text = files("bwp_nb.commands").joinpath("welcome.txt").read_text("utf-8")
+    return text.format(server=server, sandbox=server.sandbox, body=body)
 
 
 def _served(given: argparse.Namespace) -> "Server":

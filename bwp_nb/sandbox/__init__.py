@@ -2,5 +2,5 @@
 
 It reads the documentation independently of the code that builds and sends events: it shares `contract/schema.graphql`
 with it, and no code. Its interface is `Sandbox` and `SandboxClock` (in `api` and `clock`), `Fault`, `faults` and
-`LABEL` (in `faults`), and `serve`, `Server` and `HOSTS` (in `server`).
+`LABEL` (in `faults`), and `serve` and `Server` (in `server`).
 """

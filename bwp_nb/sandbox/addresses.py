@@ -101,13 +101,12 @@ def _is_allowed(request: Request) -> bool:
 
 def _sharing(request: Request) -> dict[str, str]:
     """Return the headers by which a browser lets a page read the response (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
-    asked = {name: request.headers.get(f"Access-Control-Request-{name}", "") for name in ("Headers", "Private-Network")}
-    shared = {"Allow-Origin": request.headers["Origin"], "Expose-Headers": "Retry-After"}
-    if request.method == "OPTIONS":
-        shared |= {"Allow-Methods": ", ".join(_ADDRESSES[request.path][0]), "Max-Age": "600"}
-        shared |= {"Allow-Headers": asked["Headers"]} if _NAMES.fullmatch(asked["Headers"]) else {}
-        shared |= {"Allow-Private-Network": "true"} if asked["Private-Network"] == "true" else {}
-    return {"Vary": "Origin", **{f"Access-Control-{name}": value for name, value in shared.items()}}
+    shared = {"Vary": "Origin", "Access-Control-Allow-Origin": request.headers["Origin"]}
+    if request.method != "OPTIONS":
+        return shared | {"Access-Control-Expose-Headers": "Retry-After"}
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    shared |= {"Access-Control-Allow-Methods": ", ".join(_ADDRESSES[request.path][0])}
+    return shared | ({"Access-Control-Allow-Headers": asked} if _NAMES.fullmatch(asked) else {})
 
 
 def _check_sender(request: Request) -> None:
