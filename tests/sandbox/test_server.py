@@ -18,7 +18,7 @@ import threading
 import time
 import tracemalloc
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -357,11 +357,12 @@ def test_more_connections_than_the_limit_are_closed_until_others_end(caplog: pyt
 RESET = struct.pack("ii", 1, 0)
 
 
-def _reset(server: Server, sent: bytes) -> None:
+def _reset(server: Server, sent: bytes, has_arrived: Callable[[], bool] = lambda: True) -> None:
     """Connect, send some bytes, and close so that the server sees a reset."""
     with connected(server) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         connection.sendall(sent)
+        until(has_arrived)
 
 
 @pytest.mark.parametrize("is_secure", [False, True])
@@ -376,7 +377,7 @@ def test_a_client_that_resets_leaves_no_traceback_in_the_log(is_secure: bool, ca
         if not is_secure:
             server.sandbox.fail_next("slow", seconds=20)
             whole = request(server, EVENT)
-            _reset(server, whole)
+            _reset(server, whole, lambda: bool(server.sandbox.accepted))
             until(lambda: "-> left" in caplog.text)
         asyncio.run(asyncio.sleep(0.2))
     assert [] == [record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR]
