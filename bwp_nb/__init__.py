@@ -68,16 +68,13 @@ else differs.
       history.py          every call of a client as a row; two of them compared
       text.py             text for people, escaped and cut
                           leaves: where a client points, and what is done with one
-      __main__.py         the command line: check, doctor, drift, send, serve
+      __main__.py         the command line, made of the commands
       connection.py       connect: a client of the sandbox or of the live API
       settings.py         the settings of the live API
       snippets/           a request as text for other tools
       pasted.py           pasted text as events: GraphQL, JSON, cURL, Python
       plots.py            charts
-      checklist.py        which documented events were sent
       reference.py        what is known, as tables
-      doctor.py           checks everything before the first send
-      drift.py            compares the API with what is known of it
       traffic.py          a made-up day of a shop's events, and its replay
                           rooms, each with its interface in its __init__.py
       contract/           what is known of the API: schema.graphql, facts.toml, documented examples, hints
@@ -86,6 +83,8 @@ else differs.
       sandbox/            the API in this process, faults to order, and a server for other programs
       tables/             many events: source, mapping, encoding, sender, ledger, report
       forms/              events made by hand
+      checks/             the doctor before the first send, drift of the API, the checklist of what was sent
+      commands/           the commands of the command line
 
 Imports go to the left, so that each module can be read without those to its right; the sandbox shares `contract` and
 `displays` with them, and no code of the client:

@@ -12,21 +12,20 @@ import pytest
 import bwp_nb
 
 ROOT = Path(bwp_nb.__file__).parent
-ROOMS = ("contract", "displays", "forms", "sandbox", "tables", "wire")
+ROOMS = ("checks", "commands", "contract", "displays", "forms", "sandbox", "tables", "wire")
 
 #: What each top-level module and each room imports of the package: at its head, inside a function, or for types only.
 IMPORTS = {
     unit: set(names.split())
     for unit, names in {
         "__init__": "",
-        "__main__": "connection doctor drift errors sandbox tables text",
-        "checklist": "client contract displays errors event history mutation text wire",
+        "__main__": "commands errors",
+        "checks": "client connection contract displays errors event history mutation sandbox settings text wire",
         "client": "displays errors event history mutation sandbox wire",
+        "commands": "checks connection contract sandbox tables text",
         "connection": "client displays errors sandbox settings text wire",
         "contract": "displays text",
         "displays": "text",
-        "doctor": "client connection contract displays errors event mutation settings text wire",
-        "drift": "client contract displays errors history text wire",
         "errors": "contract displays text",
         "event": "contract displays errors text",
         "forms": "client connection contract displays errors event history mutation sandbox settings snippets "
@@ -132,7 +131,7 @@ def test_the_sandbox_shares_no_code_with_what_builds_and_sends() -> None:
         "bwp_nb.displays.sources",
         "bwp_nb.displays.short_errors",
     }
-    assert {"bwp_nb.contract", "bwp_nb.contract.documented", *shared} == outside
+    assert {"bwp_nb.contract", *shared} == outside
 
 
 def test_only_the_wire_opens_connections() -> None:
@@ -141,7 +140,7 @@ def test_only_the_wire_opens_connections() -> None:
     assert {"wire"} == {_unit(name) for name, found in roots.items() if found & {"h11", "httpcore"}}
     assert {"sandbox"} == {_unit(name) for name, found in roots.items() if "tornado" in found}
     knowing = {_unit(name) for name, found in roots.items() if "httpx" in found}
-    assert {"client", "doctor", "sandbox", "settings", "wire"} == knowing
+    assert {"checks", "client", "sandbox", "settings", "wire"} == knowing
 
 
 def test_the_package_shows_some_twenty_entries() -> None:

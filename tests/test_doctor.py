@@ -228,13 +228,13 @@ def test_no_response_makes_the_doctor_raise(
         headers = [(b"date", date.encode("utf-8", "surrogateescape"))]
         return httpx.Response(status_code, content=_bytes(token), headers=headers)
 
-    for module in ("connection", "doctor"):
-        module_itself = importlib.import_module(f"bwp_nb.{module}")  # bwp_nb.doctor is the function
+    for module in ("connection", "checks.doctor"):
+        module_itself = importlib.import_module(f"bwp_nb.{module}")
         monkeypatch.setattr(module_itself, "DeadlineTransport", lambda: httpx.MockTransport(answer))
     for name, text in LIVE.items():
         monkeypatch.setenv(name, text)
     diagnosis = bwp.doctor()
-    names = ["environment", "settings", "network", "token", "clock", "schema", "dry run"]
+    names = ["environment", "settings", "network", "token", "clock", "schema"]
     assert names == [step.name for step in diagnosis.steps]
     assert all(step.found for step in diagnosis.steps)
     assert all(line.isprintable() and len(line) < 2000 for line in repr(diagnosis).split("\n"))

@@ -7,8 +7,8 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb import plots, traffic
-from bwp_nb.doctor import Step
-from bwp_nb.drift import Change
+from bwp_nb.checks.doctor import Step
+from bwp_nb.checks.drift import Change
 
 
 def objects(text: str) -> dict[str, Any]:
