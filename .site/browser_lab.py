@@ -19,11 +19,18 @@ KERNEL = Path("@jupyterlite/pyodide-kernel-extension")
 JUPYTER = Path(sysconfig.get_path("data")) / "share" / "jupyter" / "labextensions"
 EXTENSIONS = ("@jupyter-widgets/jupyterlab-manager", str(KERNEL))
 
+#: The name and the picture of JupyterLite in the browser's tab; its own picture is ten times as large.
+APP = {"appName": "bwp_nb", "faviconUrl": "./icon-120x120.png"}
+
 #: The settings of JupyterLite: light or dark, as the visitor's system is.
 SETTINGS = {"@jupyterlab/apputils-extension:themes": {"adaptive-theme": True}}
 
 #: Where all packages are for Pyodide: the kernel loads this one first.
 PACKED = "piplite"
+
+#: Where pack.py puts what is imported without being unpacked.
+IMPORTED = [f"/lib/python3.14/site-packages/{name}.zip" for name in ("library", "packages")]
+ENVIRONMENT = {"HOME": "/home/pyodide", "PYTHONPATH": ":".join(IMPORTED)}
 
 #: What the notebooks load, from Pyodide's own host.
 LARGE = ("pandas", "matplotlib")
@@ -78,7 +85,9 @@ def _install(folder: Path) -> None:
     pure = ["--only-binary=:all:", "--python-version=3.14", "--platform=any", "--implementation=py", "--abi=none"]
     subprocess.run([*pip, *pure, f"--requirement={HERE / 'lab' / 'wheels.txt'}"], check=True)
     wheels = JUPYTER / KERNEL / "static" / "pypi"
-    kernel = [next(wheels.glob(f"{name}*.whl")) for name in ("ipykernel", "piplite", "pyodide_kernel", "widgetsnbext*-4")]
+    kernel = [
+        next(wheels.glob(f"{name}*.whl")) for name in ("ipykernel", "piplite", "pyodide_kernel", "widgetsnbext*-4")
+    ]
     subprocess.run([*pip, ROOT, *kernel], check=True)
     # Without it names are completed from what has run; what remains of it says that it need not be looked for.
     shutil.rmtree(folder / "jedi")
@@ -101,8 +110,8 @@ def _entry(archive: Path) -> dict[str, Any]:
 
 def _configure(path: Path, packages: list[str]) -> None:
     """Add to the settings of JupyterLite, or of one of its pages, which packages are loaded with Python."""
-    settings = {"disablePyPIFallback": True, "loadPyodideOptions": {"packages": packages}}
+    settings = {"disablePyPIFallback": True, "loadPyodideOptions": {"packages": packages, "env": ENVIRONMENT}}
     plugins = {"@jupyterlite/pyodide-kernel-extension:kernel": settings}
     config = json.loads(path.read_text("utf-8")) if path.exists() else {"jupyter-lite-schema-version": 0}
-    config.setdefault("jupyter-config-data", {}).update(appName="bwp_nb", litePluginSettings=plugins)
+    config.setdefault("jupyter-config-data", {}).update(APP, litePluginSettings=plugins)
     path.write_text(json.dumps(config))

@@ -1,8 +1,8 @@
 """Pack Python's library and the packages of the lab, so that they are small and the form is soon there.
 
 Runs in Pyodide, by pack.mjs. What the form imports becomes bytecode, which starts in a third of the time; the rest stays
-source, which is half the size. What Python needs before it can unpack anything stays in its own archive; all else is in
-another, which compresses better as a whole.
+source, which is half the size. What Python needs before it can unpack anything stays in its own archive. All else is in
+another, compressed as a whole; most of that is two files from which Python imports, as is quicker than unpacking them.
 """
 
 import io
@@ -10,17 +10,22 @@ import re
 import sys
 import tarfile
 from collections.abc import Iterator
-from compression import zstd
 from importlib._bootstrap_external import _code_to_hash_pyc
 from importlib.util import source_hash
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+
+from compression import zstd
 
 STARTING = {name.partition(".")[0] for name in sys.modules}
 
 RUNTIME = Path("/runtime")
 LIBRARY = Path("/lib/python314.zip")
 PACKAGES = Path("/lib/python3.14/site-packages")
+
+#: The archives from which Python imports the rest of its library, and the packages that read no files of their own.
+REST = PACKAGES / "library.zip"
+IMPORTED = PACKAGES / "packages.zip"
 
 #: What a first visitor does; the kernel imports `piplite` and `pyodide_kernel` before.
 VISIT = """
@@ -65,25 +70,46 @@ def compiled(source: bytes, path: str) -> bytes:
     return bytes(_code_to_hash_pyc(code, source_hash(source), False))
 
 
+def place(folder: str, name: str) -> Path:
+    """Return where a file will be: what is read from a path is a file, or known as a package by one."""
+    if folder == str(LIBRARY):
+        return LIBRARY if re.split("[/.]", name)[0] in STARTING else REST
+    return PACKAGES if re.match(r"bwp_nb/|[^/]*\.dist-info/", name) else IMPORTED
+
+
 def pack() -> None:
     """Write both archives."""
     used = visit()
+    packed: dict[Path, dict[str, bytes]] = {LIBRARY: {}, REST: {}, IMPORTED: {}, PACKAGES: {}}
+    for folder, name, content in files():
+        target = place(folder, name)
+        if f"{folder}/{name}" in used:
+            packed[target][f"{name}c"] = compiled(content, f"{target}/{name}")
+        elif not LEFT_OUT.match(name) and not name.endswith("/"):
+            packed[target][name] = content
+    (RUNTIME / "python_stdlib.zip").write_bytes(zipped(packed[LIBRARY], ZIP_DEFLATED))
+    packed[PACKAGES] |= {path.name: zipped(packed[path], ZIP_STORED) for path in (REST, IMPORTED)}
+    (RUNTIME / "packages.tar").write_bytes(zstd.compress(tarred(packed[PACKAGES]), 19))
+
+
+def zipped(members: dict[str, bytes], compression: int) -> bytes:
+    """Return a zip archive."""
     archive = io.BytesIO()
-    with ZipFile(RUNTIME / "python_stdlib.zip", "w") as library, tarfile.open(fileobj=archive, mode="w") as packages:
-        for folder, name, content in files():
-            is_used = f"{folder}/{name}" in used
-            if name.endswith("/") or (LEFT_OUT.match(name) and not is_used):
-                continue
-            is_starting = folder == str(LIBRARY) and re.split("[/.]", name)[0] in STARTING
-            path = f"{LIBRARY if is_starting else PACKAGES}/{name}"
-            packed, data = (f"{name}c", compiled(content, path)) if is_used else (name, content)
-            if is_starting:
-                library.writestr(ZipInfo(packed), data, ZIP_DEFLATED, 9)
-            else:
-                member = tarfile.TarInfo(packed)
-                member.size = len(data)
-                packages.addfile(member, io.BytesIO(data))
-    (RUNTIME / "packages.tar").write_bytes(zstd.compress(archive.getvalue(), 19))
+    with ZipFile(archive, "w") as file:
+        for name, content in members.items():
+            file.writestr(ZipInfo(name), content, compression, 9)
+    return archive.getvalue()
+
+
+def tarred(members: dict[str, bytes]) -> bytes:
+    """Return a tar archive."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as file:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            file.addfile(member, io.BytesIO(content))
+    return archive.getvalue()
 
 
 pack()
