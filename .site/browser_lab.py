@@ -86,7 +86,7 @@ def _install(folder: Path) -> None:
     subprocess.run([*pip, *pure, f"--requirement={HERE / 'lab' / 'wheels.txt'}"], check=True)
     wheels = JUPYTER / KERNEL / "static" / "pypi"
     kernel = [
-        next(wheels.glob(f"{name}*.whl")) for name in ("ipykernel", "piplite", "pyodide_kernel", "widgetsnbext*-4")
+        next(wheels.glob(f"{name}*.whl")) for name in ("ipykernel", "piplite", "pyodide_kernel", "widgetsnbextension-4")
     ]
     subprocess.run([*pip, ROOT, *kernel], check=True)
     # Without it names are completed from what has run; what remains of it says that it need not be looked for.

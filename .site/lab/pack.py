@@ -1,8 +1,8 @@
 """Pack Python's library and the packages of the lab, so that they are small and the form is soon there.
 
-Runs in Pyodide, by pack.mjs. What the form imports becomes bytecode, which starts in a third of the time; the rest stays
-source, which is half the size. What Python needs before it can unpack anything stays in its own archive. All else is in
-another, compressed as a whole; most of that is two files from which Python imports, as is quicker than unpacking them.
+It runs in Pyodide, by pack.mjs. What the form imports becomes bytecode, which starts in a third of the time; all else
+stays source, which is half the size. What Python needs before it can unpack anything stays in its own archive. The rest
+is in another, compressed as a whole; most of it is two files from which Python imports, which is quicker than unpacking.
 """
 
 import io
