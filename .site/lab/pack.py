@@ -2,7 +2,7 @@
 
 It runs in Pyodide, by pack.mjs. What the form imports becomes bytecode, which starts in a third of the time; all else
 stays source, which is half the size. What Python needs before it can unpack anything stays in its own archive. The rest
-is in another, compressed as a whole; most of it is two files from which Python imports, which is quicker than unpacking.
+is in another, compressed as a whole; most of it is two files from which Python imports, as is quicker than unpacking.
 """
 
 import io
