@@ -1,9 +1,7 @@
-// Run a Python program in Pyodide with packages of the lab, and print its last value: node replay.js FOLDER PROGRAM NAMES.
+// Run a Python program in Pyodide as the lab starts it, and print its last value: node replay.js FOLDER PROGRAM OPTIONS.
 import { readFile } from "node:fs/promises";
 
-const [folder, program, names] = process.argv.slice(2);
+const [folder, program, options] = process.argv.slice(2);
 const { loadPyodide } = await import(`${folder}/pyodide.mjs`);
-const messages = [];
-const pyodide = await loadPyodide({ indexURL: folder, stdout: console.log });
-await pyodide.loadPackage(JSON.parse(names), { messageCallback: () => {}, errorCallback: (text) => console.error(text) });
+const pyodide = await loadPyodide({ indexURL: folder, stdout: console.log, ...JSON.parse(options) });
 console.log(await pyodide.runPythonAsync(await readFile(program, "utf-8")));

@@ -28,7 +28,7 @@ def site() -> Path:
     if shutil.which("npm") is None:
         assert os.environ.get("CI") != "true", "npm is missing"
         pytest.skip("npm is not installed")
-    subprocess.run([sys.executable, ROOT / ".site" / "build.py"], check=True, timeout=600)
+    subprocess.run([sys.executable, ROOT / ".site" / "build.py"], check=True, timeout=1800)
     return SITE
 
 

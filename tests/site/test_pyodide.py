@@ -16,14 +16,14 @@ REPLAY = Path(__file__).parent / "replay.py"
 
 @pytest.fixture(scope="module")
 def in_browser(site: Path) -> dict[str, Any]:
-    """Return what the program answers in Pyodide, with the wheels of the lab."""
+    """Return what the program answers in Pyodide, with the packages and settings of the lab."""
     if shutil.which("node") is None:
         assert os.environ.get("CI") != "true", "Node.js is missing"
         pytest.skip("Node.js is not installed")
     runtime = site / "lab" / "static" / "pyodide"
-    packages = json.loads((runtime / "pyodide-lock.json").read_text("utf-8"))["packages"]
-    names = [name for name, entry in packages.items() if (runtime / entry["file_name"]).is_file()]
-    command = ["node", NODE / "replay.js", runtime, REPLAY, json.dumps(names)]
+    config = json.loads((site / "lab" / "jupyter-lite.json").read_text("utf-8"))["jupyter-config-data"]
+    (settings,) = config["litePluginSettings"].values()
+    command = ["node", NODE / "replay.js", runtime, REPLAY, json.dumps(settings["loadPyodideOptions"])]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert (0, "") == (ran.returncode, "\n".join(line[:200] for line in ran.stderr.splitlines()))
     answers: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
