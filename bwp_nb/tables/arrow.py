@@ -33,17 +33,19 @@ def _reading(name: str) -> Iterator[None]:
         raise InvalidTable(f"{name} cannot be read: {readable(str(error), 160)}.") from None
 
 
-def parquet_table(name: str, path: Path) -> Table:
-    """Return a Parquet file, or those in a folder as one; `day=01` in a folder's name is a column's value."""
-    files = {file: _parts(file.relative_to(path).parts[:-1]) for file in _files(path)}
+def parquet_table(name: str, path: Path, root: Path) -> Table:
+    """Return a Parquet file, or those in a folder as one; `day=01` in the name of a folder below `root` is a value."""
+    files = {file: _parts(file.relative_to(root).parts[:-1]) for file in _files(path)}
     if not files:
         raise InvalidTable(f"{name} contains no file ending in .parquet.")
     with _reading(name):
         import pyarrow.parquet as pq
 
         schemas = [pq.read_schema(file) for file in files]
+    for schema in schemas:
+        checked(schema.names, name)
     names = [name for schema, parts in zip(schemas, files.values(), strict=True) for name in [*schema.names, *parts]]
-    names = checked(schemas[0].names if len(files) == 1 else list(dict.fromkeys(names)), name)
+    names = list(dict.fromkeys(names))
     batches = ((batch, parts) for file, parts in files.items() for batch in _batches(file))
     return Table(name, names, _chunks(name, names, batches), [name for schema in schemas for name in _maps(schema)])
 

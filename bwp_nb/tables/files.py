@@ -72,15 +72,20 @@ class TextFile(NamedTuple):
         return number
 
 
-def file_table(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Table:
-    """Return the table in a file or a folder."""
+def file_table(
+    path: Path, delimiter: str | None = None, encoding: str | None = None, root: Path | None = None
+) -> Table:
+    """Return the table in a file or a folder.
+
+    Folders between `root`, by default the path itself, and a Parquet file may have values of columns as their names.
+    """
     text = TextFile(path.name, lambda: path.open("rb"))
     if not path.is_dir() and text.kind != ".parquet":
         return text_table(text, delimiter, encoding)
     name = readable(path.name)
     if delimiter or encoding:
         raise InvalidTable(f"delimiter= and encoding= have no effect on {name}, which is Parquet.")
-    return parquet_table(name, path)
+    return parquet_table(name, path, root or path)
 
 
 def text_table(file: TextFile, delimiter: str | None = None, encoding: str | None = None) -> Table:

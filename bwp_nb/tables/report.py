@@ -3,8 +3,9 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +43,16 @@ def _end(state: str) -> str:
 
 @dataclass(frozen=True)
 class SentTable:
-    """A table, and the ledger of the runs that sent it."""
+    """The ledger of the runs that sent a table, and how to read the table, which is done only if it is needed."""
 
     ledger: Ledger
-    table: StagedTable
+    name: str
+    read: Callable[[], StagedTable]
+
+    @property
+    def table(self) -> StagedTable:
+        """The table."""
+        return self.read()
 
     def outcomes(self) -> "pd.DataFrame":
         """Return the `row`, and its `state`, `reason`, `batch`, `attempts` and `copies`."""
@@ -84,8 +91,12 @@ class Report:
         The number of requests that were too large for the server (HTTP 413) and were split.
     """
 
+    #: What several tables are called, and the column of `frame()` that has the name of each.
+    _several = ("tables", "source")
+
     def __init__(self, parts: Sequence[SentTable], stopped: str = "") -> None:
         self._parts = parts
+        self._is_merged = len(parts) > 1
         self.stopped = stopped
 
     @classmethod
@@ -122,7 +133,7 @@ class Report:
             raise LedgerError(f"Cannot use {book.name}: no run has begun.")
         staged = StagedTable(given, mapping, GeneratedIds(book.run.run, book.run.time, ids_from), digests=True)
         book.expect(staged.name, staged.digest)
-        return cls([SentTable(book, staged)])
+        return cls([SentTable(book, staged.name, lambda: staged)])
 
     @classmethod
     def merge(cls, reports: "Iterable[Report]") -> "Report":
@@ -162,8 +173,8 @@ class Report:
 
     @property
     def columns(self) -> Columns:
-        """What was done with each column; nothing if the report is of several tables."""
-        return self._parts[0].table.columns if len(self._parts) == 1 else Columns(self.rows)
+        """What was done with each column."""
+        return reduce(Columns.joined, (part.table.columns for part in self._parts))
 
     @property
     def ok(self) -> bool:
@@ -223,7 +234,7 @@ class Report:
         if ids:
             found = [event_id for part in self._parts for event_id in part.table.ids()]
             frame.insert(list(frame).index("state"), "event_id", pd.Series(found, frame.index, dtype=object))
-        return frame if len(self._parts) > 1 else frame.drop(columns="row")
+        return frame if self._is_merged else frame.drop(columns="row")
 
     def events(self, *states: str) -> "pd.DataFrame":
         """Return the rows in some states as a table to send again, with the ids and times they were sent with.
@@ -303,7 +314,7 @@ class Report:
             )
         events = self._events("invalid", "rejected")
         outcomes = self._outcomes().iloc[events.index]
-        named = outcomes[[*SPREADSHEET_COLUMNS, *outcomes.columns.intersection(["source"])]]
+        named = outcomes[[*SPREADSHEET_COLUMNS, *outcomes.columns.intersection([self._several[1]])]]
         columns = [_harmless([name, *part[name].to_numpy(object)]) for part in (named, events) for name in part]
         with Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             file.write("\ufeff")  # by which spreadsheets recognise UTF-8; the codec utf-8-sig is slow
@@ -320,7 +331,7 @@ class Report:
             for row, record in part.records(*states):
                 numbers.append(first + row)
                 found.append(record)
-            first += part.table.rows
+            first += len(part.ledger.states)
         rows = flat(found)
         names = {name for row in rows for name in row} if rows else {*TEXT_FIELDS}
         columns = [name for name in TEXT_FIELDS if name in names]
@@ -334,18 +345,18 @@ class Report:
         """The index of the source, or the numbers of its rows."""
         import pandas as pd
 
-        own = self._parts[0].table.index if len(self._parts) == 1 else None
-        return pd.RangeIndex(self.rows, name="row" if len(self._parts) == 1 else None) if own is None else own
+        own = None if self._is_merged else self._parts[0].table.index
+        return pd.RangeIndex(self.rows, name=None if self._is_merged else "row") if own is None else own
 
     def _outcomes(self) -> "pd.DataFrame":
-        """Return the outcome of each row, after its `source` if there are several."""
+        """Return the outcome of each row, after the name of its table if there are several."""
         import pandas as pd
 
         found = [part.outcomes() for part in self._parts]
-        if len(found) == 1:
+        if not self._is_merged:
             return found[0]
         for part, outcomes in zip(self._parts, found, strict=True):
-            outcomes.insert(0, "source", part.table.name)
+            outcomes.insert(0, self._several[1], part.name)
         return pd.concat(found, ignore_index=True)
 
     def _summary(self) -> tuple[list[list[str]], list[str]]:
@@ -358,9 +369,9 @@ class Report:
         known = outcomes[outcomes["reason"] != ""].rename_axis("number").reset_index()
         kinds = known.groupby(["state", "reason"], sort=False)["number"].agg(["min", "size"])
         shown = kinds.sort_values("min").head(_MAX_SHOWN)
-        lines = []
+        lines, name = [], self._several[1]
         for (state, reason), first, size in shown.itertuples():
-            row = f"row {outcomes['row'][first]}" + (f" of {outcomes['source'][first]}" if "source" in outcomes else "")
+            row = f"row {outcomes['row'][first]}" + (f" of {outcomes[name][first]}" if self._is_merged else "")
             lines.append([row if size == 1 else f"{row} and {size - 1} more", state, reason])
         if left := len(kinds) - len(shown):
             lines.append(["others", "", f"{counted(left, 'more reason')}, all in report.frame()"])
@@ -370,7 +381,7 @@ class Report:
         """Return the number of rows, and where they went if that is the live API."""
         runs = [part.ledger.run for part in self._parts]
         targets = dict.fromkeys(readable(run.target, 200) for run in runs if run and run.target != "sandbox")
-        sources = f" of {len(runs)} tables" if len(runs) > 1 else ""
+        sources = f" of {len(runs)} {self._several[0]}" if self._is_merged else ""
         return counted(self.rows, "row") + sources + (f" to the live API, {', '.join(targets)}" if targets else "")
 
     def _notes(self, copied: int = 0) -> Iterator[str]:

@@ -37,6 +37,11 @@ MAX_CONSECUTIVE_REFUSALS = 500
 #: The states of rows that may have been accepted, by their number.
 _DOUBTED = (STATES.index("in_flight"), STATES.index("unknown"))
 
+_ALLOWED = {
+    "on_unknown": ("resend", "skip"),
+    "on_refused": ("resend", "skip"),
+    "on_duplicates": ("refuse", "send"),
+}
 _INTERRUPTED = "it was interrupted"
 _OF_OTHERS = "its request was refused, and it may have been accepted: "
 _DOUBT = "it may have been accepted earlier; in its last request: "
@@ -48,10 +53,12 @@ class SendOptions:
 
     workers: int = 8
     batch_size: int = MAX_EVENTS
-    resends_refused: bool = True
     max_wait: float = 60.0
     rate: float | None = None
     progress: bool = True
+    on_unknown: str = "resend"
+    on_refused: str = "resend"
+    on_duplicates: str = "refuse"
 
     def __post_init__(self) -> None:
         if type(self.workers) is not int or not 1 <= self.workers < 10_000:
@@ -62,6 +69,9 @@ class SendOptions:
             raise ValueError(f"max_wait: expected 0 seconds or more, got {quoted(self.max_wait)}")
         if self.rate is not None and not self.rate > 0:
             raise ValueError(f"rate: expected more than 0 events a second, or None, got {quoted(self.rate)}")
+        for name, allowed in _ALLOWED.items():
+            if (given := getattr(self, name)) not in allowed:
+                raise ValueError(f"{name}: expected {' or '.join(map(repr, allowed))}, got {quoted(given)}")
 
 
 @dataclass(frozen=True)
@@ -213,7 +223,7 @@ class Sender:
             self._settle(batch, refusals, known)
         elif isinstance(outcome.found, Receipt):
             self._size_limit.accept(len(batch.body))
-        elif outcome.is_refusal and refusals < 2 and self._options.resends_refused:
+        elif outcome.is_refusal and refusals < 2 and self._options.on_refused == "resend":
             named = outcome.messages()
             rest = batch.take(place for place in range(len(batch)) if place not in named)
             lost = known | (set(rest.rows) if outcome.found.copies > 1 else set())

@@ -46,7 +46,7 @@ class StagedTable:
         may_repeat: bool = True,
         digests: bool = False,
     ) -> None:
-        self.name, self.index, self.rows = table.name, table.index, 0
+        self.name, self.index, self.rows, self._check = table.name, table.index, 0, table.check
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # open as long as this is in use
         weakref.finalize(self, self._file.close)
         self._reading = threading.Lock()
@@ -56,6 +56,7 @@ class StagedTable:
         made = {"event_id": 0, "event_time": 0}
         hashes, digest = array("q"), sha256()
         for chunk in table.chunks:
+            self._check()
             mapped = mapping.mapped(chunk, generated)
             encoded = encode_rows(mapped)
             self._keep(mapped.fields["event_id"], encoded)
@@ -78,6 +79,7 @@ class StagedTable:
     def chunks(self) -> Iterator[EncodedRows]:
         """Yield all rows."""
         for start in self._starts:
+            self._check()
             yield self._kept(start, 2)
 
     def ids(self) -> Iterator[Any]:
