@@ -144,7 +144,7 @@ def send_table(
         if progress:
             _show(staged)
         done = {code for code, state in enumerate(STATES) if state not in _TO_SEND[on_unknown]}
-        report = Report([SentTable(book, staged.name, lambda: staged)])
+        report = Report([SentTable(book, staged.name, staged.columns, lambda: staged)])
         sender = Sender(client, book, options)
         try:
             sender.send(batches(staged, book, done, batch_size))

@@ -47,6 +47,7 @@ class SentTable:
 
     ledger: Ledger
     name: str
+    columns: Columns
     read: Callable[[], StagedTable]
 
     @property
@@ -97,6 +98,7 @@ class Report:
     def __init__(self, parts: Sequence[SentTable], stopped: str = "") -> None:
         self._parts = parts
         self._is_merged = len(parts) > 1
+        self._more_notes: Sequence[str] = ()
         self.stopped = stopped
 
     @classmethod
@@ -133,7 +135,7 @@ class Report:
             raise LedgerError(f"Cannot use {book.name}: no run has begun.")
         staged = StagedTable(given, mapping, GeneratedIds(book.run.run, book.run.time, ids_from), digests=True)
         book.expect(staged.name, staged.digest)
-        return cls([SentTable(book, staged.name, lambda: staged)])
+        return cls([SentTable(book, staged.name, staged.columns, lambda: staged)])
 
     @classmethod
     def merge(cls, reports: "Iterable[Report]") -> "Report":
@@ -174,7 +176,7 @@ class Report:
     @property
     def columns(self) -> Columns:
         """What was done with each column."""
-        return reduce(Columns.joined, (part.table.columns for part in self._parts))
+        return reduce(Columns.joined, (part.columns for part in self._parts), Columns())
 
     @property
     def ok(self) -> bool:
@@ -401,6 +403,7 @@ class Report:
                 if all(part.ledger.path for part in self._parts)
                 else "To send the failed and unknown rows, pass report.events('failed', 'unknown') to send_table."
             )
+        yield from self._more_notes
         if counts["rejected"] + counts["invalid"]:
             yield "To fix the rejected and invalid rows, see report.quarantine()."
 
