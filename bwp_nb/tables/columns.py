@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.text import counted, quoted, readable
@@ -10,6 +11,7 @@ from bwp_nb.text import counted, quoted, readable
 #: The columns that contain mappings of properties.
 NESTED = ("additional_properties", "additionalProperties")
 
+_FIELDS = {name.replace("_", ""): name for name in (*TEXT_FIELDS, NESTED[0])}
 _MAX_NAMES = 30
 #: What is nearly "id" and has a meaning of its own, as in `event_ip`.
 _ORDINARY_ENDINGS = {"ip", "ad", "in", "is", "it", *(f"{letter}id" for letter in "abcgmprstuv")}
@@ -76,31 +78,11 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def meant(column: str) -> str | None:
-    """Return the field that a column's name is nearly, in spite of its case, its separators or a typing mistake.
-
-    Each of a field's two words may have one letter too many, too few, wrong, or swapped with the next.
-    """
+    """Return the field that a column's name is nearly, in spite of its case, its separators or a typing mistake."""
     words = [word.lower() for word in re.findall(r"[A-Z]?[^\W_A-Z]+|[A-Z]+", column)]
-    text = "".join(words)
-    if text == "id":
+    if words == ["id"]:
         return "event_id"
     if words[:-1] == ["event"] and words[-1] in _ORDINARY_ENDINGS:
         return None
-    fields = [(name, *name.split("_")) for name in (*TEXT_FIELDS, NESTED[0])]
-    nearest = [name for name, first, second in fields if _is_near(text, first + second)]
-    near = [
-        name
-        for name, first, second in fields
-        for end in range(len(text))
-        if _is_near(text[:end], first) and _is_near(text[end:], second)
-    ]
-    return next(iter(nearest + near), None)
-
-
-def _is_near(found: str, word: str) -> bool:
-    start = 0
-    while found[start : start + 1] == word[start : start + 1] != "":
-        start += 1
-    rest, expected = found[start:], word[start:]
-    is_swapped = len(rest) > 1 and rest[:2] == expected[1::-1] and rest[2:] == expected[2:]
-    return is_swapped or rest[1:] == expected[1:] or rest[1:] == expected or rest == expected[1:]
+    near = get_close_matches("".join(words), _FIELDS, 1, 0.85)
+    return _FIELDS[near[0]] if near else None
