@@ -35,7 +35,8 @@ def _reading(name: str) -> Iterator[None]:
 
 def parquet_table(name: str, path: Path, root: Path) -> Table:
     """Return a Parquet file, or those in a folder as one; `day=01` in the name of a folder below `root` is a value."""
-    files = {file: _parts(file.relative_to(root).parts[:-1]) for file in _files(path)}
+    found = visible(path, "*.parquet") if path.is_dir() else [path]
+    files = {file: _parts(file.relative_to(root).parts[:-1]) for file in found}
     if not files:
         raise InvalidTable(f"{name} contains no file ending in .parquet.")
     with _reading(name):
@@ -50,12 +51,10 @@ def parquet_table(name: str, path: Path, root: Path) -> Table:
     return Table(name, names, _chunks(name, names, batches), [name for schema in schemas for name in _maps(schema)])
 
 
-def _files(path: Path) -> list[Path]:
-    """Return the Parquet files in a folder, by their name and without hidden ones; or the file itself."""
-    if not path.is_dir():
-        return [path]
-    found = sorted(path.rglob("*.parquet"))
-    return [file for file in found if not any(part[0] in "._" for part in file.relative_to(path).parts)]
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """Return what is in a folder by a pattern, without what is hidden."""
+    found = sorted(folder.rglob(pattern))
+    return [path for path in found if not any(part[0] in "._" for part in path.relative_to(folder).parts)]
 
 
 def _parts(folders: Iterable[str]) -> dict[str, str | None]:

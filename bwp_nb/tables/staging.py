@@ -8,14 +8,14 @@ import tempfile
 import threading
 import weakref
 from array import array
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from hashlib import sha256
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from bwp_nb.errors import InvalidEvent, InvalidTable
+from bwp_nb.errors import BwpError, InvalidEvent, InvalidTable
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.problems import Problem
 from bwp_nb.tables.chunks import Table
@@ -27,6 +27,7 @@ from bwp_nb.text import quoted, readable
 #: The bytes of encoded rows that are kept in memory rather than in a file.
 _IN_MEMORY = 2**19
 _MAX_PROBLEMS = 1_000
+_SHARED = "Equal ids mark copies of an event: fix the sources, or leave out check_ids= to send both. Nothing was sent."
 _RULE = "a different id in each row (our own rule: equal ids mark copies of an event)"
 
 
@@ -115,8 +116,7 @@ class StagedTable:
 
     def _refuse_repeated(self, hashes: "array[int]") -> None:
         """Raise `InvalidEvent` if rows have equal ids, which only those with equal hashes may have."""
-        ordered = np.sort(np.array(hashes, dtype=np.int64))
-        suspects = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+        suspects = _equal(hashes)
         if suspects and (problems := list(islice(self._repeated(suspects), _MAX_PROBLEMS))):
             error = InvalidEvent(problems)
             error.is_unsent = True
@@ -128,6 +128,34 @@ class StagedTable:
             if isinstance(event_id, str) and hash(event_id) in suspects and first.setdefault(event_id, row) != row:
                 message = f"{quoted(event_id)} is a duplicate of row {first[event_id]}"
                 yield Problem("eventId", event_id, _RULE, message, row)
+
+
+def refuse_shared_ids(parts: Mapping[str, Callable[[], Iterable[Any]]]) -> dict[str, str]:
+    """Raise `InvalidTable` if two parts have the same id; return why parts cannot be read, by their name."""
+    hashes, unread = array("q"), {}
+    for name, ids in parts.items():
+        try:
+            hashes.extend(hash(given) for given in ids() if isinstance(given, str))
+        except BwpError as error:
+            unread[name] = str(error)
+    suspects = _equal(hashes)
+    first: dict[str, tuple[str, int]] = {}
+    for name, ids in parts.items() if suspects else ():
+        for row, given in enumerate(ids() if name not in unread else ()):
+            if isinstance(given, str) and hash(given) in suspects:
+                other, other_row = first.setdefault(given, (name, row))
+                if other != name:
+                    places = f"row {other_row} of {readable(other)} and row {row} of {readable(name)}"
+                    raise InvalidTable(f"Two parts have the event_id {quoted(given)}: {places}. {_SHARED}")
+    return unread
+
+
+def _equal(hashes: "array[int]") -> set[int]:
+    """Return those that occur more than once; they are put in order."""
+    ordered = np.asarray(hashes)
+    ordered.sort()
+    found: list[int] = ordered[1:][ordered[1:] == ordered[:-1]].tolist()
+    return set(found)
 
 
 def _described(
