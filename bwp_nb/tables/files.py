@@ -8,7 +8,7 @@ import json
 import os
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -83,9 +83,9 @@ class Part(NamedTuple):
     path: Path
     root: Path | None
 
-    def table(self, delimiter: str | None = None, encoding: str | None = None) -> Table:
-        """Return the table in it."""
-        found = file_table(self.path, delimiter, encoding, self.root)
+    def table(self, options: Mapping[str, Any]) -> Table:
+        """Return the table in it; the `delimiter` and the `encoding` may be among the options."""
+        found = file_table(self.path, options.get("delimiter"), options.get("encoding"), self.root)
         return replace(found, name=readable(self.name), part=self.name)
 
 
