@@ -44,7 +44,7 @@ class PartsReport(Report):
         rows in this report.
     """
 
-    _several = ("parts", "part")
+    _several = ("part", "part")
 
     def __init__(self, parts: Sequence[SentTable], unfinished: Mapping[str, str], notes: Sequence[str]) -> None:
         named = [f"{readable(name)} ({why.rstrip('.')})" for name, why in unfinished.items()]

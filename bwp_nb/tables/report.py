@@ -92,8 +92,8 @@ class Report:
         The number of requests that were too large for the server (HTTP 413) and were split.
     """
 
-    #: What several tables are called, and the column of `frame()` that has the name of each.
-    _several = ("tables", "source")
+    #: What each of several tables is called, and the column of `frame()` that has its name.
+    _several = ("table", "source")
 
     def __init__(self, parts: Sequence[SentTable], stopped: str = "") -> None:
         self._parts = parts
@@ -222,6 +222,8 @@ class Report:
             If the ledger is gone, or belongs to another run now.
         OSError
             If the ledger cannot be read.
+        InvalidTable
+            Only of `send_parts`, with `ids`: if a source cannot be read any more.
 
         Examples
         --------
@@ -256,6 +258,8 @@ class Report:
         ------
         ValueError
             Without a state, or for another one.
+        InvalidTable, LedgerError
+            Only of `send_parts`: if a source cannot be read any more, or has changed.
         """
         if not states or not set(states) <= set(_ENDS):
             raise ValueError(f"states: expected one or more of {', '.join(_ENDS)}, got {', '.join(states) or 'none'}")
@@ -270,6 +274,10 @@ class Report:
         pandas.DataFrame
             A table for `send_table`.
 
+        Raises
+        ------
+        InvalidTable, LedgerError
+            Only of `send_parts`: if a source cannot be read any more, or has changed.
         """
         return self.events("invalid", "rejected")
 
@@ -290,6 +298,8 @@ class Report:
             If the path has another suffix.
         OSError
             If the file cannot be written.
+        InvalidTable, LedgerError
+            Only of `send_parts`: if a source cannot be read any more, or has changed.
         """
         _save_jsonl(path, (row for part in self._parts for _, row in part.records("invalid", "rejected")))
 
@@ -309,6 +319,8 @@ class Report:
             If the path has another suffix.
         OSError
             If the file cannot be written.
+        InvalidTable, LedgerError
+            Only of `send_parts`: if a source cannot be read any more, or has changed.
         """
         if Path(path).suffix != ".csv":
             raise ValueError(
@@ -355,6 +367,8 @@ class Report:
         import pandas as pd
 
         found = [part.outcomes() for part in self._parts]
+        if not found:
+            return pd.DataFrame(columns=[self._several[1], "row", "state", "reason", "batch", "attempts", "copies"])
         if not self._is_merged:
             return found[0]
         for part, outcomes in zip(self._parts, found, strict=True):
@@ -383,7 +397,7 @@ class Report:
         """Return the number of rows, and where they went if that is the live API."""
         runs = [part.ledger.run for part in self._parts]
         targets = dict.fromkeys(readable(run.target, 200) for run in runs if run and run.target != "sandbox")
-        sources = f" of {len(runs)} {self._several[0]}" if self._is_merged else ""
+        sources = f" of {counted(len(runs), self._several[0])}" if self._is_merged else ""
         return counted(self.rows, "row") + sources + (f" to the live API, {', '.join(targets)}" if targets else "")
 
     def _notes(self, copied: int = 0) -> Iterator[str]:
