@@ -114,15 +114,13 @@ def _plain(value: Any) -> Any:
         return value
     import numpy as np
 
-    if isinstance(value, np.ndarray):
-        return value.tolist()
     if isinstance(value, np.datetime64):
         import pandas as pd
 
         return pd.Timestamp(value)
-    if not isinstance(value, np.generic) or isinstance(value, np.timedelta64):
+    if not isinstance(value, np.ndarray | np.generic) or isinstance(value, np.timedelta64):
         return value
-    return float(str(value)) if isinstance(value, np.floating) else value.item()
+    return float(str(value)) if isinstance(value, np.floating) else value.tolist()
 
 
 def _utc(moment: datetime, zone: ZoneInfo | None) -> str:

@@ -5,9 +5,9 @@ made into events and asked for their problems, so that there is one verdict and 
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import filterfalse, repeat
+from itertools import repeat
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -18,12 +18,6 @@ from bwp_nb.tables.columns import NESTED
 from bwp_nb.tables.mapping import MappedRows
 
 _OPTIONAL = ("schema_name", "schema_version")
-
-_OPENING = ',"additionalProperties":{"additionalProperties":['
-
-#: The text before a column's values, the values, the text after them; or a text that is the same in each row.
-_Column = tuple[str, Sequence[Any], str]
-_Piece = str | _Column
 
 
 @dataclass(frozen=True)
@@ -57,39 +51,45 @@ class EncodedRows:
 
 def encode_rows(rows: MappedRows) -> EncodedRows:
     """Check some rows, and encode those that can be sent as JSON."""
-    chunk = rows.chunk
-    doubtful = {*chunk.broken, *rows.problems}
-    for name, cells in rows.fields.items():
-        doubtful |= _doubtful(_texts_of(cells, rows), _SURE.get(name, _is_text), optional=name in _OPTIONAL)
-    for name, cells in rows.properties.items():
-        if _is_text(name):
-            doubtful |= _doubtful(_texts_of(cells, rows), _is_text, optional=True)
-        else:
-            doubtful |= set(range(chunk.length))
+    first, doubtful = rows.chunk.first, _doubtful_rows(rows)
     texts = _sure_texts(rows, doubtful)
     problems = {}
     for place in sorted(doubtful):
         event = rows.event(place)
-        if isinstance(event, UserEvent) and not event.problems():
+        found = event.problems() if isinstance(event, UserEvent) else event
+        if found:
+            problems[first + place] = found
+        elif isinstance(event, UserEvent):
             texts[place] = mutation.encode_event(event)
-        else:
-            problems[chunk.first + place] = event.problems() if isinstance(event, UserEvent) else event
-    records = {row: rows.record(row - chunk.first) for row in problems}
-    generated = {name: {chunk.first + place for place in places} for name, places in rows.generated.items()}
-    return EncodedRows(chunk.first, texts, problems, records, generated)
+    records = {row: rows.record(row - first) for row in problems}
+    generated = {name: {first + place for place in places} for name, places in rows.generated.items()}
+    return EncodedRows(first, texts, problems, records, generated)
+
+
+def _doubtful_rows(rows: MappedRows) -> set[int]:
+    """Return the places of rows that are not surely valid."""
+    doubtful = {*rows.chunk.broken, *rows.problems}
+    columns = [(cells, _SURE.get(name, _is_text), name in _OPTIONAL) for name, cells in rows.fields.items()]
+    columns += [(cells, _is_text if _is_text(name) else _never, True) for name, cells in rows.properties.items()]
+    for cells, is_sure, is_optional in columns:
+        texts = [cell if isinstance(cell, str) else None for cell in cells] if rows.problems else cells
+        if is_sure is not _is_text or not "".join(filter(None, texts)).isascii() or (None in texts and not is_optional):
+            wrong = {text for text in set(texts) if not (is_optional if text is None else is_sure(text))}
+            doubtful |= {place for place, text in enumerate(texts) if text in wrong} if wrong else set()
+    return doubtful
 
 
 def _sure_texts(rows: MappedRows, doubtful: Collection[int]) -> list[str | None]:
     """Return the text of each row, None where it is doubtful."""
-    if not doubtful:
-        return list(_texts(rows.fields, rows.properties))
     sure = [place for place in range(rows.chunk.length) if place not in doubtful]
     fields, properties = (
-        {name: [cells[place] for place in sure] for name, cells in columns.items()}
+        {name: [cells[place] for place in sure] if doubtful else cells for name, cells in columns.items()}
         for columns in (rows.fields, rows.properties)
     )
-    texts = iter(_texts(fields, properties) if sure else ())
-    return [None if place in doubtful else next(texts) for place in range(rows.chunk.length)]
+    texts: list[str | None] = [None] * rows.chunk.length
+    for place, text in zip(sure, _texts(fields, properties, len(sure)), strict=True):
+        texts[place] = text
+    return texts
 
 
 def _decoded(text: str) -> dict[str, Any]:
@@ -101,28 +101,16 @@ def _decoded(text: str) -> dict[str, Any]:
     return values | ({NESTED[0]: properties} if properties else {})
 
 
-def _texts_of(cells: Sequence[Any], rows: MappedRows) -> Sequence[str | None]:
-    """Return a column without the values that are not text, which are problems already."""
-    return [cell if isinstance(cell, str) else None for cell in cells] if rows.problems else cells
-
-
-def _doubtful(cells: Sequence[str | None], is_sure: Callable[[Any], Any], *, optional: bool) -> set[int]:
-    """Return the places of values that are not surely valid."""
-    if is_sure is _is_text and "".join(filter(None, cells)).isascii() and (optional or None not in cells):
-        return set()
-    distinct = set(cells)
-    lacks = None in distinct
-    distinct.discard(None)
-    wrong = {*filterfalse(is_sure, distinct), *((None,) if lacks and not optional else ())}
-    return {place for place, value in enumerate(cells) if value in wrong} if wrong else set()
-
-
 def _is_text(value: str) -> bool:
     """Return whether UTF-8 can encode a text, which is all that is required of most."""
     try:
         return value.isascii() or bool(value.encode())
     except UnicodeEncodeError:
         return False
+
+
+def _never(_: str) -> bool:
+    return False
 
 
 def _is_as_long(api_name: str) -> Callable[[str], bool]:
@@ -139,59 +127,31 @@ _SURE: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _texts(fields: dict[str, list[Any]], properties: dict[str, list[Any]]) -> Iterable[str]:
-    """Return each row's event as JSON, joined from the parts of its columns."""
-    first, *others = [(f'"{TEXT_FIELDS[name]}":', cells, "") for name, cells in fields.items()]
-    pieces: list[_Piece] = ["{", first, *_after_commas(others)]
-    some_lack_it = False
-    if properties:
-        first, *others = [
-            (f'{{"property":{encode_basestring(name)},"value":', cells, "}") for name, cells in properties.items()
-        ]
-        some_lack_it = None in first[1]
-        pieces += [_OPENING, *(_after_commas([first]) if some_lack_it else [first]), *_after_commas(others), "]}"]
-    texts = _joined([*pieces, "}"], len(fields["event_type"]))
-    return map(_tidied, texts) if some_lack_it else texts
+def _texts(fields: dict[str, list[Any]], properties: dict[str, list[Any]], length: int) -> Iterator[str]:
+    """Yield each row's event as JSON."""
+    named = [(f',"{TEXT_FIELDS[name]}":', cells, "") for name, cells in fields.items()]
+    paired = [(f',{{"property":{encode_basestring(name)},"value":', cells, "}") for name, cells in properties.items()]
+    for members, pairs in zip(_joined(named, length), _joined(paired, length), strict=True):
+        some = f',"additionalProperties":{{"additionalProperties":[{pairs[1:]}]}}' if pairs else ""
+        yield f"{{{members[1:]}{some}}}"
 
 
-def _after_commas(columns: Iterable[_Column]) -> list[_Column]:
-    return [(f",{before}", cells, after) for before, cells, after in columns]
+def _joined(columns: list[tuple[str, list[Any], str]], length: int) -> Iterable[str]:
+    """Return the values of each row as JSON, each between the two texts of its column; nothing for a missing one.
 
-
-def _tidied(text: str) -> str:
-    """Return an event's text without the comma before its first property, or without an empty list of them.
-
-    No value can contain either pattern: a quotation mark within a text is written with a backslash.
-    """
-    return text.replace('[,{"property"', '[{"property"', 1).replace(f"{_OPENING}]}}", "", 1)
-
-
-def _joined(pieces: Iterable[_Piece], length: int) -> Iterable[str]:
-    """Return the text of each row: texts that are the same for all rows, and each row's own values as JSON.
-
-    Values that JSON leaves as they are need no encoding; of others, equal ones are encoded once. What is the same in
-    all rows is joined with what comes after it.
+    Values that JSON leaves as they are need no encoding; of others, equal ones are encoded once.
     """
     parts: list[Iterable[str]] = []
-    same = ""
-    for piece in pieces:
-        if isinstance(piece, str):
-            same += piece
-            continue
-        before, cells, after = piece
-        if None not in cells and cells.count(cells[0]) < length and _is_plain("".join(cells)):
-            parts += [repeat(f'{same}{before}"', length), cells]
-            same = f'"{after}'
-            continue
-        known = {
-            value: same if value is None else f"{same}{before}{encode_basestring(value)}{after}" for value in set(cells)
-        }
-        if len(known) == 1:
-            (same,) = known.values()
+    end = ""
+    for before, cells, after in columns:
+        if None not in cells and _is_plain("".join(cells)):
+            parts += [repeat(f'{end}{before}"', length), cells]
+            end = f'"{after}'
         else:
-            parts.append(map(known.__getitem__, cells))
-            same = ""
-    return map("".join, zip(*parts, repeat(same, length), strict=False))
+            known = {cell: "" if cell is None else f"{before}{encode_basestring(cell)}{after}" for cell in set(cells)}
+            parts += [repeat(end, length), map(known.__getitem__, cells)]
+            end = ""
+    return map("".join, zip(*parts, repeat(end, length), strict=True))
 
 
 def _is_plain(text: str) -> bool:

@@ -137,8 +137,7 @@ class ColumnMapping:
                 )
         for given in found:
             if found.count(given) > 1:
-                advice = "by a column and by fields=" if given in self.fields else "by two columns"
-                raise InvalidTable(f"The field {given} is given twice: {advice}. {_listed(name, columns)}")
+                raise InvalidTable(f"The field {given} is given twice. {_listed(name, columns)}")
 
     def field(self, column: str) -> str | None:
         """Return the field that a column is mapped to, if any."""
@@ -201,7 +200,7 @@ class GeneratedIds:
 
     def complete(self, rows: MappedRows) -> None:
         """Add ids and times where rows lack them."""
-        for name, made in (("event_id", self._id), ("event_time", self._time)):
+        for name, made in (("event_id", self._id), ("event_time", lambda *_: self.time)):
             cells = rows.fields[name]
             if None in cells:
                 rows.generated[name] = {place for place, cell in enumerate(cells) if cell is None}
@@ -215,9 +214,6 @@ class GeneratedIds:
             seed = f"{content} {self._equal[key]}{self._part}"
             self._equal[key] += 1
         return str(uuid.UUID(bytes=_digest(seed), version=4))
-
-    def _time(self, _: MappedRows, __: int) -> str:
-        return self.time
 
 
 def _content(values: dict[str, Any]) -> str:
@@ -271,9 +267,8 @@ def _pairs(cell: Any) -> Mapping[str, Any] | None:
 
 def record(event: UserEvent) -> dict[str, Any]:
     """Return an event as the keywords of a `UserEvent`, without the missing ones."""
-    values = {name: value for name in TEXT_FIELDS if (value := getattr(event, name)) is not None}
-    properties = dict(event.additional_properties)
-    return values | ({"additional_properties": properties} if properties else {})
+    values = {**vars(event), NESTED[0]: dict(event.additional_properties) or None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

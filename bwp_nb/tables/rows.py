@@ -72,9 +72,9 @@ def events_of(
     """
     try:
         given = _read(source)
-        return (
-            list(given.events) if isinstance(given, Mutation) else _events(given, default, columns or {}, fields or {})
-        )
+        if isinstance(given, Mutation):
+            return list(given.events)
+        return _events(given, default, columns or {}, fields or {})
     except InvalidTable as error:
         raise InvalidEvent([Problem("source", None, _SOURCE_RULE, str(error).rstrip("."))]) from None
 
@@ -88,19 +88,8 @@ def _read(source: Any) -> Mutation | Table:
         return _text(source)
     if isinstance(source, Mutation):
         return source
-    if isinstance(source, UserEvent) or (hasattr(source, "items") and not hasattr(source, "columns")):
-        source = [source]
-    return table(source) if hasattr(source, "columns") or not isinstance(source, Iterable) else _listed(source)
-
-
-def _listed(rows: Iterable[Any]) -> Table:
-    """Return events, and rows that may each have other names, as a table."""
-    given = list(rows)
-    for place, row in enumerate(given):
-        if not isinstance(row, UserEvent) and not hasattr(row, "items"):
-            message = f"expected a UserEvent, a dict or a Series, got {quoted(row)}"
-            raise InvalidEvent([Problem("row", row, _SOURCE_RULE, message, place)])
-    return table(given)
+    is_row = isinstance(source, UserEvent) or (hasattr(source, "items") and not hasattr(source, "columns"))
+    return table([source] if is_row else source)
 
 
 def _file(file: File) -> Mutation | Table:
@@ -113,14 +102,10 @@ def _file(file: File) -> Mutation | Table:
     if text.kind == ".parquet":
         with TemporaryDirectory() as folder:
             Path(folder, path.name).write_bytes(file.content)
-            return _kept(table(Path(folder, path.name)))
+            found = table(Path(folder, path.name))
+            return replace(found, chunks=iter(list(found.chunks)))
     with text.opened() as opened:
         return _text(opened.read())
-
-
-def _kept(given: Table) -> Table:
-    """Return a table whose source may go."""
-    return replace(given, chunks=iter(list(given.chunks)))
 
 
 def _text(text: str) -> Mutation | Table:
@@ -129,7 +114,7 @@ def _text(text: str) -> Mutation | Table:
         found = _parsed(parts)
         rows = found[0] if len(found) == 1 and isinstance(found[0], list) else found
         if found and not any(isinstance(row, dict) and "query" in row for row in rows):
-            return replace(_listed(rows), name="the text")
+            return replace(table(rows), name="the text")
     head = text.lstrip().partition("\n")[0]
     delimiter = "\t" if "\t" in head else ","
     if not _FIELDS.isdisjoint(_plain(cell) for cell in head.split(delimiter)):
@@ -154,13 +139,18 @@ def _events(
         known = set(map(ColumnMapping(columns, None, {}).field, names))
         fields = {**{name: "" for name in REQUIRED if name not in known}, **fields}
     mapping = ColumnMapping.of(replace(given, names=names), columns, None, fields)
-    found = [_event(mapping.mapped(chunk), place, default) for chunk in chunks for place in range(chunk.length)]
-    problems = [
-        replace(problem, index=row) for row, event in enumerate(found) if isinstance(event, list) for problem in event
-    ]
+    found: list[UserEvent] = []
+    problems: list[Problem] = []
+    for rows in map(mapping.mapped, chunks):
+        for place in range(rows.chunk.length):
+            event = _event(rows, place, default)
+            if isinstance(event, UserEvent):
+                found.append(event)
+            else:
+                problems += [replace(problem, index=rows.chunk.first + place) for problem in event]
     if problems:
         raise InvalidEvent(problems)
-    return [event for event in found if isinstance(event, UserEvent)]
+    return found
 
 
 def _event(rows: MappedRows, place: int, default: Callable[[], UserEvent]) -> UserEvent | list[Problem]:

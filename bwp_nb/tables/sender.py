@@ -4,21 +4,22 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
+from functools import cached_property, partial
+from itertools import compress, count
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.client import Client
 from bwp_nb.contract.classifications import THROTTLING
 from bwp_nb.errors import BwpError, LedgerError, MutationRejected, RequestFailed
-from bwp_nb.mutation import MAX_EVENTS
-from bwp_nb.tables.batches import Batch
+from bwp_nb.mutation import MAX_EVENTS, body
 from bwp_nb.tables.ledger import STATES, Ledger, Line, ranges
+from bwp_nb.tables.staging import StagedTable
 from bwp_nb.tables.throttle import SizeLimit, Throttle
 from bwp_nb.text import quoted, readable
 from bwp_nb.wire.answer import Receipt
@@ -112,6 +113,57 @@ class Outcome:
         values = self.found.rejected_values if isinstance(self.found, MutationRejected) else []
         named = [value for value in values if field in ("", value.field)]
         return {value.index: readable(value.message) or self.what for value in reversed(named)}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows by their number, and their events as JSON."""
+
+    rows: list[int]
+    texts: list[str]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def body(self) -> bytes:
+        """The request with these events."""
+        return body(self.texts)
+
+    def take(self, places: Iterable[int]) -> "Batch":
+        """Return the part at some places."""
+        chosen = list(places)
+        return Batch([self.rows[place] for place in chosen], [self.texts[place] for place in chosen])
+
+    def split(self, size: int) -> "Iterator[Batch]":
+        """Yield it in parts of a size; the last one may be smaller."""
+        for start in range(0, len(self), size):
+            yield Batch(self.rows[start : start + size], self.texts[start : start + size])
+
+
+def batches(table: StagedTable, ledger: Ledger, done: set[int], size: int) -> Iterator[Batch]:
+    """Yield the rows to send, some at a time, and record in the ledger which are invalid.
+
+    `done` are the states of rows that are not sent again.
+    """
+    left = Batch([], [])
+    for rows in table.chunks():
+        states = bytes(ledger.states[rows.first : rows.first + len(rows.texts)])
+        invalid = {row: found for row, found in rows.problems.items() if ledger.states[row] not in done}
+        if invalid:
+            ledger.write(
+                Line(
+                    ranges(list(invalid)), "invalid", reason=["; ".join(map(str, found)) for found in invalid.values()]
+                )
+            )
+        wanted = [text is not None and state not in done for text, state in zip(rows.texts, states, strict=True)]
+        left.rows.extend(compress(count(rows.first), wanted))
+        left.texts.extend(filter(None, compress(rows.texts, wanted)))
+        parts = list(left.split(size))
+        left = parts.pop() if len(left) % size else Batch([], [])
+        yield from parts
+    if left:
+        yield left
 
 
 class Sender:
