@@ -1,4 +1,4 @@
-"""Sends parts on an engine while a worker and then the driver are killed: python -m tests.parting ENGINE PARTS ROWS TIMES.
+"""Kills a worker and then the driver of an engine that sends parts: python -m tests.parting ENGINE PARTS ROWS TIMES.
 
 The engine is `dask` or `processes`; its driver is the script that the site shows. For each time it prints what arrived,
 what the report says, and how many events were sent twice.
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +122,8 @@ def _until(driver: "subprocess.Popen[bytes]", is_reached: Callable[[], bool]) ->
 
 
 def _kill(process: psutil.Process) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):  # a worker of Dask notices that its driver has ended
         process.kill()
-    except psutil.NoSuchProcess:
-        pass  # it has noticed that its driver has ended
 
 
 def main(engine: str, parts: int, rows: int, times: int) -> None:

@@ -109,7 +109,7 @@ def send_parts(
     Raises
     ------
     InvalidTable
-        If there are no sources, if two have the same name or, with `check_ids`, the same id; nothing was sent.
+        If no source is found, if two have the same name or, with `check_ids`, the same id; nothing was sent.
     LedgerError
         If the folder has the ledger of a part that is not among the sources, or cannot be made; nothing was sent.
     ValueError, TypeError
