@@ -56,7 +56,8 @@ def ordeal(folder: Path, engine: str, parts: int, rows: int, fault_rates: Mappin
     (folder / "send.py").write_text(recipe(engine) + _SAVE)
     sandbox = bwp.Sandbox(clock=SystemClock(), latency=0.005, fault_rates=fault_rates)
     with bwp.serve(sandbox) as server:
-        environment = {**os.environ, **server.environment, "PYTHONPATH": str(ROOT)}
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = {**os.environ, **server.environment, "PYTHONPATH": path}
 
         def sent(share: float) -> Callable[[], bool]:
             return lambda: sandbox.counts["accepted"] >= share * parts * rows
