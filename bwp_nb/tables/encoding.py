@@ -68,9 +68,11 @@ def encode_rows(rows: MappedRows) -> EncodedRows:
 
 def _doubtful_rows(rows: MappedRows) -> set[int]:
     """Return the places of rows that are not surely valid."""
+    if not all(map(_is_text, rows.properties)):
+        return set(range(rows.chunk.length))
     doubtful = {*rows.chunk.broken, *rows.problems}
     columns = [(cells, _SURE.get(name, _is_text), name in _OPTIONAL) for name, cells in rows.fields.items()]
-    columns += [(cells, _is_text if _is_text(name) else _never, True) for name, cells in rows.properties.items()]
+    columns += [(cells, _is_text, True) for cells in rows.properties.values()]
     for cells, is_sure, is_optional in columns:
         texts = [cell if isinstance(cell, str) else None for cell in cells] if rows.problems else cells
         if is_sure is not _is_text or not "".join(filter(None, texts)).isascii() or (None in texts and not is_optional):
@@ -103,14 +105,7 @@ def _decoded(text: str) -> dict[str, Any]:
 
 def _is_text(value: str) -> bool:
     """Return whether UTF-8 can encode a text, which is all that is required of most."""
-    try:
-        return value.isascii() or bool(value.encode())
-    except UnicodeEncodeError:
-        return False
-
-
-def _never(_: str) -> bool:
-    return False
+    return value.isascii() or value == value.encode(errors="ignore").decode()
 
 
 def _is_as_long(api_name: str) -> Callable[[str], bool]:

@@ -139,7 +139,7 @@ def text_table(file: TextFile, delimiter: str | None = None, encoding: str | Non
     if file.kind in _JSONL:
         if delimiter:
             raise InvalidTable(f"delimiter= has no effect on {readable(file.name)}, which is JSONL.")
-        return _jsonl(file)
+        return Table(readable(file.name), None, _jsonl_chunks(file))
     if file.kind not in DELIMITERS:
         expected = f"expected a file ending in {', '.join(_KINDS)}, or a text file with .gz after that"
         raise InvalidTable(f"{readable(file.name)}: {expected}.")
@@ -188,15 +188,12 @@ def _csv_chunk(first: int, names: list[str], block: list[tuple[int, list[str]]])
     return chunk
 
 
-def _jsonl(file: TextFile) -> Table:
-    """Return a file of JSON objects, one a line, as a table; null is a missing value."""
-    lines = blocks(_jsonl_lines(file))
-    return Table(readable(file.name), None, (_jsonl_chunk(n * CHUNK, block) for n, block in enumerate(lines)))
-
-
-def _jsonl_lines(file: TextFile) -> Iterator[tuple[int, str]]:
+def _jsonl_chunks(file: TextFile) -> Iterator[Chunk]:
+    """Yield a file of JSON objects, one a line; null is a missing value."""
     with file.opened() as text:
-        yield from ((number, line) for number, line in enumerate(text, 1) if not line.isspace())
+        lines = ((number, line) for number, line in enumerate(text, 1) if not line.isspace())
+        for number, block in enumerate(blocks(lines)):
+            yield _jsonl_chunk(number * CHUNK, block)
 
 
 def _jsonl_chunk(first: int, lines: list[tuple[int, str]]) -> Chunk:

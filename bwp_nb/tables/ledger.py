@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from operator import lt
@@ -155,7 +155,11 @@ class Ledger:
         """Add what is known now."""
         if found:
             self._append("".join(line.text() for line in found))
-            self._note(found)
+        for line in found:
+            self.splits += line.split
+            code = bytes([STATES.index(line.state)])
+            for first, end in line.rows:
+                self.states[first:end] = code * (end - first)
 
     def next_batch(self) -> int:
         """Return the number of a new batch."""
@@ -197,13 +201,6 @@ class Ledger:
             columns, self.splits = _account(content[: self._size], self.name, self.run.rows)
             self.states = bytearray(columns["state"].astype(np.uint8))
             self.batches = int(columns["batch"].max(initial=0))
-
-    def _note(self, found: Iterable[Line]) -> None:
-        for line in found:
-            self.splits += line.split
-            code = bytes([STATES.index(line.state)])
-            for first, end in line.rows:
-                self.states[first:end] = code * (end - first)
 
     def _append(self, text: str) -> None:
         """Write all of a text or nothing of it, or raise `LedgerError`, on a full disk for example."""

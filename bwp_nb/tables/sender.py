@@ -149,13 +149,11 @@ def batches(table: StagedTable, ledger: Ledger, done: set[int], size: int) -> It
     left = Batch([], [])
     for rows in table.chunks():
         states = bytes(ledger.states[rows.first : rows.first + len(rows.texts)])
-        invalid = {row: found for row, found in rows.problems.items() if ledger.states[row] not in done}
+        invalid = {
+            row: "; ".join(map(str, found)) for row, found in rows.problems.items() if ledger.states[row] not in done
+        }
         if invalid:
-            ledger.write(
-                Line(
-                    ranges(list(invalid)), "invalid", reason=["; ".join(map(str, found)) for found in invalid.values()]
-                )
-            )
+            ledger.write(Line(ranges(list(invalid)), "invalid", reason=list(invalid.values())))
         wanted = [text is not None and state not in done for text, state in zip(rows.texts, states, strict=True)]
         left.rows.extend(compress(count(rows.first), wanted))
         left.texts.extend(filter(None, compress(rows.texts, wanted)))
@@ -246,8 +244,6 @@ class Sender:
                 self._settle(batch)
         except LedgerError as error:
             self._stop(str(error), error)
-        except BwpError as error:  # the rest of the source cannot be read
-            self._stop(str(error))
         except Exception as error:
             self._stop(f"{type(error).__name__}: {readable(str(error), 160)}", error)
 

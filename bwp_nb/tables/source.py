@@ -34,15 +34,10 @@ def table(source: Any, delimiter: str | None = None, encoding: str | None = None
     if hasattr(source, "__arrow_c_stream__"):
         return stream_table(f"the {type(source).__name__}", source)
     if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
-        return _rows(source)
+        rows = (_row(number, given) for number, given in enumerate(source))
+        chunks = (rows_chunk(number * CHUNK, block) for number, block in enumerate(blocks(rows)))
+        return Table("the list of rows", None, chunks)
     raise InvalidTable(f"{_EXPECTED}, got {quoted(source)}.")
-
-
-def _rows(source: Iterable[Any]) -> Table:
-    """Return events, and dicts that may each have other names."""
-    rows = (_row(number, given) for number, given in enumerate(source))
-    chunks = (rows_chunk(number * CHUNK, block) for number, block in enumerate(blocks(rows)))
-    return Table("the list of rows", None, chunks)
 
 
 def _row(number: int, given: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from bwp_nb.wire.clock import Clock
 
@@ -11,6 +12,7 @@ from bwp_nb.wire.clock import Clock
 RECOVERY = 50
 
 
+@dataclass(eq=False)
 class Throttle:
     """Gives workers their turn to send; nobody waits any longer once `is_stopped` returns true.
 
@@ -18,24 +20,17 @@ class Throttle:
     second.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        workers: int,
-        rate: float | None,
-        is_stopped: Callable[[], bool],
-        on_wait: Callable[[float], None],
-    ) -> None:
-        self._clock = clock
-        self._workers = workers
-        self._seconds_an_event = 1 / rate if rate else 0.0
-        self._is_stopped = is_stopped
-        self._on_wait = on_wait
+    clock: Clock
+    workers: int
+    rate: float | None
+    is_stopped: Callable[[], bool]
+    on_wait: Callable[[float], None]
+
+    def __post_init__(self) -> None:
         self._turn = threading.Condition()
-        self._busy = 0
-        self._allowed = workers
-        self._requests = 0
-        self._resume_at = self._next_at = clock.monotonic()
+        self._busy = self._requests = 0
+        self._allowed = self.workers
+        self._resume_at = self._next_at = self.clock.monotonic()
 
     @contextmanager
     def turn(self, events: int) -> Iterator[None]:
@@ -52,35 +47,35 @@ class Throttle:
                 self._busy -= 1
                 self._requests += 1
                 if self._requests % RECOVERY == 0:
-                    self._allowed = min(self._workers, self._allowed + 1)
+                    self._allowed = min(self.workers, self._allowed + 1)
                 self._turn.notify()
 
     def slow_down(self, seconds: float, *, fewer: bool) -> None:
         """Let all workers wait for some seconds, and continue with half of them if `fewer`."""
         with self._turn:
-            now = self._clock.monotonic()
+            now = self.clock.monotonic()
             if fewer and now >= self._resume_at:
                 self._allowed, self._requests = max(1, self._allowed // 2), 0
             self._resume_at = max(self._resume_at, now + seconds)
 
     def wait(self, seconds: float, events: int) -> None:
         """Wait as one worker, which has its turn, to send its events again: others wait longer because of them."""
-        moment = self._clock.monotonic() + seconds
+        moment = self.clock.monotonic() + seconds
         with self._turn:
             self._reserve(events)
         self._pause(lambda: moment)
 
     def _reserve(self, events: int) -> float:
         """Return when the rate allows to send some events, and count them as sent at that moment."""
-        moment = max(self._clock.monotonic(), self._next_at)
-        self._next_at = moment + events * self._seconds_an_event
+        moment = max(self.clock.monotonic(), self._next_at)
+        self._next_at = moment + (events / self.rate if self.rate else 0.0)
         return moment
 
     def _pause(self, moment: Callable[[], float]) -> None:
         """Wait until a moment, which may be put off meanwhile; a second at a time, so that a stop is noticed."""
-        while not self._is_stopped() and (left := moment() - self._clock.monotonic()) > 0:
-            self._on_wait(left)
-            self._clock.sleep(min(left, 1.0))
+        while not self.is_stopped() and (left := moment() - self.clock.monotonic()) > 0:
+            self.on_wait(left)
+            self.clock.sleep(min(left, 1.0))
 
 
 class SizeLimit:
