@@ -377,21 +377,27 @@ class Report:
 
     def _summary(self) -> tuple[list[list[str]], list[str]]:
         """Return the first row with each reason and how many others have it, and notes on what to do."""
+        import pandas as pd
+
+        found, copied = [pd.DataFrame({"row": [0], "state": "", "reason": "", "name": ""})[:0]], 0
         try:
-            outcomes = self._outcomes()
+            for part in self._parts:  # one at a time, since most rows have no reason
+                outcomes = part.outcomes()
+                copied += int((outcomes["copies"] > 1).sum())
+                found.append(outcomes[outcomes["reason"] != ""].assign(name=part.name))
         except (OSError, LedgerError):  # the counts are known anyway
             lost = ", ".join(part.ledger.name for part in self._parts)
             return [["reasons", "not known", f"{lost} cannot be read any more"]], list(self._notes())
-        known = outcomes[outcomes["reason"] != ""].rename_axis("number").reset_index()
+        known = pd.concat(found, ignore_index=True).rename_axis("number").reset_index()
         kinds = known.groupby(["state", "reason"], sort=False)["number"].agg(["min", "size"])
         shown = kinds.sort_values("min").head(_MAX_SHOWN)
-        lines, name = [], self._several[1]
+        lines = []
         for (state, reason), first, size in shown.itertuples():
-            row = f"row {outcomes['row'][first]}" + (f" of {outcomes[name][first]}" if self._is_merged else "")
+            row = f"row {known['row'][first]}" + (f" of {known['name'][first]}" if self._is_merged else "")
             lines.append([row if size == 1 else f"{row} and {size - 1} more", state, reason])
         if left := len(kinds) - len(shown):
             lines.append(["others", "", f"{counted(left, 'more reason')}, all in report.frame()"])
-        return lines, list(self._notes(int((outcomes["copies"] > 1).sum())))
+        return lines, list(self._notes(copied))
 
     def _head(self) -> str:
         """Return the number of rows, and where they went if that is the live API."""
