@@ -1,15 +1,18 @@
 """Partitioned data sets: parts, their names and ledgers, executors that break, and one report of all."""
 
+import multiprocessing
 import os
 import pickle
 import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import filelock
@@ -19,6 +22,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb import traffic
+from bwp_nb.tables.engines import Call
 from bwp_nb.wire.auth import Secret
 from tests import parting
 from tests.connecting import connect_and_note, connect_or_end
@@ -417,6 +421,17 @@ def _without_token(client: bwp.Client) -> Callable[[httpx.Request], httpx.Respon
         return client.sandbox.handle_request(request)
 
     return answered
+
+
+def test_a_process_stops_when_its_driver_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the driver started it: a worker of another machine cannot see that."""
+    mine, call = os.getpid(), Call(bwp.connect, {}, tmp_path / "stop", os.getpid(), 0.0)
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: SimpleNamespace(pid=mine))
+    call._check()
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    with pytest.raises(bwp.BwpError, match="the call was interrupted"):
+        call._check()
+    replace(call, driver=0)._check()
 
 
 def test_a_part_that_another_process_sends_is_waited_for(tmp_path: Path) -> None:
