@@ -11,9 +11,8 @@ from itertools import repeat
 from json.encoder import encode_basestring
 from typing import Any
 
-from bwp_nb import mutation
-from bwp_nb.event import CLIENT_TYPES, LENGTHS, SURE_TIME, TEXT_FIELDS, UserEvent
-from bwp_nb.problems import Problem
+from bwp_nb.errors import Problem
+from bwp_nb.event import CLIENT_TYPES, LENGTHS, SURE_TIME, TEXT_FIELDS, UserEvent, encode_event
 from bwp_nb.tables.columns import NESTED
 from bwp_nb.tables.mapping import MappedRows
 
@@ -60,7 +59,7 @@ def encode_rows(rows: MappedRows) -> EncodedRows:
         if found:
             problems[first + place] = found
         elif isinstance(event, UserEvent):
-            texts[place] = mutation.encode_event(event)
+            texts[place] = encode_event(event)
     records = {row: rows.record(row - first) for row in problems}
     generated = {name: {first + place for place in places} for name, places in rows.generated.items()}
     return EncodedRows(first, texts, problems, records, generated)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from bwp_nb.contract.hints import hints
 from bwp_nb.displays.html import card, chip, html_table
-from bwp_nb.errors import LedgerError
+from bwp_nb.errors import LedgerError, Problem
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.mutation import body
-from bwp_nb.problems import Problem
 from bwp_nb.tables.columns import NESTED, Columns
 from bwp_nb.tables.encoding import EncodedRows
 from bwp_nb.tables.files import SPREADSHEET_COLUMNS

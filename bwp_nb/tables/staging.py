@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from bwp_nb.errors import BwpError, InvalidEvent, InvalidTable
+from bwp_nb.errors import BwpError, InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS
-from bwp_nb.problems import Problem
 from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.columns import Columns
 from bwp_nb.tables.encoding import EncodedRows, encode_rows
