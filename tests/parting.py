@@ -24,7 +24,7 @@ import psutil
 import bwp_nb as bwp
 from bwp_nb import traffic
 from bwp_nb.tables.ledger import STATES, Ledger
-from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import Clock
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / ".site" / "reference" / "parts.md"
@@ -54,7 +54,7 @@ def ordeal(folder: Path, engine: str, parts: int, rows: int, fault_rates: Mappin
         day = traffic.shop_day(rows, invalid_rate=0, seed=number).drop(columns="event_id")
         day.to_csv(folder / "export" / f"{number}.csv", index=False)
     (folder / "send.py").write_text(recipe(engine) + _SAVE)
-    sandbox = bwp.Sandbox(clock=SystemClock(), latency=0.005, fault_rates=fault_rates)
+    sandbox = bwp.Sandbox(clock=Clock(), latency=0.005, fault_rates=fault_rates)
     with bwp.serve(sandbox) as server:
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         environment = {**os.environ, **server.environment, "PYTHONPATH": path}

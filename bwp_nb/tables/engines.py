@@ -20,7 +20,7 @@ from bwp_nb.tables.bulk import send_table
 from bwp_nb.tables.columns import Columns
 from bwp_nb.tables.files import Part
 from bwp_nb.text import readable
-from bwp_nb.wire.locks import fork_safe_lock
+from bwp_nb.wire.platform import fork_safe_lock
 
 #: Why a part did not finish, empty if it did; and what was done with its columns.
 End = tuple[str, Columns]
