@@ -22,8 +22,9 @@ from bwp_nb.tables.engines import Call, End, close_idle, run
 from bwp_nb.tables.files import Part, parts
 from bwp_nb.tables.ledger import Ledger
 from bwp_nb.tables.mapping import ColumnMapping
-from bwp_nb.tables.report import Report, SentTable
-from bwp_nb.tables.sender import SendOptions
+from bwp_nb.tables.options import SendOptions
+from bwp_nb.tables.report import Report
+from bwp_nb.tables.sent import SentTable
 from bwp_nb.tables.staging import StagedTable, refuse_shared_ids
 from bwp_nb.text import counted, quoted, readable, typed
 

@@ -3,8 +3,7 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from bwp_nb.tables.encoding import EncodedRows
 from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, flat
+from bwp_nb.tables.sent import SentTable, end
 from bwp_nb.tables.source import table
 from bwp_nb.tables.staging import StagedTable
 from bwp_nb.text import counted, readable
@@ -33,41 +33,6 @@ _MAX_SHOWN = 10
 _MAX_HINTED = 10_000
 
 _FORMULA = frozenset("=+-@\t\r\n")
-
-
-def _end(state: str) -> str:
-    """Return the reported state: an untried row is known not to be accepted, one being sent is not known."""
-    return {"untried": "failed", "in_flight": "unknown"}.get(state, state)
-
-
-@dataclass(frozen=True)
-class SentTable:
-    """The ledger of the runs that sent a table, and how to read the table, which is done only if it is needed."""
-
-    ledger: Ledger
-    name: str
-    columns: Columns
-    read: Callable[[], StagedTable]
-
-    @property
-    def table(self) -> StagedTable:
-        """The table."""
-        return self.read()
-
-    def outcomes(self) -> "pd.DataFrame":
-        """Return the `row`, and its `state`, `reason`, `batch`, `attempts` and `copies`."""
-        import numpy as np
-        import pandas as pd
-
-        account = self.ledger.account()
-        account["copies"][account["state"] == STATES.index("rejected")] = 0
-        account["state"] = np.array(list(map(_end, STATES)), dtype=object)[account["state"]]
-        return pd.DataFrame({"row": range(len(self.ledger.states)), **account})
-
-    def records(self, *states: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the numbers of the rows in some states, and what they contain."""
-        wanted = {number for number, state in enumerate(STATES) if _end(state) in states}
-        return self.table.records(lambda row: self.ledger.states[row] in wanted)
 
 
 class Report:
@@ -164,7 +129,7 @@ class Report:
         """The number of rows in each state."""
         found = dict.fromkeys(_ENDS, 0)
         for state in STATES:
-            found[_end(state)] += sum(part.ledger.count(state) for part in self._parts)
+            found[end(state)] += sum(part.ledger.count(state) for part in self._parts)
         return found
 
     @property
