@@ -18,7 +18,9 @@ The public names; `help()` of each says more:
     Mutation            one request as a value: `payload`, `text`, `problems()`, and `parse` for pasted text
     Receipt             the proof that events were accepted: status, number of events, attempts, seconds
     send_table          sends a table with several workers and returns a `Report`
+    send_parts          sends the files of a partitioned data set, on several processes or a cluster
     Report              the outcome of each row, and the rows to fix as a table
+    PartsReport         the same for `send_parts`, and which parts did not finish
     dry_run             everything that `send_table` does except the sending; returns a `DryRun`
     DryRun              what `send_table` would do with each row
     Sandbox             the simulated API: what was `accepted` and `rejected`, `fail_next()`, `reset()`

@@ -39,6 +39,8 @@ from .sandbox.faults import faults as faults
 from .sandbox.server import serve as serve
 from .tables.bulk import dry_run as dry_run
 from .tables.bulk import send_table as send_table
+from .tables.parts import PartsReport as PartsReport
+from .tables.parts import send_parts as send_parts
 from .tables.report import DryRun as DryRun
 from .tables.report import Report as Report
 from .wire.answer import Receipt as Receipt

@@ -7,8 +7,17 @@ from tests.benchmarks.cases import measure
 def test_every_case_is_measured() -> None:
     """At a size at which the numbers mean nothing; other trackers only where they are installed."""
     lines = "\n".join(measure(400, quick=True))
-    assert 19 + len(rivals.installed()) == lines.count("\n| ") - 2
-    for words in ("DataFrame", "CSV file", "16 workers", "peak memory", "save_spreadsheet", "import bwp_nb", "sandbox"):
+    assert 23 + len(rivals.installed()) == lines.count("\n| ") - 2
+    for words in (
+        "DataFrame",
+        "CSV file",
+        "16 workers",
+        "2 processes",
+        "peak memory",
+        "save_spreadsheet",
+        "import bwp_nb",
+        "sandbox",
+    ):
         assert words in lines
 
 

@@ -33,27 +33,28 @@ def _reading(name: str) -> Iterator[None]:
         raise InvalidTable(f"{name} cannot be read: {readable(str(error), 160)}.") from None
 
 
-def parquet_table(name: str, path: Path) -> Table:
-    """Return a Parquet file, or those in a folder as one; `day=01` in a folder's name is a column's value."""
-    files = {file: _parts(file.relative_to(path).parts[:-1]) for file in _files(path)}
+def parquet_table(name: str, path: Path, root: Path) -> Table:
+    """Return a Parquet file, or those in a folder as one; `day=01` in the name of a folder below `root` is a value."""
+    found = visible(path, "*.parquet") if path.is_dir() else [path]
+    files = {file: _parts(file.relative_to(root).parts[:-1]) for file in found}
     if not files:
         raise InvalidTable(f"{name} contains no file ending in .parquet.")
     with _reading(name):
         import pyarrow.parquet as pq
 
         schemas = [pq.read_schema(file) for file in files]
+    for schema in schemas:
+        checked(schema.names, name)
     names = [name for schema, parts in zip(schemas, files.values(), strict=True) for name in [*schema.names, *parts]]
-    names = checked(schemas[0].names if len(files) == 1 else list(dict.fromkeys(names)), name)
+    names = list(dict.fromkeys(names))
     batches = ((batch, parts) for file, parts in files.items() for batch in _batches(file))
     return Table(name, names, _chunks(name, names, batches), [name for schema in schemas for name in _maps(schema)])
 
 
-def _files(path: Path) -> list[Path]:
-    """Return the Parquet files in a folder, by their name and without hidden ones; or the file itself."""
-    if not path.is_dir():
-        return [path]
-    found = sorted(path.rglob("*.parquet"))
-    return [file for file in found if not any(part[0] in "._" for part in file.relative_to(path).parts)]
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """Return what is in a folder by a pattern, without what is hidden."""
+    found = sorted(folder.rglob(pattern))
+    return [path for path in found if not any(part[0] in "._" for part in path.relative_to(folder).parts)]
 
 
 def _parts(folders: Iterable[str]) -> dict[str, str | None]:

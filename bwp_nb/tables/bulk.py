@@ -9,11 +9,12 @@ from bwp_nb.client import Client
 from bwp_nb.mutation import MAX_EVENTS
 from bwp_nb.tables.ledger import STATES, Ledger, Run
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
-from bwp_nb.tables.report import DryRun, Report, SentTable
-from bwp_nb.tables.sender import Sender, SendOptions, batches
+from bwp_nb.tables.options import SendOptions
+from bwp_nb.tables.report import DryRun, Report
+from bwp_nb.tables.sender import Sender, batches
+from bwp_nb.tables.sent import SentTable
 from bwp_nb.tables.source import table
 from bwp_nb.tables.staging import StagedTable
-from bwp_nb.text import quoted
 
 _TO_SEND = {"resend": ("untried", "failed", "in_flight", "unknown"), "skip": ("untried", "failed")}
 
@@ -131,17 +132,14 @@ def send_table(
     >>> bwp.send_table(bwp.connect(), day, progress=False).counts["sent"]
     100
     """
-    _one_of("on_unknown", on_unknown, *_TO_SEND)
-    _one_of("on_refused", on_refused, "resend", "skip")
-    _one_of("on_duplicates", on_duplicates, "refuse", "send")
+    options = SendOptions(workers, batch_size, max_wait, rate, progress, on_unknown, on_refused, on_duplicates)
     if on_unknown == "skip" and ledger is None:
         raise ValueError("on_unknown='skip' has no effect without ledger=")
-    options = SendOptions(workers, batch_size, on_refused == "resend", max_wait, rate, progress)
     given = table(source, delimiter, encoding)
     mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
     book = Ledger(ledger)
     try:
-        generated = _generated(client, book.run, ids_from)
+        generated = _generated(client, book.run, ids_from, given.part)
         may_repeat = on_duplicates == "send"
         staged = StagedTable(given, mapping, generated, may_repeat=may_repeat, digests=book.path is not None)
         client._confirm()  # in this thread: the workers cannot read the keyboard
@@ -151,7 +149,7 @@ def send_table(
         if progress:
             _show(staged)
         done = {code for code, state in enumerate(STATES) if state not in _TO_SEND[on_unknown]}
-        report = Report([SentTable(book, staged)])
+        report = Report([SentTable(book, staged.name, staged.columns, lambda: staged)])
         sender = Sender(client, book, options)
         try:
             sender.send(batches(staged, book, done, batch_size))
@@ -190,19 +188,18 @@ def dry_run(
     ValueError
         If an option has another value than those of `send_table`.
     """
-    _one_of("on_duplicates", on_duplicates, "refuse", "send")
-    size = SendOptions(batch_size=batch_size).batch_size
+    size = SendOptions(batch_size=batch_size, on_duplicates=on_duplicates).batch_size
     given = table(source, delimiter, encoding)
     mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
     generated = GeneratedIds("00000000-0000-4000-8000-000000000000", "2024-11-22T09:00:00Z", ids_from)
     return DryRun(StagedTable(given, mapping, generated, may_repeat=on_duplicates == "send"), size)
 
 
-def _generated(client: Client, run: Run | None, ids_from: str) -> GeneratedIds:
+def _generated(client: Client, run: Run | None, ids_from: str, part: str) -> GeneratedIds:
     if run is not None:
         return GeneratedIds(run.run, run.time, ids_from)
     moment = client.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
-    return GeneratedIds(client.new_id(), moment, ids_from)
+    return GeneratedIds(f"{client.new_id()}\n{part}".removesuffix("\n"), moment, ids_from)
 
 
 def _show(table: StagedTable) -> None:
@@ -210,8 +207,3 @@ def _show(table: StagedTable) -> None:
 
     for line in table.columns.lines():
         tqdm.write(line, sys.stderr)
-
-
-def _one_of(name: str, value: str, *allowed: str) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name}: expected {' or '.join(map(repr, allowed))}, got {quoted(value)}")

@@ -1,6 +1,6 @@
 """Rows as columns, a chunk at a time: what every kind of table is read into."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,7 +37,8 @@ class Table:
     """A source of rows, which is read once.
 
     `names` are those of its columns, None if each row has its own; `maps` are those of which the type is a map. `index`
-    is a DataFrame's own index, None if that is just the numbers of the rows.
+    is a DataFrame's own index, None if that is just the numbers of the rows. `part` is its name among the tables that
+    are sent together, and `check` raises an error if it is not to be read or sent any further.
     """
 
     name: str
@@ -45,6 +46,8 @@ class Table:
     chunks: Iterator[Chunk]
     maps: Collection[str] = ()
     index: "pd.Index[Any] | None" = None
+    part: str = ""
+    check: Callable[[], None] = lambda: None
 
 
 def rows_chunk(first: int, rows: Sequence[dict[str, Any]]) -> Chunk:

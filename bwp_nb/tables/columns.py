@@ -44,6 +44,18 @@ class Columns:
     left_out: Sequence[str] = ()
     generated: Mapping[str, int] = field(default_factory=dict)
 
+    def joined(self, other: "Columns") -> "Columns":
+        """Return what is done with the columns of two tables."""
+        fields, generated = dict.fromkeys([*self.fields, *other.fields]), {**self.generated, **other.generated}
+        return Columns(
+            self.rows + other.rows,
+            {name: list(dict.fromkeys([*self.fields.get(name, ()), *other.fields.get(name, ())])) for name in fields},
+            {**self.values, **other.values},
+            list(dict.fromkeys([*self.properties, *other.properties])),
+            list(dict.fromkeys([*self.left_out, *other.left_out])),
+            {name: self.generated.get(name, 0) + other.generated.get(name, 0) for name in generated},
+        )
+
     def __repr__(self) -> str:
         return "\n".join(self.lines())
 

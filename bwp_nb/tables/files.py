@@ -1,18 +1,22 @@
 """Reads CSV, JSONL and Parquet files of any length as tables."""
 
 import csv
+import glob
 import gzip
 import io
 import json
+import os
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from bwp_nb.errors import InvalidTable
-from bwp_nb.tables.arrow import parquet_table
+from bwp_nb.tables.arrow import parquet_table, visible
 from bwp_nb.tables.chunks import CHUNK, Chunk, Table, blocks, checked, rows_chunk
 from bwp_nb.text import quoted, readable
 
@@ -72,15 +76,60 @@ class TextFile(NamedTuple):
         return number
 
 
-def file_table(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Table:
-    """Return the table in a file or a folder."""
+class Part(NamedTuple):
+    """A file or a folder of Parquet files that is sent by itself, and its name; see `file_table` for the `root`."""
+
+    name: str
+    path: Path
+    root: Path | None
+
+    def table(self, options: Mapping[str, Any]) -> Table:
+        """Return the table in it; the `delimiter` and the `encoding` may be among the options."""
+        found = file_table(self.path, options.get("delimiter"), options.get("encoding"), self.root)
+        return replace(found, name=readable(self.name), part=self.name)
+
+
+def parts(sources: str | Path | Iterable[str | Path], without: Path) -> list[Part]:
+    """Return the parts in a folder, of a glob, or at some paths, by their names; nothing in the folder `without`."""
+    root = None
+    if not isinstance(sources, str | Path):
+        found = [Path(os.path.abspath(path)) for path in sources]
+    elif (path := Path(os.path.abspath(sources))).is_dir():
+        root, found = path, [file for file in visible(path, "*") if file.is_file()]
+    elif path.exists() or not glob.has_magic(str(path)):
+        found = [path]
+    else:
+        root = next(folder for folder in path.parents if not glob.has_magic(str(folder)))
+        found = [Path(text) for text in glob.glob(str(path), recursive=True)]
+    found = [path for path in found if without not in (path, *path.parents)]
+    named = [Part(path.relative_to(root).as_posix() if root else path.name, path, root) for path in found]
+    if not named:
+        raise InvalidTable(f"sources: no file was found by {quoted(sources)}. Nothing was sent.")
+    named.sort(key=lambda part: part.name.casefold())
+    for part, other in pairwise(named):
+        if part.name.casefold() == other.name.casefold():
+            paths = f"{readable(str(part.path))} and {readable(str(other.path))}"
+            advice = "Pass their folder or a glob, by which parts are called by their path."
+            raise InvalidTable(f"sources: two are called {quoted(part.name)}: {paths}. {advice} Nothing was sent.")
+    if missing := [part.path for part in named if not part.path.exists()]:
+        raise InvalidTable(f"sources: {readable(str(missing[0]))} does not exist. Nothing was sent.")
+    return named
+
+
+def file_table(
+    path: Path, delimiter: str | None = None, encoding: str | None = None, root: Path | None = None
+) -> Table:
+    """Return the table in a file or a folder.
+
+    Folders between `root`, by default the path itself, and a Parquet file may have values of columns as their names.
+    """
     text = TextFile(path.name, lambda: path.open("rb"))
     if not path.is_dir() and text.kind != ".parquet":
         return text_table(text, delimiter, encoding)
     name = readable(path.name)
     if delimiter or encoding:
         raise InvalidTable(f"delimiter= and encoding= have no effect on {name}, which is Parquet.")
-    return parquet_table(name, path)
+    return parquet_table(name, path, root or path)
 
 
 def text_table(file: TextFile, delimiter: str | None = None, encoding: str | None = None) -> Table:

@@ -115,7 +115,7 @@ class Ledger:
         except filelock.Timeout:
             advice = "Wait for it to end, and make the same call again to send what is left."
             raise LedgerError(f"Another run is writing {self.name}, in this process or another. {advice}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, NotImplementedError) as error:  # the last for a file system without locks
             said = readable(getattr(error, "strerror", None) or str(error), 160)
             raise LedgerError(f"Cannot open {self.name}: {said}.") from None
 

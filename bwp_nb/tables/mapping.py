@@ -185,7 +185,7 @@ class GeneratedIds:
     """Makes the ids and times that rows lack: always the same for one run and row, so that none needs to be stored.
 
     An id has the form of a UUID version 4; its bits are a digest of the run and the row's number, or of the row's
-    content and the number of equal rows before it.
+    content and the number of equal rows before it. The name of a `part` is in all of them, after the run's id.
     """
 
     def __init__(self, run: str, time: str, ids_from: str = "run") -> None:
@@ -193,6 +193,7 @@ class GeneratedIds:
             raise ValueError(f"ids_from: expected 'run' or 'content', got {quoted(ids_from)}")
         self.run = run
         self.time = time
+        self._part = run.partition("\n")[2]
         self._is_from_content = ids_from == "content"
         self._equal: Counter[bytes] = Counter()
 
@@ -209,7 +210,7 @@ class GeneratedIds:
         if self._is_from_content:
             content = _content(rows.record(place))
             key = _digest(content)
-            seed = f"{content} {self._equal[key]}"
+            seed = f"{content} {self._equal[key]}{self._part}"
             self._equal[key] += 1
         return str(uuid.UUID(bytes=_digest(seed), version=4))
 

@@ -4,7 +4,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from bwp_nb.tables.encoding import EncodedRows
 from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, flat
+from bwp_nb.tables.sent import SentTable, end
 from bwp_nb.tables.source import table
 from bwp_nb.tables.staging import StagedTable
 from bwp_nb.text import counted, readable
@@ -32,34 +33,6 @@ _MAX_SHOWN = 10
 _MAX_HINTED = 10_000
 
 _FORMULA = frozenset("=+-@\t\r\n")
-
-
-def _end(state: str) -> str:
-    """Return the reported state: an untried row is known not to be accepted, one being sent is not known."""
-    return {"untried": "failed", "in_flight": "unknown"}.get(state, state)
-
-
-@dataclass(frozen=True)
-class SentTable:
-    """A table, and the ledger of the runs that sent it."""
-
-    ledger: Ledger
-    table: StagedTable
-
-    def outcomes(self) -> "pd.DataFrame":
-        """Return the `row`, and its `state`, `reason`, `batch`, `attempts` and `copies`."""
-        import numpy as np
-        import pandas as pd
-
-        account = self.ledger.account()
-        account["copies"][account["state"] == STATES.index("rejected")] = 0
-        account["state"] = np.array(list(map(_end, STATES)), dtype=object)[account["state"]]
-        return pd.DataFrame({"row": range(len(self.ledger.states)), **account})
-
-    def records(self, *states: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the numbers of the rows in some states, and what they contain."""
-        wanted = {number for number, state in enumerate(STATES) if _end(state) in states}
-        return self.table.records(lambda row: self.ledger.states[row] in wanted)
 
 
 class Report:
@@ -83,8 +56,13 @@ class Report:
         The number of requests that were too large for the server (HTTP 413) and were split.
     """
 
+    #: What each of several tables is called, and the column of `frame()` that has its name.
+    _several = ("table", "source")
+
     def __init__(self, parts: Sequence[SentTable], stopped: str = "") -> None:
         self._parts = parts
+        self._is_merged = len(parts) > 1
+        self._more_notes: Sequence[str] = ()
         self.stopped = stopped
 
     @classmethod
@@ -121,7 +99,7 @@ class Report:
             raise LedgerError(f"Cannot use {book.name}: no run has begun.")
         staged = StagedTable(given, mapping, GeneratedIds(book.run.run, book.run.time, ids_from), digests=True)
         book.expect(staged.name, staged.digest)
-        return cls([SentTable(book, staged)])
+        return cls([SentTable(book, staged.name, staged.columns, lambda: staged)])
 
     @classmethod
     def merge(cls, reports: "Iterable[Report]") -> "Report":
@@ -151,7 +129,7 @@ class Report:
         """The number of rows in each state."""
         found = dict.fromkeys(_ENDS, 0)
         for state in STATES:
-            found[_end(state)] += sum(part.ledger.count(state) for part in self._parts)
+            found[end(state)] += sum(part.ledger.count(state) for part in self._parts)
         return found
 
     @property
@@ -161,8 +139,8 @@ class Report:
 
     @property
     def columns(self) -> Columns:
-        """What was done with each column; nothing if the report is of several tables."""
-        return self._parts[0].table.columns if len(self._parts) == 1 else Columns(self.rows)
+        """What was done with each column."""
+        return reduce(Columns.joined, (part.columns for part in self._parts), Columns())
 
     @property
     def ok(self) -> bool:
@@ -208,6 +186,8 @@ class Report:
             If the ledger is gone, or belongs to another run now.
         OSError
             If the ledger cannot be read.
+        InvalidTable
+            Only of `send_parts`, with `ids`: if a source cannot be read any more.
 
         Examples
         --------
@@ -222,7 +202,7 @@ class Report:
         if ids:
             found = [event_id for part in self._parts for event_id in part.table.ids()]
             frame.insert(list(frame).index("state"), "event_id", pd.Series(found, frame.index, dtype=object))
-        return frame if len(self._parts) > 1 else frame.drop(columns="row")
+        return frame if self._is_merged else frame.drop(columns="row")
 
     def events(self, *states: str) -> "pd.DataFrame":
         """Return the rows in some states as a table to send again, with the ids and times they were sent with.
@@ -242,6 +222,8 @@ class Report:
         ------
         ValueError
             Without a state, or for another one.
+        InvalidTable, LedgerError
+            Only of `send_parts`: if a source cannot be read any more, or has changed.
         """
         if not states or not set(states) <= set(_ENDS):
             raise ValueError(f"states: expected one or more of {', '.join(_ENDS)}, got {', '.join(states) or 'none'}")
@@ -256,6 +238,10 @@ class Report:
         pandas.DataFrame
             A table for `send_table`.
 
+        Raises
+        ------
+        InvalidTable, LedgerError
+            Only of `send_parts`: if a source cannot be read any more, or has changed.
         """
         return self.events("invalid", "rejected")
 
@@ -276,6 +262,8 @@ class Report:
             If the path has another suffix.
         OSError
             If the file cannot be written.
+        InvalidTable, LedgerError
+            Only of `send_parts`: if a source cannot be read any more, or has changed.
         """
         _save_jsonl(path, (row for part in self._parts for _, row in part.records("invalid", "rejected")))
 
@@ -295,6 +283,8 @@ class Report:
             If the path has another suffix.
         OSError
             If the file cannot be written.
+        InvalidTable, LedgerError
+            Only of `send_parts`: if a source cannot be read any more, or has changed.
         """
         if Path(path).suffix != ".csv":
             raise ValueError(
@@ -302,7 +292,7 @@ class Report:
             )
         events = self._events("invalid", "rejected")
         outcomes = self._outcomes().iloc[events.index]
-        named = outcomes[[*SPREADSHEET_COLUMNS, *outcomes.columns.intersection(["source"])]]
+        named = outcomes[[*SPREADSHEET_COLUMNS, *outcomes.columns.intersection([self._several[1]])]]
         columns = [_harmless([name, *part[name].to_numpy(object)]) for part in (named, events) for name in part]
         with Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             file.write("\ufeff")  # by which spreadsheets recognise UTF-8; the codec utf-8-sig is slow
@@ -319,7 +309,7 @@ class Report:
             for row, record in part.records(*states):
                 numbers.append(first + row)
                 found.append(record)
-            first += part.table.rows
+            first += len(part.ledger.states)
         rows = flat(found)
         names = {name for row in rows for name in row} if rows else {*TEXT_FIELDS}
         columns = [name for name in TEXT_FIELDS if name in names]
@@ -333,43 +323,51 @@ class Report:
         """The index of the source, or the numbers of its rows."""
         import pandas as pd
 
-        own = self._parts[0].table.index if len(self._parts) == 1 else None
-        return pd.RangeIndex(self.rows, name="row" if len(self._parts) == 1 else None) if own is None else own
+        own = None if self._is_merged else self._parts[0].table.index
+        return pd.RangeIndex(self.rows, name=None if self._is_merged else "row") if own is None else own
 
     def _outcomes(self) -> "pd.DataFrame":
-        """Return the outcome of each row, after its `source` if there are several."""
+        """Return the outcome of each row, after the name of its table if there are several."""
         import pandas as pd
 
         found = [part.outcomes() for part in self._parts]
-        if len(found) == 1:
+        if not found:
+            return pd.DataFrame(columns=[self._several[1], "row", "state", "reason", "batch", "attempts", "copies"])
+        if not self._is_merged:
             return found[0]
         for part, outcomes in zip(self._parts, found, strict=True):
-            outcomes.insert(0, "source", part.table.name)
+            outcomes.insert(0, self._several[1], part.name)
         return pd.concat(found, ignore_index=True)
 
     def _summary(self) -> tuple[list[list[str]], list[str]]:
         """Return the first row with each reason and how many others have it, and notes on what to do."""
+        import pandas as pd
+
+        found, copied = [pd.DataFrame({"row": [0], "state": "", "reason": "", "name": ""})[:0]], 0
         try:
-            outcomes = self._outcomes()
+            for part in self._parts:  # one at a time, since most rows have no reason
+                outcomes = part.outcomes()
+                copied += int((outcomes["copies"] > 1).sum())
+                found.append(outcomes[outcomes["reason"] != ""].assign(name=part.name))
         except (OSError, LedgerError):  # the counts are known anyway
             lost = ", ".join(part.ledger.name for part in self._parts)
             return [["reasons", "not known", f"{lost} cannot be read any more"]], list(self._notes())
-        known = outcomes[outcomes["reason"] != ""].rename_axis("number").reset_index()
+        known = pd.concat(found, ignore_index=True).rename_axis("number").reset_index()
         kinds = known.groupby(["state", "reason"], sort=False)["number"].agg(["min", "size"])
         shown = kinds.sort_values("min").head(_MAX_SHOWN)
         lines = []
         for (state, reason), first, size in shown.itertuples():
-            row = f"row {outcomes['row'][first]}" + (f" of {outcomes['source'][first]}" if "source" in outcomes else "")
+            row = f"row {known['row'][first]}" + (f" of {known['name'][first]}" if self._is_merged else "")
             lines.append([row if size == 1 else f"{row} and {size - 1} more", state, reason])
         if left := len(kinds) - len(shown):
             lines.append(["others", "", f"{counted(left, 'more reason')}, all in report.frame()"])
-        return lines, list(self._notes(int((outcomes["copies"] > 1).sum())))
+        return lines, list(self._notes(copied))
 
     def _head(self) -> str:
         """Return the number of rows, and where they went if that is the live API."""
         runs = [part.ledger.run for part in self._parts]
         targets = dict.fromkeys(readable(run.target, 200) for run in runs if run and run.target != "sandbox")
-        sources = f" of {len(runs)} tables" if len(runs) > 1 else ""
+        sources = f" of {counted(len(runs), self._several[0])}" if self._is_merged else ""
         return counted(self.rows, "row") + sources + (f" to the live API, {', '.join(targets)}" if targets else "")
 
     def _notes(self, copied: int = 0) -> Iterator[str]:
@@ -389,6 +387,7 @@ class Report:
                 if all(part.ledger.path for part in self._parts)
                 else "To send the failed and unknown rows, pass report.events('failed', 'unknown') to send_table."
             )
+        yield from self._more_notes
         if counts["rejected"] + counts["invalid"]:
             yield "To fix the rejected and invalid rows, see report.quarantine()."
 

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 from bwp_nb.client import Client
 from bwp_nb.contract.classifications import THROTTLING
 from bwp_nb.errors import BwpError, LedgerError, MutationRejected, RequestFailed
-from bwp_nb.mutation import MAX_EVENTS, body
+from bwp_nb.mutation import body
 from bwp_nb.tables.ledger import STATES, Ledger, Line, ranges
+from bwp_nb.tables.options import SendOptions
 from bwp_nb.tables.staging import StagedTable
 from bwp_nb.tables.throttle import SizeLimit, Throttle
-from bwp_nb.text import quoted, readable
+from bwp_nb.text import readable
 from bwp_nb.wire.answer import Receipt
 from bwp_nb.wire.platform import refuse_in_browser
 
@@ -41,28 +42,6 @@ _DOUBTED = (STATES.index("in_flight"), STATES.index("unknown"))
 _INTERRUPTED = "it was interrupted"
 _OF_OTHERS = "its request was refused, and it may have been accepted: "
 _DOUBT = "it may have been accepted earlier; in its last request: "
-
-
-@dataclass(frozen=True)
-class SendOptions:
-    """How a run sends; see `send_table`."""
-
-    workers: int = 8
-    batch_size: int = MAX_EVENTS
-    resends_refused: bool = True
-    max_wait: float = 60.0
-    rate: float | None = None
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        if type(self.workers) is not int or not 1 <= self.workers < 10_000:
-            raise ValueError(f"workers: expected an int from 1 to 9999, got {quoted(self.workers)}")
-        if type(self.batch_size) is not int or not 1 <= self.batch_size <= MAX_EVENTS:
-            raise ValueError(f"batch_size: expected an int from 1 to {MAX_EVENTS}, got {quoted(self.batch_size)}")
-        if not self.max_wait >= 0:
-            raise ValueError(f"max_wait: expected 0 seconds or more, got {quoted(self.max_wait)}")
-        if self.rate is not None and not self.rate > 0:
-            raise ValueError(f"rate: expected more than 0 events a second, or None, got {quoted(self.rate)}")
 
 
 @dataclass(frozen=True)
@@ -261,7 +240,7 @@ class Sender:
             self._settle(batch, refusals, known)
         elif isinstance(outcome.found, Receipt):
             self._size_limit.accept(len(batch.body))
-        elif outcome.is_refusal and refusals < 2 and self._options.resends_refused:
+        elif outcome.is_refusal and refusals < 2 and self._options.on_refused == "resend":
             named = outcome.messages()
             rest = batch.take(place for place in range(len(batch)) if place not in named)
             lost = known | (set(rest.rows) if outcome.found.copies > 1 else set())

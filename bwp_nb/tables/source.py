@@ -21,7 +21,9 @@ _EXPECTED = "Expected a DataFrame, Arrow data, an iterable of UserEvent or dict,
 
 
 def table(source: Any, delimiter: str | None = None, encoding: str | None = None) -> Table:
-    """Return the table for a source, or raise `InvalidTable`."""
+    """Return the table for a source, which may be one, or raise `InvalidTable`."""
+    if isinstance(source, Table):
+        return source
     if isinstance(source, str | Path):
         return file_table(Path(source), delimiter, encoding)
     if delimiter or encoding:

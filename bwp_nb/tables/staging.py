@@ -8,14 +8,14 @@ import tempfile
 import threading
 import weakref
 from array import array
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from hashlib import sha256
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
+from bwp_nb.errors import BwpError, InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.columns import Columns
@@ -26,6 +26,7 @@ from bwp_nb.text import quoted, readable
 #: The bytes of encoded rows that are kept in memory rather than in a file.
 _IN_MEMORY = 2**19
 _MAX_PROBLEMS = 1_000
+_SHARED = "Equal ids mark copies of an event: fix the sources, or leave out check_ids= to send both. Nothing was sent."
 _RULE = "a different id in each row (our own rule: equal ids mark copies of an event)"
 
 
@@ -45,7 +46,7 @@ class StagedTable:
         may_repeat: bool = True,
         digests: bool = False,
     ) -> None:
-        self.name, self.index, self.rows = table.name, table.index, 0
+        self.name, self.index, self.rows, self._check = table.name, table.index, 0, table.check
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # open as long as this is in use
         weakref.finalize(self, self._file.close)
         self._reading = threading.Lock()
@@ -55,6 +56,7 @@ class StagedTable:
         made = {"event_id": 0, "event_time": 0}
         hashes, digest = array("q"), sha256()
         for chunk in table.chunks:
+            self._check()
             mapped = mapping.mapped(chunk, generated)
             encoded = encode_rows(mapped)
             self._keep(mapped.fields["event_id"], encoded)
@@ -77,6 +79,7 @@ class StagedTable:
     def chunks(self) -> Iterator[EncodedRows]:
         """Yield all rows."""
         for start in self._starts:
+            self._check()
             yield self._kept(start, 2)
 
     def ids(self) -> Iterator[Any]:
@@ -112,8 +115,7 @@ class StagedTable:
 
     def _refuse_repeated(self, hashes: "array[int]") -> None:
         """Raise `InvalidEvent` if rows have equal ids, which only those with equal hashes may have."""
-        ordered = np.sort(np.array(hashes, dtype=np.int64))
-        suspects = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+        suspects = _equal(hashes)
         if suspects and (problems := list(islice(self._repeated(suspects), _MAX_PROBLEMS))):
             error = InvalidEvent(problems)
             error.is_unsent = True
@@ -125,6 +127,34 @@ class StagedTable:
             if isinstance(event_id, str) and hash(event_id) in suspects and first.setdefault(event_id, row) != row:
                 message = f"{quoted(event_id)} is a duplicate of row {first[event_id]}"
                 yield Problem("eventId", event_id, _RULE, message, row)
+
+
+def refuse_shared_ids(parts: Mapping[str, Callable[[], Iterable[Any]]]) -> dict[str, str]:
+    """Raise `InvalidTable` if two parts have the same id; return why parts cannot be read, by their name."""
+    hashes, unread = array("q"), {}
+    for name, ids in parts.items():
+        try:
+            hashes.extend(hash(given) for given in ids() if isinstance(given, str))
+        except BwpError as error:
+            unread[name] = str(error)
+    suspects = _equal(hashes)
+    first: dict[str, tuple[str, int]] = {}
+    for name, ids in parts.items() if suspects else ():
+        for row, given in enumerate(ids() if name not in unread else ()):
+            if isinstance(given, str) and hash(given) in suspects:
+                other, other_row = first.setdefault(given, (name, row))
+                if other != name:
+                    places = f"row {other_row} of {readable(other)} and row {row} of {readable(name)}"
+                    raise InvalidTable(f"Two parts have the event_id {quoted(given)}: {places}. {_SHARED}")
+    return unread
+
+
+def _equal(hashes: "array[int]") -> set[int]:
+    """Return those that occur more than once; they are put in order."""
+    ordered = np.asarray(hashes)
+    ordered.sort()
+    found: list[int] = ordered[1:][ordered[1:] == ordered[:-1]].tolist()
+    return set(found)
 
 
 def _described(

@@ -9,11 +9,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle, islice
+from multiprocessing import get_context
 from os import cpu_count
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ def measure(rows: int, *, quick: bool = False) -> Iterator[str]:
         path = Path(folder) / "shop.csv"
         yield from _processor_time(list(islice(shop.rows(), rows)), path)
         yield from _throughput(day, [0, 0.02] if quick else [0, 0.02, 0.1])
+        yield from _partitioned(day, Path(folder), 1 if quick else ROUNDS)
         yield from _memory(day, Path(folder), [rows] if quick else [100_000, 1_000_000])
     yield from _reports(rows if quick else 1_000_000)
     yield from _imports()
@@ -188,6 +190,31 @@ def _threads(client: bwp.Client, requests: int) -> float:
         return 50 * len(bodies) / (time.perf_counter() - began)
 
 
+def _partitioned(day: pd.DataFrame, folder: Path, rounds: int) -> Iterator[str]:
+    """Measure eight files sent by one process and by two, with as many threads in all."""
+    export = folder / "export"
+    export.mkdir()
+    for number, part in enumerate(_days(day, 4 * len(day), len(day) // 2)):
+        part.to_csv(export / f"{number}.csv", index=False)
+    times: dict[tuple[float, int], list[float]] = {(delay, count): [] for delay in (0, 0.02) for count in (1, 2)}
+    with ExitStack() as stack:
+        connects = {delay: partial(client_of, stack.enter_context(sink(delay))) for delay in (0, 0.02)}
+        pools = {
+            count: stack.enter_context(ProcessPoolExecutor(count, mp_context=get_context("spawn"))) for count in (1, 2)
+        }
+        for runs in range(rounds + 1):
+            for (delay, count), found in times.items():
+                ledgers, began = folder / f"ledgers-{runs}-{delay}-{count}", time.perf_counter()
+                bwp.send_parts(
+                    connects[delay], export, ledgers, executor=pools[count], workers=16 // count, progress=False
+                )
+                found.append((time.perf_counter() - began) / 4 / len(day))
+    for (delay, count), found in times.items():
+        rate = 1 / statistics.median(found[1:])  # in the first round the processes import what they need
+        what = f"8 parts, 16 threads in {count} process{'es' if count > 1 else ''}, server's delay {delay * 1000:g} ms"
+        yield _line(f"{what}, events a second", rate, "")
+
+
 def _memory(day: pd.DataFrame, folder: Path, sizes: list[int]) -> Iterator[str]:
     peaks = []
     with sink() as address:
@@ -204,10 +231,11 @@ def _memory(day: pd.DataFrame, folder: Path, sizes: list[int]) -> Iterator[str]:
         yield _line("peak memory for the longer file to that for the shorter", peaks[-1] / peaks[0], "×", 1.1)
 
 
-def _days(day: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
-    """Yield the same day until there are so many rows, every row with an id of its own."""
-    for start in range(0, size, len(day)):
-        part = day[: size - start].copy()
+def _days(day: pd.DataFrame, size: int, step: int | None = None) -> Iterator[pd.DataFrame]:
+    """Yield the same day, or its first `step` rows, up to a number of rows in all, every row with an id of its own."""
+    step = step or len(day)
+    for start in range(0, size, step):
+        part = day[: min(step, size - start)].copy()
         part["event_id"] = [f"{start + place:08x}-0000-4000-8000-000000000000" for place in range(len(part))]
         yield part
 

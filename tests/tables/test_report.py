@@ -435,6 +435,8 @@ def test_merged_reports_have_the_rows_of_all(tmp_path: Path) -> None:
     assert ["the DataFrame"] * 250 + ["b.csv"] * 20 == list(frame["source"])
     assert [*range(250), *range(20)] == list(frame["row"])
     assert "270 rows of 2 tables: " in repr(merged)
+    assert first.columns.fields == merged.columns.fields
+    assert "properties: product_sku, page_type, current_url" in repr(merged).splitlines()
     assert "row 3 of the DataFrame and 20 more: invalid, eventTime: '2023'" in repr(merged)
     quarantine = merged.quarantine()
     assert [3, 60, *range(250, 270)] == list(quarantine.index)

@@ -287,6 +287,13 @@ def test_a_folder_of_parquet_files_is_one_table(tmp_path: Path) -> None:
     assert {"a": ["1", "2"], "day": ["01", "02"], "b": [None, "x"]} == _columns(tmp_path / "t")
 
 
+def test_the_folder_of_a_single_parquet_file_is_a_column_too(tmp_path: Path) -> None:
+    """The table has the same columns as with more files."""
+    (tmp_path / "t" / "day=01").mkdir(parents=True)
+    pd.DataFrame({"a": ["1"]}).to_parquet(tmp_path / "t" / "day=01" / "part.parquet")
+    assert {"a": ["1"], "day": ["01"]} == _columns(tmp_path / "t")
+
+
 def test_a_folder_without_parquet_is_refused(tmp_path: Path) -> None:
     """It says what it looked for."""
     with pytest.raises(bwp.InvalidTable, match=r"contains no file ending in \.parquet"):
