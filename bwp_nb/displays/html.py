@@ -82,11 +82,11 @@ def code(source: str, language: str) -> Html:
     """Return code on a light card of its own, highlighted unless it is very long."""
     shown = source if len(source) <= _MAX_CODE else f"{source[:_MAX_CODE]}\n… ({len(source):,} characters)"
     shown = "\n".join(readable(line, _MAX_CODE) for line in shown.split("\n"))
-    return Html(f'<pre style="{_CODE}">{_highlighted(shown, language)}</pre>')
+    return Html(f'<pre style="{_CODE}">{highlighted(shown, language)}</pre>')
 
 
-def _highlighted(source: str, language: str) -> str:
-    """Return code as HTML; what is not of its language is not highlighted."""
+def highlighted(source: str, language: str, style: Any = "xcode") -> str:
+    """Return code as HTML in the colours of a style of Pygments; what is not of its language is not highlighted."""
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import get_lexer_by_name
@@ -94,7 +94,7 @@ def _highlighted(source: str, language: str) -> str:
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     lexer.add_filter("raiseonerror", excclass=ValueError)
     try:
-        return str(highlight(source, lexer, HtmlFormatter(nowrap=True, noclasses=True, style="xcode")))
+        return str(highlight(source, lexer, HtmlFormatter(nowrap=True, noclasses=True, style=style)))
     except ValueError:
         return html.escape(source)
 

@@ -19,11 +19,8 @@ class CredentialsForm:
     """
 
     def __init__(self) -> None:
-        layout = widgets.Layout(width="40em")
-        self._boxes = {
-            name: widgets.Password(description=label, layout=layout, style={"description_width": "8em"})
-            for name, label in _LABELS.items()
-        }
+        look: dict[str, Any] = {"layout": {"width": "40em"}, "style": {"description_width": "8em"}}
+        self._boxes = {name: widgets.Password(description=label, **look) for name, label in _LABELS.items()}
 
     def __repr__(self) -> str:
         return "CredentialsForm()"

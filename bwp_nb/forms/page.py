@@ -1,20 +1,31 @@
-"""What a form does on its page: it makes widgets, shows errors of their callbacks, and moves the focus."""
+"""What a form does on its page: it makes widgets and pieces of HTML, shows errors of callbacks, and moves the focus."""
 
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from html import escape
 from importlib.resources import files
+from itertools import groupby
 from typing import Any
 
 import ipywidgets as widgets
 from IPython.core.getipython import get_ipython
+from pygments.style import Style
+from pygments.token import Comment, Keyword, Name, Number, String
 
-from bwp_nb.forms import style
+from bwp_nb.displays.html import highlighted, text
+from bwp_nb.problems import Problem
 from bwp_nb.text import readable
 
 #: What a widget calls.
 Act = Callable[[], object]
+
+#: The longest text that is highlighted, in characters: marks make a text up to four times as long.
+_MOST_HIGHLIGHTED = 8_000
+
+#: The colours of code, which follow JupyterLab's theme.
+_COLOURED = (Comment, Keyword, Name.Tag, Name.Attribute, Number, String)
+_THEME: Any = type("_Theme", (Style,), {"styles": {kind: f"var(--bwp-{kind[-1].lower()})" for kind in _COLOURED}})
 
 
 class Page:
@@ -86,8 +97,8 @@ class Page:
                 with self.turn if in_turn else nullcontext():
                     handler()
             except Exception as error:
-                text = readable(f"{type(error).__name__}: {error}")
-                self.errors.value = style.status(f"The form failed; this is a bug in bwp_nb. {text}", "bad")
+                said = readable(f"{type(error).__name__}: {error}")
+                self.errors.value = status(f"The form failed; this is a bug in bwp_nb. {said}", "bad")
                 raise
 
         return callback
@@ -132,3 +143,35 @@ def _is_callback() -> bool:
     """Whether the running code responds to a user's action on the page, and not to a cell or a program."""
     kernel = getattr(get_ipython(), "kernel", None)
     return kernel is not None and kernel.get_parent().get("header", {}).get("msg_type") == "comm_msg"
+
+
+def copyable(shown: str) -> str:
+    """Return a shown text with a button that copies it."""
+    copy = """<button type="button" class="bwp-copy" onclick="this.closest('.bwp').bwp.copy(this)">Copy</button>"""
+    return f'<div class="bwp-copied">{copy}<span role="status"></span>{shown}</div>'
+
+
+def code(source: str, label: str, language: str) -> str:
+    """Return a text of a language in an area that scrolls, also by keyboard."""
+    is_long = len(source) > _MOST_HIGHLIGHTED
+    shown = escape(source) if is_long else highlighted(f"{source}\n", language, _THEME)[:-1]
+    return f'<pre tabindex="0" role="region" aria-label="{escape(label)}">{shown}</pre>'
+
+
+def status(message: str, mood: str = "") -> str:
+    """Return a line that a screen reader announces; `mood` is good, bad, warn or busy."""
+    role = "alert" if mood in ("bad", "warn") else "status"
+    return f'<p role="{role}" class="bwp-state bwp-{escape(mood)}">{escape(message)}</p>' if message else ""
+
+
+def problems_shown(found: Iterable[Problem]) -> str:
+    """Return the problems of a field: each message, with the rule and its source once for messages in a row."""
+    runs = [(text(rule), list(same)) for rule, same in groupby(found, lambda problem: problem.rule)]
+    rules = [f'<span class="bwp-rule">{f"Rule: {rule}" * (rule != "")}</span>' for rule, _ in runs]
+    messages = ["<br>".join(text(problem.message) for problem in same) for _, same in runs]
+    return "".join(f'<p class="bwp-problem">{said} {rule}</p>' for said, rule in zip(messages, rules, strict=True))
+
+
+def hints_shown(found: Iterable[Any]) -> str:
+    """Return the hints on a field, each with its certainty and source."""
+    return "".join(f'<p class="bwp-hint">{hint.shown}</p>' for hint in found)

@@ -1,7 +1,8 @@
 """The request of a form as text for other tools, its events as files, and texts and files that fill the form."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from html import escape
 from typing import Any
 
@@ -10,15 +11,16 @@ import ipywidgets as widgets
 from bwp_nb import snippets
 from bwp_nb.client import Client
 from bwp_nb.errors import InvalidEvent
-from bwp_nb.forms import style
-from bwp_nb.forms.drafts import Drafts, place
-from bwp_nb.forms.page import Page, set_visible
+from bwp_nb.event import UserEvent
+from bwp_nb.forms.drafts import Drafts, mutation, place
+from bwp_nb.forms.page import Page, code, copyable, set_visible, status
 from bwp_nb.mutation import Mutation
 from bwp_nb.tables import rows
 from bwp_nb.text import readable
 
 _ONE, _ALL = "this event", "all events"
 _LIVE, _SANDBOX = "the live API", "this sandbox"
+_COLLECTION = "sendUserEvents.postman_collection.json"
 
 #: The longest request, in characters, that is shown anew after each key.
 _MOST_WHILE_TYPING = 4_000
@@ -31,7 +33,7 @@ _PRESS = escape("this.parentNode.querySelector('a').click()")
 
 
 class RequestArea:
-    """Shows the request of the selected event or of all, for the live API or for this sandbox, and saves events.
+    """Shows the request of the selected event or of all as `html`, for the live API or this sandbox; saves events.
 
     `request_as`, `request_of` and `request_for` select what is shown; `show_request` shows a long one after an edit.
     `save_json`, `save_csv` and `save_postman` download all events. The sandbox is served from its first selection until
@@ -40,30 +42,25 @@ class RequestArea:
 
     def __init__(self, page: Page, client: Client, drafts: Drafts) -> None:
         self._client, self._drafts = client, drafts
-        self._server: Any = None  # without tornado a form works, too
-
-        def choice(label: str, options: list[str]) -> Any:
-            return page.make(widgets.Dropdown, options=options, description=label, changed=self.show)
-
-        def saver(label: str, name: str, write: Callable[[Mutation], str]) -> Any:
-            return page.button(label, lambda: self._save(name, write))
-
-        self.request_as, self.request_of = choice("Request", list(snippets.FORMS)), choice("of", [_ONE, _ALL])
-        self.request_for = choice("for", [_LIVE] if client.sandbox is None else [_LIVE, _SANDBOX])
+        self.html = ""
+        choice = partial(page.make, widgets.Dropdown, changed=self.show)
+        self.request_as = choice(description="Request", options=list(snippets.FORMS))
+        self.request_of = choice(description="of", options=[_ONE, _ALL])
+        self.request_for = choice(description="for", options=[_LIVE, _SANDBOX][: 1 + (client.sandbox is not None)])
         self.show_request = page.button("Show the request", self.show, css="bwp-hidden")
-        self.save_json = saver("events.json", "events.json", lambda mutation: rows.to_json(mutation.events))
-        self.save_csv = saver("events.csv", "events.csv", lambda mutation: rows.to_csv(mutation.events))
-        self.save_postman = saver("Postman collection", "sendUserEvents.postman_collection.json", self._postman)
+        self.save_json = page.button("events.json", partial(self._save, "events.json", rows.to_json))
+        self.save_csv = page.button("events.csv", partial(self._save, "events.csv", rows.to_csv))
+        self.save_postman = page.button("Postman collection", partial(self._save, _COLLECTION, self._postman))
         self._request, self._saved = page.html(), page.html()
+        choices = [self.request_as, self.request_of, self.request_for, self._request, self.show_request]
         saving = [page.html("Save all as", css="bwp-title"), self.save_json, self.save_csv, self.save_postman]
-        choices = [self.request_as, self.request_of, self.request_for]
-        self.view = page.box([*choices, self._request, self.show_request, *saving, self._saved], "bwp-request")
+        self.view = page.box([*choices, *saving, self._saved], "bwp-request")
 
     def text(self) -> str:
         """Return the request as it is selected; raises `InvalidEvent` if an event repeats a property name."""
         selected = None if self.request_of.value == _ALL else self._drafts.selected
-        mutation = self._drafts.mutation if selected is None else Mutation(selected.event)
-        return snippets.FORMS[self.request_as.value](mutation, self._destination())
+        request = mutation([selected] if selected else self._drafts.items)
+        return snippets.FORMS[self.request_as.value](request, self._destination())
 
     def show(self, *, is_typed: bool = False) -> None:
         """Show the request, unless it is long and somebody is typing."""
@@ -71,38 +68,38 @@ class RequestArea:
         name, text = self.request_as.value, ""
         try:
             text = self.text()
-            shown = style.copyable(text, f"Request: {name}", snippets.LANGUAGES[name])
+            self.html = code(text, f"Request: {name}", snippets.LANGUAGES[name])
+            shown = copyable(self.html)
         except InvalidEvent as error:
-            shown = style.status(f"The request is incomplete: {error.problems[0].message}.", "bad")
+            self.html = shown = status(f"The request is incomplete: {error.problems[0].message}.", "bad")
         is_late = is_typed and len(text) > _MOST_WHILE_TYPING
-        self._request.value = style.status("The events were edited.") if is_late else shown
+        self._request.value = status("The events were edited.") if is_late else shown
         set_visible(self.show_request, visible=is_late)
 
     def close(self) -> None:
         """Stop serving the sandbox."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if "_server" in vars(self):
+            vars(self).pop("_server").close()
+
+    @cached_property
+    def _server(self) -> Any:
+        from bwp_nb.sandbox.server import serve  # without tornado a form works, too
+
+        return serve(self._client.sandbox)
 
     def _destination(self) -> snippets.Destination:
         if self._client.sandbox is None:
             return snippets.Destination.of(self._client)
-        if self.request_for.value == _LIVE:
-            return snippets.LIVE
-        if self._server is None:
-            from bwp_nb.sandbox.server import serve
+        return snippets.LIVE if self.request_for.value == _LIVE else snippets.served(self._server.environment)
 
-            self._server = serve(self._client.sandbox)
-        return snippets.served(self._server.environment)
+    def _postman(self, events: Sequence[UserEvent]) -> str:
+        return snippets.postman(Mutation(events), self._destination())
 
-    def _postman(self, mutation: Mutation) -> str:
-        return snippets.postman(mutation, self._destination())
-
-    def _save(self, name: str, write: Callable[[Mutation], str]) -> None:
+    def _save(self, name: str, write: Callable[[Sequence[UserEvent]], str]) -> None:
         try:
-            content = base64.b64encode(write(self._drafts.mutation).encode()).decode()
+            content = base64.b64encode(write(mutation(self._drafts.items).events).encode()).decode()
         except InvalidEvent as error:
-            self._saved.value = style.status(f"Not saved: {readable(error.problems[0].message)}.", "bad")
+            self._saved.value = status(f"Not saved: {readable(error.problems[0].message)}.", "bad")
             return
         note = "Not for spreadsheets: cells that begin like a formula are unchanged." if name.endswith("csv") else ""
         link = f'<a download="{name}" href="data:application/octet-stream;base64,{content}">{name}</a>'
@@ -132,11 +129,10 @@ class Sources:
 
     def _take(self, source: Any) -> bool:
         """Fill the form from a source; if that fails, show why and return False."""
+        self._status.value = ""
         try:
             self._fill(source)
         except InvalidEvent as error:
             text = "; ".join(f"{place(problem)}: {readable(problem.message)}" for problem in error.problems[:5])
-            self._status.value = style.status(f"Not filled: {text.rstrip('.')}.", "bad")
-            return False
-        self._status.value = ""
-        return True
+            self._status.value = status(f"Not filled: {text.rstrip('.')}.", "bad")
+        return not self._status.value
