@@ -26,8 +26,7 @@ class CredentialsForm:
         return "CredentialsForm()"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        bundle: dict[str, Any] = widgets.VBox([*self._boxes.values()])._repr_mimebundle_(**kwargs)
-        return {**bundle, "text/plain": repr(self)}
+        return {**widgets.VBox([*self._boxes.values()])._repr_mimebundle_(**kwargs), "text/plain": repr(self)}
 
     def connect(self) -> Client:
         """Return a client with what is in the fields, and clear them.

@@ -1,6 +1,6 @@
 """The controls of one event: the input of each field, its help, and its problems below it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC
 from functools import cache, partial
 from re import sub
@@ -13,7 +13,7 @@ from bwp_nb.contract.hints import Hint, property_place
 from bwp_nb.displays.html import text
 from bwp_nb.event import CLIENT_TYPES, EVENT_TYPES, PROPERTY_NAMES, TEXT_FIELDS, UserEvent
 from bwp_nb.forms.drafts import Draft
-from bwp_nb.forms.page import Page, hints_shown, problems_shown, set_visible
+from bwp_nb.forms.page import Page, problems_shown, set_visible, show_in
 from bwp_nb.problems import Problem
 from bwp_nb.reference import reference
 from bwp_nb.wire.clock import SystemClock
@@ -21,8 +21,8 @@ from bwp_nb.wire.clock import SystemClock
 #: Documented values of fields that accept any text (“User Event Schema”, “Send User Events”, “UserEvent”).
 _SCHEMAS = ("sfcc-schema", "clickstream-common-attributes-schema", "clickstream-all-events-all-attributes-schema")
 _KNOWN = {"event_type": EVENT_TYPES, "client_type": CLIENT_TYPES, "schema_name": ("", *_SCHEMAS)}
-_OPTIONAL = ("schema_name", "schema_version")
-_LABELS = {name: f"{api_name}{' *' * (name not in _OPTIONAL)}" for name, api_name in TEXT_FIELDS.items()}
+_EMPTY: dict[str, str | None] = {"schema_name": None, "schema_version": None}  # left out; others are an empty text
+_LABELS = {name: f"{api_name}{' *' * (name not in _EMPTY)}" for name, api_name in TEXT_FIELDS.items()}
 _ANOTHER = "another text …"
 _EXAMPLES = {"event_time": "UTC, for example 2023-12-03T10:15:30Z", "client_version": "for example 1.0"}
 
@@ -37,11 +37,6 @@ class Row:
         self.remove = page.button("Remove", partial(removed, self), tooltip="Remove this property")
         self.note = page.html()
         self.view = page.box([self.name, self.value, self.remove, self.note], "bwp-property")
-
-    def close(self) -> None:
-        """Close the widgets of the row."""
-        for widget in (*self.view.children, self.view):
-            widget.close()
 
 
 class Editor:
@@ -91,14 +86,14 @@ class Editor:
             row.name.value, row.value.value = item
         self.draft = draft
 
-    def show(self, heading: str, problems: list[Problem], hints: Iterable[Hint]) -> None:
+    def show(self, heading: str, problems: list[Problem], hints: list[Hint]) -> None:
         """Show a heading, and each problem and hint below its field."""
         self.heading.value = f"<h4>{heading}</h4>"
         places = {note: api_name for api_name, note in self._notes.items()}
         places |= {row.note: property_place(row.name.value) for row in self.properties}
         for note, field in places.items():
-            found = problems_shown(problem for problem in problems if problem.field == field)
-            note.value = found + hints_shown(hint for hint in hints if hint.field == field)
+            said = [f'<p class="bwp-hint">{hint.shown}</p>' for hint in hints if hint.field == field]
+            note.value = problems_shown([one for one in problems if one.field == field]) + "".join(said)
 
     def place(self, field: str) -> Any:
         """Return the input of a field by the API's name of the field; otherwise the first one."""
@@ -136,9 +131,7 @@ class Editor:
         for name, choice in self._choices.items():
             if choice.value != _ANOTHER:  # otherwise a known value may be typed
                 self._show_choice(name)
-        texts: dict[str, Any] = {
-            name: box.value or (None if name in _OPTIONAL else "") for name, box in self._inputs.items()
-        }
+        texts: dict[str, Any] = {name: box.value or _EMPTY.get(name, "") for name, box in self._inputs.items()}
         properties = tuple((row.name.value, row.value.value) for row in self.properties)
         given = {name: value for name, value in properties if name or value}
         self.draft = Draft(UserEvent(**texts, additional_properties=given), properties, key=self.draft.key)
@@ -156,20 +149,16 @@ class Editor:
 
     def _remove(self, row: Row) -> None:
         """Remove a property, unless the click is late, and move the focus to the next one."""
-        left = [other for other in self.properties if other is not row]
-        if left != self.properties:
-            place = self.properties.index(row)
+        if row in self.properties:
+            place, left = self.properties.index(row), [other for other in self.properties if other is not row]
             self._lay_out(left)
             self._page.focus(left[min(place, len(left) - 1)].remove if left else self.add_property)
             self._typed()
 
     def _lay_out(self, rows: list[Row]) -> None:
         """Show these rows, and close the others."""
-        for row in self.properties:
-            if row not in rows:
-                row.close()
         self.properties = rows
-        self._rows.children = [row.view for row in rows]
+        show_in(self._rows, [row.view for row in rows])
 
 
 @cache

@@ -1,11 +1,10 @@
 """A form for a notebook, or a page of Voila, that makes events, checks them, sends them and shows the outcome."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from html import escape
-from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 
@@ -13,12 +12,11 @@ from bwp_nb.client import Client
 from bwp_nb.displays.html import Html, beside, card, code
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected
 from bwp_nb.event import UNICODE_RULE
-from bwp_nb.forms.answer import AnswerArea
 from bwp_nb.forms.drafts import MAX_SHOWN, Draft, Drafts, mutation, place
 from bwp_nb.forms.editor import Editor, helps
-from bwp_nb.forms.page import Page, set_visible, status
+from bwp_nb.forms.page import Page, set_visible, show_in, status
 from bwp_nb.forms.panel import SandboxPanel, refresh
-from bwp_nb.forms.request import RequestArea, Sources
+from bwp_nb.forms.request import AnswerArea, RequestArea, Sources
 from bwp_nb.mutation import Mutation
 from bwp_nb.problems import Problem
 from bwp_nb.tables import rows
@@ -38,8 +36,7 @@ _SHOWN_RULE = f"at most {MAX_SHOWN} events and {_MOST_PROPERTIES} properties in 
 _AGAIN = "Not sent: the API has accepted these events already. Edit them, or press Send anyway to send them once more."
 
 
-@dataclass(frozen=True, repr=False)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A picture of a form at one moment, as text and as HTML."""
 
     text: str
@@ -87,25 +84,28 @@ class EventForm:
 
     def __repr__(self) -> str:
         """Return the form as text, for a notebook that is read without widgets."""
-        found = [f"problem: {place(problem)}: {readable(problem.message)}" for problem in self.problems]
         outcome = [f"{'outcome' if self._is_as_sent else 'last outcome'}: {self.outcome}"] if self.outcome else []
-        return "\n  ".join([f"EventForm({self.client!r}): {self.state}", *self._lines(), *found, *outcome])
+        return "\n  ".join([f"EventForm({self.client!r}): {self.state}", *self._listed(), *outcome])
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        bundle: dict[str, Any] = self.view._repr_mimebundle_(**options)
-        return {**bundle, "text/plain": repr(self), "text/html": self.snapshot().html}
+        shown = self.view._repr_mimebundle_(**options)
+        return {**shown, "text/plain": repr(self), "text/html": self.snapshot().html}
 
     def snapshot(self) -> Snapshot:
         """Return a picture of the form as it is now, which later edits do not change."""
-        events = Html(code("\n".join(self._lines()), "text") + self._status.value)
+        events = Html(code("\n".join(self._listed()), "text") + self._status.value)
         if selected := self._drafts.selected:
             events = Html(f"{events}{self.editor.heading.value}{selected.event._repr_html_()}")
         columns = beside(events=events, request_and_answer=Html(self.request.html + self.answers.html))
-        return Snapshot(repr(self), card(Html(_title(self.client)), columns))
+        return Snapshot(repr(self), card(Html(_where(self.client)), columns))
+
+    def _listed(self) -> list[str]:
+        """Return a line for each event and each problem."""
+        return self._lines() + [f"problem: {place(found)}: {readable(found.message)}" for found in self.problems]
 
     def _lines(self) -> list[str]:
         """Return a line for each event."""
-        return [*map(_line, count(1), self._drafts.items, self.states)]
+        return [*map(_line, range(1, MAX_SHOWN + 1), self._drafts.items, self.states)]
 
     @property
     def mutation(self) -> Mutation:
@@ -155,19 +155,17 @@ class EventForm:
         self.view.close()
 
     def _parts(self) -> list[Any]:
-        page = self._page
-        below = page.fold("Paste or open", lambda: self.sources.view)
+        below = self._page.fold("Paste or open", lambda: self.sources.view)
         if (sandbox := self.client.sandbox) is not None:
-            below += page.fold("The sandbox", lambda: SandboxPanel(sandbox, page).view)
-        left = page.box([*self._list(), *self._editors(), *self._actions()], "bwp-column")
-        right = page.box([self.request.view, self.answers.view], "bwp-column")
-        columns = [page.box([left, right], "bwp-columns"), page.box(below, "bwp-columns")]
-        return [*page.head, page.html(_title(self.client)), *columns]
+            below += self._page.fold("The sandbox", lambda: SandboxPanel(sandbox, self._page).view)
+        left = self._page.box([*self._list(), *self._editors(), *self._actions()], "bwp-column")
+        right = self._page.box([self.request.view, self.answers.view], "bwp-column")
+        columns = [self._page.box([left, right], "bwp-columns"), self._page.box(below, "bwp-columns")]
+        return [*self._page.head, self._page.html(f"<h3>Make events</h3>{_where(self.client)}"), *columns]
 
     def _list(self) -> list[Any]:
-        button, drafts = self._page.button, self._drafts
-        given: dict[str, Any] = {"rows": 5, "description": "Events", "css": "bwp-list"}
-        self.event_list = self._page.make(widgets.Select, changed=self._chosen, **given)
+        make, button, drafts = self._page.make, self._page.button, self._drafts
+        self.event_list = make(widgets.Select, changed=self._chosen, rows=5, description="Events", css="bwp-list")
         self.add = button("Add", self._changer(drafts.add), tooltip="Add an event")
         self.duplicate = button("Duplicate", self._changer(drafts.duplicate), tooltip="Copy the selected event")
         self.remove = button("Remove", self._changer(drafts.remove), tooltip="Remove the selected event")
@@ -183,10 +181,9 @@ class EventForm:
         return [self.editor.view, self._other_editor.view]
 
     def _actions(self) -> list[Any]:
-        send, anyway = (partial(self._page.when_typed, partial(self._send, check)) for check in (True, False))
-        once: dict[str, Any] = {"css": "bwp-once", "in_turn": False}
-        self.send = self._page.button("Send", send, button_style="primary", **once)
-        self.send_anyway = self._page.button("Send anyway", anyway, tooltip="Send what has problems, too", **once)
+        send, anyway = (partial(self._send, check) for check in (True, False))
+        self.send = self._page.button("Send", send, in_turn=False, button_style="primary")
+        self.send_anyway = self._page.button("Send anyway", anyway, in_turn=False, tooltip="Send with problems, too")
         label = f"Yes, send real events to {self.client.endpoint}"
         self.confirm = self._page.make(widgets.Checkbox, description=label, indent=False, css="bwp-confirm")
         self._status, self._links_box = self._page.html(), self._page.box([], "bwp-note")
@@ -263,13 +260,12 @@ class EventForm:
         with self._page.turn:
             self._is_sending = False
             self.outcome, self._sent_state = found, found.state if found else "unknown"
-            is_called = found is not None and found.state != "invalid"  # which means that nothing was sent
-            call = self.client.history[-1] if is_called else None
+            call = self.client.history[-1] if found and found.state != "invalid" else None
             self.answer = call.answer if call else None
             states = found.states if isinstance(found, MutationRejected) else (self._sent_state,) * len(sent)
             ended = {draft: replace(draft, outcome=state) for draft, state in zip(sent, states, strict=True)}
             note = "" if self._drafts.items == sent else "The request was sent as it was before your edit."
-            if self._sent_state != "invalid":
+            if self._sent_state != "invalid":  # which means that nothing was sent
                 self._drafts.items = [ended.get(draft, draft) for draft in self._drafts.items]
             self._sent = [*ended.values()]
             self.answers.take(found, call, self.client.history)
@@ -301,9 +297,10 @@ class EventForm:
 
     def _summary(self, found: list[Problem]) -> str:
         """Return the numbers of events and problems in words."""
-        count, again = len(self._drafts.items), sum(draft.outcome == "sent" for draft in self._drafts.items)
+        again = sum(draft.outcome == "sent" for draft in self._drafts.items)
         more = f"; the first {_MOST_LINKS} are below" if len(found) > _MOST_LINKS else ""
-        text = f"{counted(count, 'event')}, {counted(len(found), 'problem') if found else 'no problems'}{more}."
+        problems = counted(len(found), "problem") if found else "no problems"
+        text = f"{counted(len(self._drafts.items), 'event')}, {problems}{more}."
         return f"{text} {counted(again, 'event')} would be sent once more." if again else text
 
     def _show_list(self) -> None:
@@ -319,21 +316,16 @@ class EventForm:
         """Return the values that the API rejected of events that are as they were sent."""
         named = self.outcome.rejected_values if isinstance(self.outcome, MutationRejected) else ()
         places = {draft: index for index, draft in enumerate(self._drafts.items)}
-        return [
-            Problem(value.field, value.value, value.rule, f"The API rejected {quoted(value.value)}", places[draft])
-            for value in named
-            if (draft := self._sent[value.index]) in places
-        ]
+        found = [(it, places[self._sent[it.index]]) for it in named if self._sent[it.index] in places]
+        return [Problem(it.field, it.value, it.rule, f"The API rejected {quoted(it.value)}", at) for it, at in found]
 
     def _show_links(self, found: list[Problem]) -> None:
         """Show a button for each place, even if our checks and the API refuse the same value."""
         targets = {f"Go to {place(problem)}": problem for problem in found}
-        labels, links = [*targets][:_MOST_LINKS], self._links_box.children
-        if labels != [link.description for link in links]:
+        labels, box = [*targets][:_MOST_LINKS], self._links_box
+        if labels != [link.description for link in box.children]:
             go = [partial(self._go_to, targets[label]) for label in labels]
-            self._links_box.children = [*map(partial(self._page.button, css="bwp-link"), labels, go)]
-            for link in links:
-                link.close()
+            show_in(box, [*map(partial(self._page.button, css="bwp-link"), labels, go)])
 
     def _go_to(self, problem: Problem) -> None:
         """Select the event of a problem, and move the focus to its field."""
@@ -342,12 +334,10 @@ class EventForm:
         self._page.focus(self.add if problem.index is None else self.editor.place(problem.field))
 
 
-def _title(client: Client) -> str:
+def _where(client: Client) -> str:
     """Return what a form says above its events: where they go."""
-    if client.sandbox is not None:
-        return "<h3>Make events</h3><p>They go to the sandbox: nothing leaves this notebook.</p>"
-    where = escape(client.endpoint)
-    return f'<h3>Make events</h3><p class="bwp-state bwp-bad"><b>Live.</b> They go to {where} and are real.</p>'
+    live = f'<p class="bwp-state bwp-bad"><b>Live.</b> They go to {escape(client.endpoint)} and are real.</p>'
+    return live if client.sandbox is None else "<p>They go to the sandbox: nothing leaves this notebook.</p>"
 
 
 def _line(number: int, draft: Draft, state: str) -> str:

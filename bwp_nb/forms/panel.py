@@ -1,23 +1,20 @@
 """A panel that shows what a sandbox accepted and rejected, and orders faults from it."""
 
 from collections import Counter
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 import ipywidgets as widgets
 
 from bwp_nb.displays.html import html_table
 from bwp_nb.forms.page import Page, set_visible, status
+from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.sandbox.faults import faults
 from bwp_nb.text import counted, readable
 
-if TYPE_CHECKING:
-    from bwp_nb.sandbox.api import Sandbox
-
 _SHOWN = 10
 _FIELDS = ("eventType", "eventTime", "eventId")
-_NUMBERS: dict[str, Callable[[str], Any]] = {"seconds": float, "mebibytes": int}
+_NUMBERS: dict[str, Any] = {"seconds": float, "mebibytes": int}
 _TITLE = "<h3>The sandbox</h3><p>Order a fault, then send. The client retries; order several to see it stop.</p>"
 _panels: WeakSet["SandboxPanel"] = WeakSet()
 
@@ -36,7 +33,7 @@ class SandboxPanel:
         The form's page of which the panel is a part. Default: a page of its own.
     """
 
-    def __init__(self, sandbox: "Sandbox", page: Page | None = None) -> None:
+    def __init__(self, sandbox: Sandbox, page: Page | None = None) -> None:
         self.sandbox = sandbox
         own = page or Page()
         self._takes = {fault.name: fault.options for fault in faults()}
@@ -61,13 +58,15 @@ class SandboxPanel:
         return f"SandboxPanel({self.sandbox!r})"
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        bundle: dict[str, Any] = self.view._repr_mimebundle_(**options)
-        return {**bundle, "text/plain": repr(self), "text/html": f"<h3>The sandbox</h3>{self._arrived.value}"}
+        static = {"text/plain": repr(self), "text/html": f"<h3>The sandbox</h3>{self._arrived.value}"}
+        return {**self.view._repr_mimebundle_(**options), **static}
 
     def show(self) -> None:
         """Show the current state of the sandbox."""
+        names = Counter(self.sandbox.pending_faults).items()
+        pending = ", ".join(name if count == 1 else f"{count} times {name}" for name, count in names)
+        self._status.value = status(f"Ordered for the next requests: {pending}.", "warn") if names else ""
         self._arrived.value = _arrived(self.sandbox)
-        self._status.value = _pending(self.sandbox.pending_faults)
 
     def _choose(self) -> None:
         """Show the options of the chosen fault."""
@@ -87,38 +86,26 @@ class SandboxPanel:
     def _reset(self) -> None:
         self.sandbox.reset()
         self.show()
-        self._status.value = status("The sandbox was reset.")
 
 
-def refresh(sandbox: "Sandbox") -> None:
+def refresh(sandbox: Sandbox) -> None:
     """Refresh every panel of a sandbox."""
-    for panel in list(_panels):
-        if panel.sandbox is sandbox:
-            panel.show()
+    for panel in [panel for panel in _panels if panel.sandbox is sandbox]:
+        panel.show()
 
 
-def _pending(names: list[str]) -> str:
-    """Return a line on the ordered faults, if there are any."""
-    text = ", ".join(name if count == 1 else f"{count} times {name}" for name, count in Counter(names).items())
-    return status(f"Ordered for the next requests: {text}.", "warn") if names else ""
-
-
-def _arrived(sandbox: "Sandbox") -> str:
+def _arrived(sandbox: Sandbox) -> str:
     """Return what arrived: the numbers, and the latest events of each kind, with a mark at those with the same id."""
     counts, accepted = sandbox.counts, sandbox.accepted
     dropped = f"{counted(counts['duplicates'], 'duplicate')} dropped, " if counts["duplicates"] else ""
     requests = f"{dropped}{counted(counts['requests'], 'request')}"
-    times = Counter(event["eventId"] for event in accepted)
+    ids = Counter(event["eventId"] for event in accepted)
     rows = [
-        *(
-            _row("accepted", event, "same id as another" * (times[event["eventId"]] > 1))
-            for event in accepted[-_SHOWN:]
-        ),
+        *(_row("accepted", event, "same id as another" * (ids[event["eventId"]] > 1)) for event in accepted[-_SHOWN:]),
         *(_row("dropped", event, "known id") for event in sandbox.duplicates[-_SHOWN:]),
         *(_row("rejected", item["event"], item["reason"]) for item in sandbox.rejected[-_SHOWN:]),
     ]
-    head = ["", *_FIELDS, "properties", "note"]
-    table = html_table(rows, head, f"What arrived, the last {_SHOWN} of each kind") if rows else ""
+    table = html_table(rows, ["", *_FIELDS, "properties", "note"], f"The last {_SHOWN} of each kind") if rows else ""
     return status(f"{counts['accepted']} accepted, {counts['rejected']} rejected, {requests}.") + table
 
 
