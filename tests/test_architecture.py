@@ -29,8 +29,8 @@ IMPORTS = {
         "drift": "client contract displays errors history text wire",
         "errors": "contract displays problems text",
         "event": "contract displays errors problems text",
-        "forms": "client connection contract displays errors event history mutation problems reference sandbox settings "
-        "snippets tables text wire",
+        "forms": "client connection contract displays errors event history mutation problems reference sandbox "
+        "settings snippets tables text wire",
         "history": "displays text wire",
         "mutation": "displays errors event pasted problems text",
         "pasted": "errors event problems text",

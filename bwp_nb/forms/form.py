@@ -161,7 +161,7 @@ class EventForm:
         left = self._page.box([*self._list(), *self._editors(), *self._actions()], "bwp-column")
         right = self._page.box([self.request.view, self.answers.view], "bwp-column")
         columns = [self._page.box([left, right], "bwp-columns"), self._page.box(below, "bwp-columns")]
-        return [*self._page.head, self._page.html(f"<h3>Make events</h3>{_where(self.client)}"), *columns]
+        return [*self._page.head, self._page.html(_where(self.client)), *columns]
 
     def _list(self) -> list[Any]:
         make, button, drafts = self._page.make, self._page.button, self._drafts
@@ -270,8 +270,7 @@ class EventForm:
             self._sent = [*ended.values()]
             self.answers.take(found, call, self.client.history)
             self._show(note)
-        if self.client.sandbox is not None:
-            refresh(self.client.sandbox)
+        refresh(self.client.sandbox)
 
     @property
     def _is_as_sent(self) -> bool:
@@ -337,7 +336,8 @@ class EventForm:
 def _where(client: Client) -> str:
     """Return what a form says above its events: where they go."""
     live = f'<p class="bwp-state bwp-bad"><b>Live.</b> They go to {escape(client.endpoint)} and are real.</p>'
-    return live if client.sandbox is None else "<p>They go to the sandbox: nothing leaves this notebook.</p>"
+    said = live if client.sandbox is None else "<p>They go to the sandbox: nothing leaves this notebook.</p>"
+    return f"<h3>Make events</h3>{said}"
 
 
 def _line(number: int, draft: Draft, state: str) -> str:

@@ -81,7 +81,7 @@ class Page:
             box.children = box.children or [make()]
             set_visible(box, visible=toggle.value)
 
-        toggle = self.make(widgets.ToggleButton, description=label, changed=turn)
+        toggle = self.make(widgets.ToggleButton, description=label, tooltip=label, changed=turn)
         return [toggle, box]
 
     def guard(self, handler: Act, *, in_turn: bool = True) -> Callable[[object], None]:
@@ -153,8 +153,7 @@ def _is_callback() -> bool:
 
 def code(source: str, label: str, language: str) -> str:
     """Return a text of a language in an area that scrolls, also by keyboard."""
-    is_long = len(source) > _MOST_HIGHLIGHTED
-    shown = escape(source) if is_long else highlighted(f"{source}\n", language, _THEME)[:-1]
+    shown = highlighted(f"{source}\n", language, _THEME)[:-1] if len(source) <= _MOST_HIGHLIGHTED else escape(source)
     return f'<pre tabindex="0" role="region" aria-label="{escape(label)}">{shown}</pre>'
 
 

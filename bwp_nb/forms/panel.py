@@ -88,8 +88,8 @@ class SandboxPanel:
         self.show()
 
 
-def refresh(sandbox: Sandbox) -> None:
-    """Refresh every panel of a sandbox."""
+def refresh(sandbox: Sandbox | None) -> None:
+    """Refresh every panel of a sandbox, if there is one."""
     for panel in [panel for panel in _panels if panel.sandbox is sandbox]:
         panel.show()
 

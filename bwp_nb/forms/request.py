@@ -128,6 +128,7 @@ class AnswerArea:
         calls = [call for call in history if call.operation != "execute" and call.attempts]
         labels = [f"{call.time[11:19]} {call.outcome}, {counted(call.events, 'event')}" for call in calls]
         self.past.options = [*zip(labels, calls, strict=True)][:-11:-1]
+        self.past.index = 0 if calls else None
 
     def show(self, *, is_earlier: bool) -> None:
         """Show the outcome, which may be that of a request before the last edit."""

@@ -438,6 +438,7 @@ def test_an_earlier_send_can_be_loaded_again(form: EventForm) -> None:
         "09:00:00 sent, 1 event",
         "09:00:00 sent, 1 event",
     ] == [re.sub(r"09:00:00\.\d+", "09:00:00", label) for label, _ in form.answers.past.options]
+    assert form.client.history[-1] == form.answers.past.value
     form.answers.past.index = 1
     form.answers.load.click()
     assert ("1", "valid") == (form.mutation.events[0].client_version, form.state)
