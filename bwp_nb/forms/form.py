@@ -9,8 +9,12 @@ from typing import Any, NamedTuple
 import ipywidgets as widgets
 
 from bwp_nb.client import Client
+<<<<<<< HEAD
 from bwp_nb.displays.html import Html, beside, card, code
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected
+=======
+from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem
+>>>>>>> main
 from bwp_nb.event import UNICODE_RULE
 from bwp_nb.forms.drafts import MAX_SHOWN, Draft, Drafts, mutation, place
 from bwp_nb.forms.editor import Editor, helps
@@ -18,7 +22,6 @@ from bwp_nb.forms.page import Page, set_visible, show_in, status
 from bwp_nb.forms.panel import SandboxPanel, refresh
 from bwp_nb.forms.request import AnswerArea, RequestArea, Sources
 from bwp_nb.mutation import Mutation
-from bwp_nb.problems import Problem
 from bwp_nb.tables import rows
 from bwp_nb.text import counted, quoted, readable
 from bwp_nb.wire.answer import Receipt
