@@ -27,17 +27,10 @@ IMPORTS = {
         "displays": "text",
         "doctor": "client connection contract displays errors event mutation settings text wire",
         "drift": "client contract displays errors history text wire",
-<<<<<<< HEAD
-        "errors": "contract displays problems text",
-        "event": "contract displays errors problems text",
-        "forms": "client connection contract displays errors event history mutation problems reference sandbox "
-        "settings snippets tables text wire",
-=======
         "errors": "contract displays text",
         "event": "contract displays errors text",
-        "forms": "client connection contract displays errors event history mutation sandbox settings snippets "
-        "tables text wire",
->>>>>>> main
+        "forms": "client connection contract displays errors event history mutation reference sandbox settings "
+        "snippets tables text wire",
         "history": "displays text wire",
         "mutation": "contract displays errors event pasted text",
         "pasted": "errors event text",

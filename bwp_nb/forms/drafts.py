@@ -6,14 +6,9 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from bwp_nb.client import Client
-<<<<<<< HEAD
 from bwp_nb.contract.hints import property_place
-from bwp_nb.errors import InvalidEvent
-from bwp_nb.event import UserEvent
-=======
 from bwp_nb.errors import InvalidEvent, Problem
-from bwp_nb.event import TEXT_FIELDS, UserEvent
->>>>>>> main
+from bwp_nb.event import UserEvent
 from bwp_nb.mutation import COUNT_RULE, MAX_EVENTS, Mutation
 from bwp_nb.text import quoted
 

@@ -9,23 +9,14 @@ from typing import Any
 import ipywidgets as widgets
 
 from bwp_nb.client import Client
-<<<<<<< HEAD
 from bwp_nb.contract.hints import Hint, property_place
 from bwp_nb.displays.html import text
+from bwp_nb.errors import Problem
 from bwp_nb.event import CLIENT_TYPES, EVENT_TYPES, PROPERTY_NAMES, TEXT_FIELDS, UserEvent
 from bwp_nb.forms.drafts import Draft
 from bwp_nb.forms.page import Page, problems_shown, set_visible, show_in
-from bwp_nb.problems import Problem
 from bwp_nb.reference import reference
-from bwp_nb.wire.clock import SystemClock
-=======
-from bwp_nb.errors import Problem
-from bwp_nb.event import CLIENT_TYPES, EVENT_TYPES, PROPERTY_NAMES, TEXT_FIELDS
-from bwp_nb.forms import style
-from bwp_nb.forms.drafts import Draft, Property
-from bwp_nb.forms.page import Page, set_visible
 from bwp_nb.wire.platform import Clock
->>>>>>> main
 
 #: Documented values of fields that accept any text (“User Event Schema”, “Send User Events”, “UserEvent”).
 _SCHEMAS = ("sfcc-schema", "clickstream-common-attributes-schema", "clickstream-all-events-all-attributes-schema")

@@ -9,12 +9,8 @@ from typing import Any, NamedTuple
 import ipywidgets as widgets
 
 from bwp_nb.client import Client
-<<<<<<< HEAD
 from bwp_nb.displays.html import Html, beside, card, code
-from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected
-=======
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem
->>>>>>> main
 from bwp_nb.event import UNICODE_RULE
 from bwp_nb.forms.drafts import MAX_SHOWN, Draft, Drafts, mutation, place
 from bwp_nb.forms.editor import Editor, helps

@@ -14,6 +14,7 @@ from pygments.style import Style
 from pygments.token import Comment, Keyword, Name, Number, String
 
 from bwp_nb.displays.html import highlighted, text
+from bwp_nb.errors import Problem
 from bwp_nb.problems import Problem
 from bwp_nb.text import readable
 
