@@ -15,7 +15,6 @@ from pygments.token import Comment, Keyword, Name, Number, String
 
 from bwp_nb.displays.html import highlighted, text
 from bwp_nb.errors import Problem
-from bwp_nb.problems import Problem
 from bwp_nb.text import readable
 
 #: What a widget calls.
