@@ -16,7 +16,6 @@ from bwp_nb.event import CLIENT_TYPES, EVENT_TYPES, PROPERTY_NAMES, TEXT_FIELDS,
 from bwp_nb.forms.drafts import Draft
 from bwp_nb.forms.page import Page, problems_shown, set_visible, show_in
 from bwp_nb.reference import reference
-from bwp_nb.wire.platform import Clock
 
 #: Documented values of fields that accept any text (“User Event Schema”, “Send User Events”, “UserEvent”).
 _SCHEMAS = ("sfcc-schema", "clickstream-common-attributes-schema", "clickstream-all-events-all-attributes-schema")
@@ -55,7 +54,7 @@ class Editor:
         self._notes = {api_name: page.html() for api_name in marks}
         self.heading, self._rows = page.html(), page.box([], "bwp-note")
         self.new_id = page.button("New id", self._take_new_id, tooltip="Replace the id by a new one")
-        is_real = isinstance(client.clock, Clock)
+        is_real = client.sandbox is None
         self.now = page.button("Now" if is_real else "Now, by the sandbox's clock", self._take_now)
         self.add_property = page.button("Add a property", self._add_property)
         extra = {"event_id": self.new_id, "event_time": self.now}

@@ -602,7 +602,7 @@ def test_a_quarantine_opens_in_the_form_and_is_sent_once_fixed(form: EventForm, 
 
 REFUSED = {
     "nonsense": ("nonsense", "cannot parse this as a sendUserEvents request"),
-    "no row": ("[1]", "event 1, row: expected a UserEvent, a dict or a Series, got '1'"),
+    "no row": ("[1]", "rows[0]: expected a UserEvent, a dict or a Series, got str '1'"),
     "nested": ('{"event_type": [1]}', "event 1, eventType: must be a str, got"),
     "no column": ("event_id,event_type\n1,click\n", "Missing column client_type, which is required"),
     "nearly named": (f"{HEAD.replace('event_type', 'Event_Type')}\n{ROW.format(1)}\n", "did you mean event_type?"),
