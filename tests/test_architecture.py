@@ -28,8 +28,8 @@ IMPORTS = {
         "displays": "text",
         "errors": "contract displays text",
         "event": "contract displays errors text",
-        "forms": "client connection contract displays errors event history mutation sandbox settings snippets "
-        "tables text wire",
+        "forms": "client connection contract displays errors event history mutation reference sandbox settings "
+        "snippets tables text wire",
         "history": "displays text wire",
         "mutation": "contract displays errors event pasted text",
         "pasted": "errors event text",

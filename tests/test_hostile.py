@@ -10,7 +10,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb import BwpError, Client, InvalidEvent, MutationRejected, Receipt, Sandbox, plots
-from bwp_nb.forms import answer as answers
+from bwp_nb.forms.request import answer as shown_answer
 from bwp_nb.sandbox.api import SandboxClock
 from tests.hostile import HOSTILE, chart, harm_of_text, page
 from tests.servers import SUCCESS
@@ -157,7 +157,7 @@ def test_a_receipt_shows_a_text_with_escapes(text: str, shown: str) -> None:
     found = Client(httpx.MockTransport(lambda _: answer), "https://api.invalid/graphql").send(event())
     assert isinstance(found, Receipt)
     assert [] == harm_of_text(repr(found), 5_000)
-    html = page(answers.answer(found, None))
+    html = page(shown_answer(found, None))
     assert shown in html.text
     assert {"h4", "code", "b", "ul", "li"} >= set(html.harm)  # These tags are our own.
 

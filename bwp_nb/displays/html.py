@@ -84,11 +84,11 @@ def code(given: object, language: str) -> Html:
     source = given if isinstance(given, str) else json.dumps(given, indent=2, ensure_ascii=False)
     shown = source if len(source) <= _MAX_CODE else f"{source[:_MAX_CODE]}\n… ({len(source):,} characters)"
     shown = "\n".join(readable(line, _MAX_CODE) for line in shown.split("\n"))
-    return Html(f'<pre style="{_CODE}">{_highlighted(shown, language)}</pre>')
+    return Html(f'<pre style="{_CODE}">{highlighted(shown, language)}</pre>')
 
 
-def _highlighted(source: str, language: str) -> str:
-    """Return code as HTML; what is not of its language is not highlighted."""
+def highlighted(source: str, language: str, style: Any = "xcode") -> str:
+    """Return code as HTML in the colours of a style of Pygments; what is not of its language is not highlighted."""
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import get_lexer_by_name
@@ -96,7 +96,7 @@ def _highlighted(source: str, language: str) -> str:
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     lexer.add_filter("raiseonerror", excclass=ValueError)
     try:
-        return str(highlight(source, lexer, HtmlFormatter(nowrap=True, noclasses=True, style="xcode")))
+        return str(highlight(source, lexer, HtmlFormatter(nowrap=True, noclasses=True, style=style)))
     except ValueError:
         return html.escape(source)
 

@@ -19,18 +19,14 @@ class CredentialsForm:
     """
 
     def __init__(self) -> None:
-        layout = widgets.Layout(width="40em")
-        self._boxes = {
-            name: widgets.Password(description=label, layout=layout, style={"description_width": "8em"})
-            for name, label in _LABELS.items()
-        }
+        look: dict[str, Any] = {"layout": {"width": "40em"}, "style": {"description_width": "8em"}}
+        self._boxes = {name: widgets.Password(description=label, **look) for name, label in _LABELS.items()}
 
     def __repr__(self) -> str:
         return "CredentialsForm()"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        bundle: dict[str, Any] = widgets.VBox([*self._boxes.values()])._repr_mimebundle_(**kwargs)
-        return {**bundle, "text/plain": repr(self)}
+        return {**widgets.VBox([*self._boxes.values()])._repr_mimebundle_(**kwargs), "text/plain": repr(self)}
 
     def connect(self) -> Client:
         """Return a client with what is in the fields, and clear them.

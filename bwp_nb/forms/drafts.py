@@ -1,13 +1,14 @@
 """Events as they are typed, which may be invalid: one of them, and the list of a form."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any, NamedTuple
 
 from bwp_nb.client import Client
+from bwp_nb.contract.hints import property_place
 from bwp_nb.errors import InvalidEvent, Problem
-from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.event import UserEvent
 from bwp_nb.mutation import COUNT_RULE, MAX_EVENTS, Mutation
 from bwp_nb.text import quoted
 
@@ -18,65 +19,43 @@ _ONCE_RULE = "one value for each name (our own rule: whether the API accepts a r
 _NAME_RULE = "a property has a name (our own rule: whether the API accepts an empty one is unknown)"
 
 
-class Property(NamedTuple):
-    """An additional property as typed; an empty one is left out of the request."""
-
-    name: str = ""
-    value: str = ""
-
-    @property
-    def field(self) -> str:
-        """The field of its problems."""
-        return f"additionalProperties[{self.name!a:.80}]"
-
-
 @dataclass(frozen=True, eq=False)
 class Draft:
-    """One event as typed: the text of each field, None if it is left out, and the properties, also repeated ones.
+    """One event as typed, with the names and values of its properties, of which a name may occur twice.
 
     `outcome` is the state that a send of exactly this event proved, or empty. `key` stays the same when it is edited.
     """
 
-    values: Mapping[str, str | None]
-    properties: tuple[Property, ...] = ()
+    event: UserEvent
+    properties: tuple[tuple[str, str], ...]
     outcome: str = ""
     key: int = field(default_factory=count().__next__)
 
     @classmethod
     def of(cls, event: UserEvent) -> "Draft":
         """Return an event as a draft."""
-        properties = tuple(Property(*pair) for pair in event.additional_properties.items())
-        return cls({name: getattr(event, name) for name in TEXT_FIELDS}, properties)
-
-    @property
-    def event(self) -> UserEvent:
-        """The event to send; raises `InvalidEvent` for a repeated property name."""
-        if repeated := self._repeated():
-            raise InvalidEvent(repeated)
-        return self._event()
+        return cls(event, tuple(event.additional_properties.items()))
 
     def problems(self, *, with_empty: bool = True) -> list[Problem]:
-        """Return the problems of the event as typed; an empty property is one `with_empty`."""
+        """Return the problems of the event as typed; a property without name and value is one `with_empty`."""
+        is_nameless = any(not name and (value or with_empty) for name, value in self.properties)
         message = "the property name is required; enter one, or remove the property"
-        is_nameless = any(not item.name and (item.value or with_empty) for item in self.properties)
-        nameless = [Problem(Property().field, "", _NAME_RULE, message)] * is_nameless
-        return self._event().problems() + [problem for problem in self._repeated() if problem.value] + nameless
+        nameless = [Problem(property_place(""), "", _NAME_RULE, message)] * is_nameless
+        return [*self.event.problems(), *self.repeated(), *nameless]
 
-    def hints(self) -> list[Any]:
-        """Return what is probably a mistake in the event, which keeps it from nothing."""
-        return list(getattr(self._event(), "hints", list)())
-
-    def _event(self) -> UserEvent:
-        values: dict[str, Any] = dict(self.values)
-        properties = {item.name: item.value for item in self.properties if item != Property()}
-        return UserEvent(**values, additional_properties=properties)
-
-    def _repeated(self) -> list[Problem]:
-        """Return a problem for each repeated property name."""
-        names = [item.name for item in self.properties if item != Property()]
+    def repeated(self) -> list[Problem]:
+        """Return a problem for each repeated property name, which no request can contain."""
+        names = Counter(name for name, value in self.properties if name or value)
         message = "duplicate property name {}; rename or remove one of them"
-        repeated = dict.fromkeys(name for name in names if names.count(name) > 1)
-        return [Problem(Property(name).field, name, _ONCE_RULE, message.format(quoted(name))) for name in repeated]
+        repeated = [name for name, times in names.items() if times > 1]
+        return [Problem(property_place(name), name, _ONCE_RULE, message.format(quoted(name))) for name in repeated]
+
+
+def mutation(drafts: Sequence[Draft]) -> Mutation:
+    """Return the request of some events; raises `InvalidEvent` if one of them repeats a property name."""
+    if repeated := [problem for draft in drafts for problem in draft.repeated()]:
+        raise InvalidEvent(repeated)
+    return Mutation([draft.event for draft in drafts])
 
 
 class Drafts:
@@ -97,11 +76,6 @@ class Drafts:
         """The selected event, if there is one."""
         return self.items[self.index] if self.items else None
 
-    @property
-    def mutation(self) -> Mutation:
-        """The request as typed; raises `InvalidEvent` if an event repeats a property name."""
-        return Mutation([draft.event for draft in self.items])
-
     def states(self) -> list[str]:
         """Return the state of each event."""
         found = [(draft.outcome, draft.problems(with_empty=self.is_pressed)) for draft in self.items]
@@ -109,18 +83,18 @@ class Drafts:
 
     def problems(self) -> list[Problem]:
         """Return the problems of the request as typed, each with the index of its event."""
-        count = len(self.items)
-        if not 1 <= count <= MAX_EVENTS:
-            return [Problem("events", count, COUNT_RULE, f"expected 1 to {MAX_EVENTS} events, got {count}")]
+        if not 1 <= len(self.items) <= MAX_EVENTS:
+            message = f"expected 1 to {MAX_EVENTS} events, got {len(self.items)}"
+            return [Problem("events", len(self.items), COUNT_RULE, message)]
         found = enumerate(draft.problems(with_empty=self.is_pressed) for draft in self.items)
         return [replace(problem, index=index) for index, problems in found for problem in problems]
 
     def replace(self, items: list[Draft], index: int, note: str) -> str:
         """Take other events, of which one is selected."""
-        if items == self.items or len(items) > MAX_SHOWN:
-            return (
-                f"A form shows at most {MAX_SHOWN} events." if len(items) > MAX_SHOWN else "There is nothing to change."
-            )
+        if len(items) > MAX_SHOWN:
+            return f"A form shows at most {MAX_SHOWN} events."
+        if items == self.items:
+            return "There is nothing to change."
         self._before = [*self._before[-99:], (self.items, self.index)]
         self.items, self.index = items, max(0, min(index, len(items) - 1))
         return note
@@ -133,21 +107,20 @@ class Drafts:
     def duplicate(self) -> str:
         """Add a copy of the selected event, with a new id, after it."""
         after, items = self.index + 1, [*self.items]
-        for one in items[self.index : after]:
-            items.insert(after, Draft({**one.values, "event_id": self._client.new_id()}, one.properties))
+        if one := self.selected:
+            items.insert(after, Draft(replace(one.event, event_id=self._client.new_id()), one.properties))
         return self.replace(items, after, f"Event {after + 1} is a copy of event {after}.")
 
     def remove(self) -> str:
         """Remove the selected event."""
-        items = [*self.items[: self.index], *self.items[self.index + 1 :]]
+        items = [draft for draft in self.items if draft is not self.selected]
         return self.replace(items, self.index, f"Event {self.index + 1} was removed.")
 
     def move(self, by: int) -> str:
         """Move the selected event up or down."""
-        items = [*self.items]
-        moved, place = items[self.index : self.index + 1], max(0, self.index + by)
-        items[self.index : self.index + 1] = []
-        items[place:place] = moved
+        items, place = [*self.items], max(0, self.index + by)
+        if items:
+            items.insert(place, items.pop(self.index))
         return self.replace(items, place, f"Event {self.index + 1} is now event {place + 1}.")
 
     def undo(self) -> str:

@@ -1,23 +1,22 @@
 """A form for a notebook, or a page of Voila, that makes events, checks them, sends them and shows the outcome."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from html import escape
+from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 
 from bwp_nb.client import Client
+from bwp_nb.displays.html import Html, beside, card, code
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem
 from bwp_nb.event import UNICODE_RULE
-from bwp_nb.forms import style
-from bwp_nb.forms.answer import AnswerArea
-from bwp_nb.forms.drafts import MAX_SHOWN, Draft, Drafts, place
-from bwp_nb.forms.editor import Editor
-from bwp_nb.forms.page import Page, set_visible
+from bwp_nb.forms.drafts import MAX_SHOWN, Draft, Drafts, mutation, place
+from bwp_nb.forms.editor import Editor, helps
+from bwp_nb.forms.page import Page, set_visible, show_in, status
 from bwp_nb.forms.panel import SandboxPanel, refresh
-from bwp_nb.forms.request import RequestArea, Sources
-from bwp_nb.history import Exchange
+from bwp_nb.forms.request import AnswerArea, RequestArea, Sources
 from bwp_nb.mutation import Mutation
 from bwp_nb.tables import rows
 from bwp_nb.text import counted, quoted, readable
@@ -30,13 +29,13 @@ _ENDS = {
     "failed": ("bad", "Failed: the events were not accepted."),
     "unknown": ("warn", "Unknown: events may have been accepted. Resend them with the same ids."),
 }
+_MARKS = {"invalid": "✗", "valid": "○", "sending": "…", "sent": "✓", "rejected": "✗", "failed": "!", "unknown": "?"}
 _MOST_LINKS, _MOST_PROPERTIES = 10, 1000
 _SHOWN_RULE = f"at most {MAX_SHOWN} events and {_MOST_PROPERTIES} properties in a form (our own rule)"
 _AGAIN = "Not sent: the API has accepted these events already. Edit them, or press Send anyway to send them once more."
 
 
-@dataclass(frozen=True, repr=False)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A picture of a form at one moment, as text and as HTML."""
 
     text: str
@@ -45,8 +44,8 @@ class Snapshot:
     def __repr__(self) -> str:
         return self.text
 
-    def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
-        return {"text/plain": self.text, "text/html": self.html}
+    def _repr_html_(self) -> str:
+        return self.html
 
 
 class EventForm:
@@ -85,30 +84,32 @@ class EventForm:
     def __repr__(self) -> str:
         """Return the form as text, for a notebook that is read without widgets."""
         outcome = [f"{'outcome' if self._is_as_sent else 'last outcome'}: {self.outcome}"] if self.outcome else []
-        return "\n  ".join([f"EventForm({self.client!r}): {self.state}", *self._lines(), *outcome])
+        return "\n  ".join([f"EventForm({self.client!r}): {self.state}", *self._listed(), *outcome])
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        bundle: dict[str, Any] = self.view._repr_mimebundle_(**options)
-        return {**bundle, **self.snapshot()._repr_mimebundle_()}
+        shown = self.view._repr_mimebundle_(**options)
+        return {**shown, "text/plain": repr(self), "text/html": self.snapshot().html}
 
     def snapshot(self) -> Snapshot:
         """Return a picture of the form as it is now, which later edits do not change."""
-        try:
-            request = style.plain(self.request.text())
-        except InvalidEvent:
-            request = ""
-        parts = [style.title(self.client), style.plain("\n".join(self._lines())), self._status.value, request]
-        return Snapshot(repr(self), "".join([*parts, self.answers.html]))
+        events = Html(code("\n".join(self._listed()), "text") + self._status.value)
+        if selected := self._drafts.selected:
+            events = Html(f"{events}{self.editor.heading.value}{selected.event._repr_html_()}")
+        columns = beside(events=events, request_and_answer=Html(self.request.html + self.answers.html))
+        return Snapshot(repr(self), card(Html(_where(self.client)), columns))
+
+    def _listed(self) -> list[str]:
+        """Return a line for each event and each problem."""
+        return self._lines() + [f"problem: {place(found)}: {readable(found.message)}" for found in self.problems]
 
     def _lines(self) -> list[str]:
-        """Return the events and the problems, a line for each."""
-        found = [f"problem: {place(problem)}: {readable(problem.message)}" for problem in self.problems]
-        return [line.replace("\N{NO-BREAK SPACE}", " ").rstrip() for line in self.event_list.options] + found
+        """Return a line for each event."""
+        return [*map(_line, range(1, MAX_SHOWN + 1), self._drafts.items, self.states)]
 
     @property
     def mutation(self) -> Mutation:
         """The request as typed; raises `InvalidEvent` if an event repeats a property name."""
-        return self._drafts.mutation
+        return mutation(self._drafts.items)
 
     @property
     def problems(self) -> list[Problem]:
@@ -153,19 +154,17 @@ class EventForm:
         self.view.close()
 
     def _parts(self) -> list[Any]:
-        page = self._page
-        below = page.fold("Paste or open", lambda: self.sources.view)
+        below = self._page.fold("Paste or open", lambda: self.sources.view)
         if (sandbox := self.client.sandbox) is not None:
-            below += page.fold("The sandbox", lambda: SandboxPanel(sandbox, page).view)
-        left = page.box([*self._list(), self._make_editors(), *self._actions()], "bwp-column")
-        right = page.box([self.request.view, self.answers.view], "bwp-column")
-        columns = [page.box([left, right], "bwp-columns"), page.box(below, "bwp-columns")]
-        return [*page.head, page.html(style.title(self.client)), *columns]
+            below += self._page.fold("The sandbox", lambda: SandboxPanel(sandbox, self._page).view)
+        left = self._page.box([*self._list(), *self._editors(), *self._actions()], "bwp-column")
+        right = self._page.box([self.request.view, self.answers.view], "bwp-column")
+        columns = [self._page.box([left, right], "bwp-columns"), self._page.box(below, "bwp-columns")]
+        return [*self._page.head, self._page.html(_where(self.client)), *columns]
 
     def _list(self) -> list[Any]:
-        button, drafts = self._page.button, self._drafts
-        self.event_list = self._page.make(widgets.Select, rows=5, description="Events", css="bwp-list")
-        self.event_list.observe(self._page.guard(self._chosen), "index")
+        make, button, drafts = self._page.make, self._page.button, self._drafts
+        self.event_list = make(widgets.Select, changed=self._chosen, rows=5, description="Events", css="bwp-list")
         self.add = button("Add", self._changer(drafts.add), tooltip="Add an event")
         self.duplicate = button("Duplicate", self._changer(drafts.duplicate), tooltip="Copy the selected event")
         self.remove = button("Remove", self._changer(drafts.remove), tooltip="Remove the selected event")
@@ -174,20 +173,16 @@ class EventForm:
         self.undo = button("Undo", self._changer(drafts.undo), tooltip="Undo the last fill or change of the list")
         return [self.event_list, self.add, self.duplicate, self.remove, self.up, self.down, self.undo]
 
-    def _make_editors(self) -> Any:
+    def _editors(self) -> list[Any]:
         """Make two editors that are used in turn, so that a late key goes to the event that was shown before."""
-        marks = {name: self._page.html(text, css="bwp-help") for name, text in style.helps().items()}
+        marks = {name: self._page.html(text, css="bwp-help") for name, text in helps().items()}
         self.editor, self._other_editor = (Editor(self._page, self.client, self._edit, marks) for _ in range(2))
-        self._editor_box = self._page.box([], "bwp-note")
-        return self._editor_box
+        return [self.editor.view, self._other_editor.view]
 
     def _actions(self) -> list[Any]:
-        send, send_anyway = (partial(self._page.when_typed, partial(self._send, check)) for check in (True, False))
-        once: dict[str, Any] = {"css": "bwp-once", "in_turn": False}
-        self.send = self._page.button("Send", send, button_style="primary", **once)
-        self.send_anyway = self._page.button(
-            "Send anyway", send_anyway, tooltip="Send events with problems too", **once
-        )
+        send, anyway = (partial(self._send, check) for check in (True, False))
+        self.send = self._page.button("Send", send, in_turn=False, button_style="primary")
+        self.send_anyway = self._page.button("Send anyway", anyway, in_turn=False, tooltip="Send with problems, too")
         label = f"Yes, send real events to {self.client.endpoint}"
         self.confirm = self._page.make(widgets.Checkbox, description=label, indent=False, css="bwp-confirm")
         self._status, self._links_box = self._page.html(), self._page.box([], "bwp-note")
@@ -230,18 +225,17 @@ class EventForm:
         with self._page.turn:
             if not self._may_send(check):
                 return
-            before, sent = self._newest_exchange(), self._drafts.items
+            sent = self._drafts.items
             self.client.confirm = None  # The form has asked; the keyboard cannot answer while a callback runs.
             self._is_sending = True
             self._show()
         found: Receipt | BwpError | None = None  # also if the kernel is interrupted: it is not known what was sent
         try:
-            found = self.client.send(Mutation([draft.event for draft in sent]), check=check)
+            found = self.client.send(mutation(sent), check=check)
         except BwpError as error:
             found = error
         finally:
-            exchange = self._newest_exchange()
-            self._end(found, None if exchange is before else exchange, sent)
+            self._end(found, sent)
 
     def _may_send(self, check: bool) -> bool:
         """Whether to send; if not, the status says why, and the first problem has the focus."""
@@ -260,25 +254,22 @@ class EventForm:
             return True
         return False
 
-    def _end(self, found: Receipt | BwpError | None, exchange: Exchange | None, sent: list[Draft]) -> None:
+    def _end(self, found: Receipt | BwpError | None, sent: list[Draft]) -> None:
         """Give each event that was sent its state, unless it was edited meanwhile, and show the outcome."""
         with self._page.turn:
             self._is_sending = False
-            self.outcome, self.answer = found, exchange.answer if exchange else None
-            self._sent_state = "unknown" if found is None else found.state
+            self.outcome, self._sent_state = found, found.state if found else "unknown"
+            call = self.client.history[-1] if found and found.state != "invalid" else None
+            self.answer = call.answer if call else None
             states = found.states if isinstance(found, MutationRejected) else (self._sent_state,) * len(sent)
             ended = {draft: replace(draft, outcome=state) for draft, state in zip(sent, states, strict=True)}
-            is_edited = self._drafts.items != sent
+            note = "" if self._drafts.items == sent else "The request was sent as it was before your edit."
             if self._sent_state != "invalid":  # which means that nothing was sent
                 self._drafts.items = [ended.get(draft, draft) for draft in self._drafts.items]
             self._sent = [*ended.values()]
-            self.answers.take(found, exchange, self.client.history)
-            self._show("The request was sent as it was before your edit." if is_edited else "")
-        if self.client.sandbox is not None:
-            refresh(self.client.sandbox)
-
-    def _newest_exchange(self) -> Exchange | None:
-        return self.client.history[-1] if len(self.client.history) else None
+            self.answers.take(found, call, self.client.history)
+            self._show(note)
+        refresh(self.client.sandbox)
 
     @property
     def _is_as_sent(self) -> bool:
@@ -289,32 +280,30 @@ class EventForm:
         """Show the events, what was found in them, and a note on what was done."""
         found, states, index = self.problems, self.states, self._drafts.index
         shown = [*found, *self._rejected()]
-        self._show_list(states)
+        self._show_list()
         if selected := self._drafts.selected:
-            heading, own = (
-                f"Event {index + 1} of {len(states)} · {states[index]}",
-                [one for one in shown if one.index == index],
-            )
-            self.editor.show(heading, own, selected.hints())
-        self._editor_box.children = [self.editor.view] if selected else []
+            own = [problem for problem in shown if problem.index == index]
+            self.editor.show(f"Event {index + 1} of {len(states)} · {states[index]}", own, selected.event.hints())
+        set_visible(self.editor.view, visible=selected is not None)
+        set_visible(self._other_editor.view, visible=False)
         set_visible(self.confirm, visible=self.client.confirm is not None)
         usual, text = _ENDS.get(self.state) or ("bad" if found else "", self._summary(found))
-        self._status.value = style.status(f"{note} {text}".strip(), mood or usual)
+        self._status.value = status(f"{note} {text}".strip(), mood or usual)
         self._show_links(shown)
         self.answers.show(is_earlier=not self._is_as_sent)
         self.request.show(is_typed=is_typed)
 
     def _summary(self, found: list[Problem]) -> str:
         """Return the numbers of events and problems in words."""
-        count, again = len(self._drafts.items), sum(draft.outcome == "sent" for draft in self._drafts.items)
+        again = sum(draft.outcome == "sent" for draft in self._drafts.items)
         more = f"; the first {_MOST_LINKS} are below" if len(found) > _MOST_LINKS else ""
-        text = f"{counted(count, 'event')}, {counted(len(found), 'problem') if found else 'no problems'}{more}."
+        problems = counted(len(found), "problem") if found else "no problems"
+        text = f"{counted(len(self._drafts.items), 'event')}, {problems}{more}."
         return f"{text} {counted(again, 'event')} would be sent once more." if again else text
 
-    def _show_list(self, states: list[str]) -> None:
+    def _show_list(self) -> None:
         """Show a line for each event."""
-        events = enumerate(zip(self._drafts.items, states, strict=True), 1)
-        lines = [style.line(number, draft, state) for number, (draft, state) in events]
+        lines = [line.replace(" ", "\N{NO-BREAK SPACE}") for line in self._lines()]
         with self.event_list.hold_sync():
             if lines != list(self.event_list.options):
                 self.event_list.index = None  # other options would select the first one
@@ -325,24 +314,32 @@ class EventForm:
         """Return the values that the API rejected of events that are as they were sent."""
         named = self.outcome.rejected_values if isinstance(self.outcome, MutationRejected) else ()
         places = {draft: index for index, draft in enumerate(self._drafts.items)}
-        return [
-            Problem(value.field, value.value, value.rule, f"The API rejected {quoted(value.value)}", places[draft])
-            for value in named
-            if (draft := self._sent[value.index]) in places
-        ]
+        found = [(it, places[self._sent[it.index]]) for it in named if self._sent[it.index] in places]
+        return [Problem(it.field, it.value, it.rule, f"The API rejected {quoted(it.value)}", at) for it, at in found]
 
     def _show_links(self, found: list[Problem]) -> None:
         """Show a button for each place, even if our checks and the API refuse the same value."""
         targets = {f"Go to {place(problem)}": problem for problem in found}
-        labels, links = list(targets)[:_MOST_LINKS], self._links_box.children
-        if labels != [link.description for link in links]:
-            go = {label: partial(self._go_to, targets[label]) for label in labels}
-            self._links_box.children = [self._page.button(label, go[label], css="bwp-link") for label in labels]
-            for link in links:
-                link.close()
+        labels, box = [*targets][:_MOST_LINKS], self._links_box
+        if labels != [link.description for link in box.children]:
+            go = [partial(self._go_to, targets[label]) for label in labels]
+            show_in(box, [*map(partial(self._page.button, css="bwp-link"), labels, go)])
 
     def _go_to(self, problem: Problem) -> None:
         """Select the event of a problem, and move the focus to its field."""
         if problem.index is not None:
             self._select(problem.index)
         self._page.focus(self.add if problem.index is None else self.editor.place(problem.field))
+
+
+def _where(client: Client) -> str:
+    """Return what a form says above its events: where they go."""
+    live = f'<p class="bwp-state bwp-bad"><b>Live.</b> They go to {escape(client.endpoint)} and are real.</p>'
+    said = live if client.sandbox is None else "<p>They go to the sandbox: nothing leaves this notebook.</p>"
+    return f"<h3>Make events</h3>{said}"
+
+
+def _line(number: int, draft: Draft, state: str) -> str:
+    """Return an event as a line of a list: number, type, time, the end of the id, the state as a mark and a word."""
+    kind, time, end = (readable(getattr(draft.event, name), 60) for name in ("event_type", "event_time", "event_id"))
+    return f"{number:>2} {kind:<18.18} {time:<20.20} …{end[-6:]:<6} {_MARKS[state]} {state}"

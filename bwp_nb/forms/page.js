@@ -16,8 +16,8 @@ const retry = (act, left = 200) => {
   if (!act() && left > 0) setTimeout(retry, 50, act, left - 1);
 };
 
-// The focus of a control that is removed goes to the place that the form has marked a moment ago, or else to the list:
-// JupyterLab would take the next keys as commands.
+// The focus of a control that is removed or hidden goes to the place that the form has marked a moment ago, or else to
+// the list: JupyterLab would take the next keys as commands.
 let focused = null;
 let marked = 0;
 form.addEventListener("focusin", (event) => {
@@ -32,10 +32,11 @@ const focusMarked = () => retry(() => {
   return place?.offsetParent;
 });
 new MutationObserver(() => {
-  if (focused === null || focused.isConnected || form.contains(document.activeElement)) return;
+  if (focused === null || focused.offsetParent !== null) return;
+  if (document.activeElement !== focused && form.contains(document.activeElement)) return;
   if (Date.now() - marked < 2000) focusMarked();
   else form.querySelector("select")?.focus();
-}).observe(form, { childList: true, subtree: true });
+}).observe(form, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
 
 form.bwp = {
   // Says that all that was typed before has been sent.

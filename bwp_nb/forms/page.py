@@ -1,20 +1,31 @@
-"""What a form does on its page: it makes widgets, shows errors of their callbacks, and moves the focus."""
+"""What a form does on its page: it makes widgets and pieces of HTML, shows errors of callbacks, and moves the focus."""
 
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import partial
 from html import escape
 from importlib.resources import files
 from typing import Any
 
 import ipywidgets as widgets
 from IPython.core.getipython import get_ipython
+from pygments.style import Style
+from pygments.token import Comment, Keyword, Name, Number, String
 
-from bwp_nb.forms import style
+from bwp_nb.displays.html import highlighted, text
+from bwp_nb.errors import Problem
 from bwp_nb.text import readable
 
 #: What a widget calls.
 Act = Callable[[], object]
+
+#: The longest text that is highlighted, in characters: marks make a text up to four times as long.
+_MOST_HIGHLIGHTED = 8_000
+
+#: The colours of code, which follow JupyterLab's theme.
+_COLOURED = (Comment, Keyword, Name.Tag, Name.Attribute, Number, String)
+_THEME: Any = type("_Theme", (Style,), {"styles": {kind: f"var(--bwp-{kind[-1].lower()})" for kind in _COLOURED}})
 
 
 class Page:
@@ -31,7 +42,8 @@ class Page:
         css, script = (files(__package__).joinpath(name).read_text("utf-8") for name in ("style.css", "page.js"))
         start = escape(f"(form => {{\n{script}\n}})(this.closest('.bwp'))")
         self.errors, self._script = self.html(), self.html(css="bwp-hidden")
-        answer = self.button("The page answers", self._answered, "bwp-answer bwp-hidden", in_turn=False)
+        answer = self.make(widgets.Button, description="The page answers", css="bwp-answer bwp-hidden")
+        answer.on_click(self.guard(self._answered, in_turn=False))
         self.head = [self.html(f'<style onload="{start}">{css}</style>'), self.errors, answer, self._script]
         self._runs, self._can_answer = 0, False
         self._waiting: Act | None = None
@@ -56,22 +68,20 @@ class Page:
         return self.make(widgets.HBox, [*children], css=css)
 
     def button(self, label: str, pressed: Act, css: str = "", *, in_turn: bool = True, **more: Any) -> Any:
-        """Return a new button that calls a function."""
-        made = self.make(widgets.Button, description=label, css=css, **more)
-        made.on_click(self.guard(pressed, in_turn=in_turn))
+        """Return a new button that calls a function, which takes long if it is not called `in_turn`."""
+        made = self.make(widgets.Button, description=label, css=css if in_turn else "bwp-once", **more)
+        made.on_click(self.guard(pressed if in_turn else partial(self._when_typed, pressed), in_turn=in_turn))
         return made
 
     def fold(self, label: str, make: Callable[[], Any]) -> list[Any]:
         """Return a button that shows and hides a widget, which is made when it is first shown, and its box."""
+        box = self.box([], "bwp-note bwp-hidden")
 
         def turn() -> None:
             box.children = box.children or [make()]
             set_visible(box, visible=toggle.value)
 
-        box, toggle = (
-            self.box([], "bwp-note bwp-hidden"),
-            self.make(widgets.ToggleButton, description=label, changed=turn),
-        )
+        toggle = self.make(widgets.ToggleButton, description=label, tooltip=label, changed=turn)
         return [toggle, box]
 
     def guard(self, handler: Act, *, in_turn: bool = True) -> Callable[[object], None]:
@@ -86,8 +96,7 @@ class Page:
                 with self.turn if in_turn else nullcontext():
                     handler()
             except Exception as error:
-                text = readable(f"{type(error).__name__}: {error}")
-                self.errors.value = style.status(f"The form failed; this is a bug in bwp_nb. {text}", "bad")
+                self.errors.value = status(f"The form failed; this is a bug in bwp_nb. {readable(repr(error))}", "bad")
                 raise
 
         return callback
@@ -99,7 +108,7 @@ class Page:
             self._focused = place.add_class("bwp-focus")
             self._run("focus")
 
-    def when_typed(self, action: Act) -> None:
+    def _when_typed(self, action: Act) -> None:
         """Call a function once the page has sent all that was typed before.
 
         While the kernel is busy, ipywidgets holds typed text back, but not clicks. So the page is asked for an answer,
@@ -124,11 +133,38 @@ class Page:
 
 def set_visible(view: widgets.Widget, visible: bool) -> None:
     """Show or hide a widget."""
-    if visible == ("bwp-hidden" in view._dom_classes):
-        (view.remove_class if visible else view.add_class)("bwp-hidden")
+    (view.remove_class if visible else view.add_class)("bwp-hidden")
+
+
+def show_in(box: Any, children: list[Any]) -> None:
+    """Show other widgets in a box, and close those that were in it, with what they contain."""
+    gone = [widget for widget in box.children if widget not in children]
+    box.children = children
+    for widget in gone:
+        for part in (*getattr(widget, "children", ()), widget):
+            part.close()
 
 
 def _is_callback() -> bool:
     """Whether the running code responds to a user's action on the page, and not to a cell or a program."""
     kernel = getattr(get_ipython(), "kernel", None)
     return kernel is not None and kernel.get_parent().get("header", {}).get("msg_type") == "comm_msg"
+
+
+def code(source: str, label: str, language: str) -> str:
+    """Return a text of a language in an area that scrolls, also by keyboard."""
+    shown = highlighted(f"{source}\n", language, _THEME)[:-1] if len(source) <= _MOST_HIGHLIGHTED else escape(source)
+    return f'<pre tabindex="0" role="region" aria-label="{escape(label)}">{shown}</pre>'
+
+
+def status(message: str, mood: str = "") -> str:
+    """Return a line that a screen reader announces; `mood` is good, bad, warn or busy."""
+    role = "alert" if mood in ("bad", "warn") else "status"
+    return f'<p role="{role}" class="bwp-state bwp-{escape(mood)}">{escape(message)}</p>' if message else ""
+
+
+def problems_shown(found: list[Problem]) -> str:
+    """Return the problems of a field: each message, and each rule with its source once."""
+    messages = "<br>".join(text(problem.message) for problem in found)
+    rules = [f' <span class="bwp-rule">Rule: {text(rule)}</span>' for rule in dict.fromkeys(one.rule for one in found)]
+    return f'<p class="bwp-problem">{messages}{"".join(rules)}</p>' if found else ""

@@ -1,23 +1,20 @@
 """A panel that shows what a sandbox accepted and rejected, and orders faults from it."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 import ipywidgets as widgets
 
 from bwp_nb.displays.html import html_table
-from bwp_nb.forms import style
-from bwp_nb.forms.page import Page, set_visible
+from bwp_nb.forms.page import Page, set_visible, status
+from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.sandbox.faults import faults
 from bwp_nb.text import counted, readable
 
-if TYPE_CHECKING:
-    from bwp_nb.sandbox.api import Sandbox
-
 _SHOWN = 10
-_COLUMNS = ("eventType", "eventTime", "eventId", "properties")
-_NUMBERS = ("seconds", "mebibytes")
+_FIELDS = ("eventType", "eventTime", "eventId")
+_NUMBERS: dict[str, Any] = {"seconds": float, "mebibytes": int}
 _TITLE = "<h3>The sandbox</h3><p>Order a fault, then send. The client retries; order several to see it stop.</p>"
 _panels: WeakSet["SandboxPanel"] = WeakSet()
 
@@ -36,23 +33,22 @@ class SandboxPanel:
         The form's page of which the panel is a part. Default: a page of its own.
     """
 
-    def __init__(self, sandbox: "Sandbox", page: Page | None = None) -> None:
+    def __init__(self, sandbox: Sandbox, page: Page | None = None) -> None:
         self.sandbox = sandbox
-        own = Page()
-        page = page or own
-        self._options = {fault.name: fault.options for fault in faults()}
+        own = page or Page()
+        self._takes = {fault.name: fault.options for fault in faults()}
         given = [(f"{fault.name}: {fault.summary}", fault.name) for fault in faults()]
-        self.fault = page.make(widgets.Dropdown, options=given, description="Fault", changed=self._choose)
-        most = max(map(len, self._options.values()))
-        self.options = [page.make(widgets.Text, description="-", placeholder="default") for _ in range(most)]
-        self.times = page.make(widgets.BoundedIntText, 1, min=1, max=50, description="times")
-        self.order = page.button("Order it", self._order)
-        self.reset, self.refresh = page.button("Reset the sandbox", self._reset), page.button("Refresh", self.show)
-        self._status, self._arrived = page.html(), page.html()
-        ordering = [self.fault, *self.options, self.times, self.order, self.refresh, self.reset]
-        self.view = page.box([page.html(_TITLE), *ordering, self._status, self._arrived], "bwp-panel")
-        if page is own:
-            self.view = page.make(widgets.VBox, [*page.head, self.view], css="bwp")
+        self.fault = own.make(widgets.Dropdown, options=given, description="Fault", changed=self._choose)
+        names = dict.fromkeys(name for options in self._takes.values() for name in options)
+        self.options = [own.make(widgets.Text, description=name, placeholder="default") for name in names]
+        self.times = own.make(widgets.BoundedIntText, 1, min=1, max=50, description="times")
+        self.order = own.button("Order it", self._order)
+        self.reset, self.refresh = own.button("Reset the sandbox", self._reset), own.button("Refresh", self.show)
+        self._status, self._arrived = own.html(), own.html()
+        parts = [self.fault, *self.options, self.times, self.order, self.refresh, self.reset, self._status]
+        self.view = own.box([own.html(_TITLE), *parts, self._arrived], "bwp-panel")
+        if page is None:
+            self.view = own.make(widgets.VBox, [*own.head, self.view], css="bwp")
         self._choose()
         self.show()
         _panels.add(self)
@@ -62,71 +58,57 @@ class SandboxPanel:
         return f"SandboxPanel({self.sandbox!r})"
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        bundle: dict[str, Any] = self.view._repr_mimebundle_(**options)
-        return {**bundle, "text/plain": repr(self), "text/html": f"<h3>The sandbox</h3>{self._arrived.value}"}
+        static = {"text/plain": repr(self), "text/html": f"<h3>The sandbox</h3>{self._arrived.value}"}
+        return {**self.view._repr_mimebundle_(**options), **static}
 
     def show(self) -> None:
         """Show the current state of the sandbox."""
+        names = Counter(self.sandbox.pending_faults).items()
+        pending = ", ".join(name if count == 1 else f"{count} times {name}" for name, count in names)
+        self._status.value = status(f"Ordered for the next requests: {pending}.", "warn") if names else ""
         self._arrived.value = _arrived(self.sandbox)
-        self._status.value = _pending(self.sandbox.pending_faults)
 
     def _choose(self) -> None:
         """Show the options of the chosen fault."""
-        names = [*self._options[self.fault.value], *["-"] * len(self.options)]
-        for option, name in zip(self.options, names, strict=False):
-            option.value, option.description = "", name
-            set_visible(option, visible=name != "-")
+        for option in self.options:
+            option.value = ""
+            set_visible(option, visible=option.description in self._takes[self.fault.value])
 
     def _order(self) -> None:
-        given: dict[str, Any] = {option.description: option.value for option in self.options if option.value}
+        texts = {option.description: option.value for option in self.options if option.value}
         try:
-            given |= {name: _number(given[name]) for name in _NUMBERS if name in given}
+            given = {name: _NUMBERS.get(name, str)(text) for name, text in texts.items()}
+            self.sandbox.fail_next(self.fault.value, times=self.times.value, **given)
+            self.show()
         except ValueError as error:
-            self._status.value = style.status(f"Not ordered: {readable(str(error))}.", "bad")
-            return
-        self.sandbox.fail_next(self.fault.value, times=self.times.value, **given)
-        self.show()
+            self._status.value = status(f"Not ordered: {readable(str(error))}.", "bad")
 
     def _reset(self) -> None:
         self.sandbox.reset()
         self.show()
-        self._status.value = style.status("The sandbox was reset.")
 
 
-def refresh(sandbox: "Sandbox") -> None:
-    """Refresh every panel of a sandbox."""
-    for panel in list(_panels):
-        if panel.sandbox is sandbox:
-            panel.show()
+def refresh(sandbox: Sandbox | None) -> None:
+    """Refresh every panel of a sandbox, if there is one."""
+    for panel in [panel for panel in _panels if panel.sandbox is sandbox]:
+        panel.show()
 
 
-def _number(text: str) -> float:
-    return int(text) if text.isdigit() else float(text)
-
-
-def _pending(names: list[str]) -> str:
-    """Return a line on the ordered faults, if there are any."""
-    text = ", ".join(name if count == 1 else f"{count} times {name}" for name, count in Counter(names).items())
-    return style.status(f"Ordered for the next requests: {text}.", "warn") if names else ""
-
-
-def _arrived(sandbox: "Sandbox") -> str:
+def _arrived(sandbox: Sandbox) -> str:
     """Return what arrived: the numbers, and the latest events of each kind, with a mark at those with the same id."""
     counts, accepted = sandbox.counts, sandbox.accepted
     dropped = f"{counted(counts['duplicates'], 'duplicate')} dropped, " if counts["duplicates"] else ""
     requests = f"{dropped}{counted(counts['requests'], 'request')}"
-    times = Counter(event["eventId"] for event in accepted)
+    ids = Counter(event["eventId"] for event in accepted)
     rows = [
-        *(["accepted", event, "same id as another" * (times[event["eventId"]] > 1)] for event in accepted[-_SHOWN:]),
-        *(["dropped", event, "known id"] for event in sandbox.duplicates[-_SHOWN:]),
-        *(["rejected", item["event"], item["reason"]] for item in sandbox.rejected[-_SHOWN:]),
+        *(_row("accepted", event, "same id as another" * (ids[event["eventId"]] > 1)) for event in accepted[-_SHOWN:]),
+        *(_row("dropped", event, "known id") for event in sandbox.duplicates[-_SHOWN:]),
+        *(_row("rejected", item["event"], item["reason"]) for item in sandbox.rejected[-_SHOWN:]),
     ]
-    cells = [[state, *_cells(event), readable(str(note), 200)] for state, event, note in rows]
-    table = html_table(cells, ["", *_COLUMNS, "note"], f"What arrived, the last {_SHOWN} of each kind") if rows else ""
-    return style.status(f"{counts['accepted']} accepted, {counts['rejected']} rejected, {requests}.") + table
+    table = html_table(rows, ["", *_FIELDS, "properties", "note"], f"The last {_SHOWN} of each kind") if rows else ""
+    return status(f"{counts['accepted']} accepted, {counts['rejected']} rejected, {requests}.") + table
 
 
-def _cells(event: dict[str, Any]) -> list[str]:
+def _row(state: str, event: dict[str, Any], note: str) -> list[object]:
     pairs = (event.get("additionalProperties") or {}).get("additionalProperties") or []
-    properties = ", ".join(f"{pair['property']}: {pair['value']}" for pair in pairs)
-    return [readable(str(text), 200) for text in (*(event.get(name, "") for name in _COLUMNS[:-1]), properties)]
+    return [state, *map(event.get, _FIELDS), [f"{pair['property']}: {pair['value']}" for pair in pairs], note]

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -21,7 +20,7 @@ import bwp_nb as bwp
 from bwp_nb import snippets
 from bwp_nb.event import UNICODE_RULE
 from bwp_nb.forms import EventForm, SandboxPanel
-from bwp_nb.forms.answer import answer
+from bwp_nb.forms.request import answer
 from tests.strategies import PROPERTY, any_events, nearly_valid_events
 
 WRONG_TIME = "'2023' is not a UTC date-time; expected e.g. '2023-12-03T10:15:30Z'"
@@ -214,11 +213,11 @@ def test_now_says_whose_clock_it_is(form: EventForm) -> None:
 
 def test_the_help_of_each_field_is_that_of_the_schema(form: EventForm) -> None:
     """Its description, limits and sources, with their certainty."""
-    helps = [widget.value for widget in every_widget(form.view) if "bwp-help" in widget._dom_classes]
+    helps = [widget.value for widget in every_widget(form.editor.view) if "bwp-help" in widget._dom_classes]
     assert 8 == len(helps)
     assert "When it happened, in UTC" in helps[2]
     assert "3 to 64 characters." in helps[0]
-    assert [True] * 5 + [False] * 3 == [("Required." in text) for text in helps]
+    assert [True] * 5 + [False] * 3 == [("Required" in text) for text in helps]
     assert all('documented: “<a href="https://documents.buywithprime.amazon.com/' in text for text in helps)
 
 
@@ -329,7 +328,7 @@ def test_a_valid_form_is_sent(form: EventForm) -> None:
     texts = shown_texts(form.view)
     assert '<p role="status" class="bwp-state bwp-good">Sent: the API accepted all events.</p>' in texts
     assert "sent · HTTP 200 · 1 attempt · 0.10 s · 324 bytes sent, 54 received" in texts
-    assert "1 event accepted, with the status <code>successful</code>." in texts
+    assert "1 event accepted, with the status successful." in texts
     assert "✓" in form.event_list.options[0]
 
 
@@ -366,7 +365,8 @@ def test_sending_anyway_shows_the_response(form: EventForm) -> None:
     shown = unescape(shown_texts(form.editor.view))
     assert f"{WRONG_TIME}<br>The API rejected '2023' <span" in shown
     assert (1, 1) == (shown.count("Rule: "), len(links(form)))
-    assert "<b>Where:</b> event 1, eventTime &#x27;2023&#x27;" in shown_texts(form.view)
+    cells = re.findall("<td[^>]*>(.*?)</td>", form.answers.html)
+    assert ["event", "1", "field", "eventTime", "value", "&#x27;2023&#x27;"] == [*cells[:2], *cells[4:8]]
     form.editor.event_time.value = GOOD_TIME
     assert (["valid", "unknown"], True) == (form.states, EARLIER in shown_texts(form.view))
     assert "The API rejected" not in shown_texts(form.editor.view)
@@ -438,6 +438,7 @@ def test_an_earlier_send_can_be_loaded_again(form: EventForm) -> None:
         "09:00:00 sent, 1 event",
         "09:00:00 sent, 1 event",
     ] == [re.sub(r"09:00:00\.\d+", "09:00:00", label) for label, _ in form.answers.past.options]
+    assert form.client.history[-1] == form.answers.past.value
     form.answers.past.index = 1
     form.answers.load.click()
     assert ("1", "valid") == (form.mutation.events[0].client_version, form.state)
@@ -664,7 +665,7 @@ def test_a_planted_error_of_a_callback_appears_on_the_form_and_is_raised(
     with pytest.raises(ZeroDivisionError):
         form._page.guard(fail)(None)
     assert '<p role="alert"' in form._page.errors.value
-    assert "ZeroDivisionError: &lt;img src=x onerror=alert(1)&gt;" in shown_texts(form.view)
+    assert "ZeroDivisionError(&#x27;&lt;img src=x onerror=alert(1)&gt;" in shown_texts(form.view)
     form.client.new_event = fail  # type: ignore[assignment, method-assign]
     form.add.click()
     assert [ZeroDivisionError] == [record.exc_info[0] for record in caplog.records if record.exc_info]
@@ -755,25 +756,63 @@ def test_without_widgets_the_form_is_text_and_html(form: EventForm) -> None:
     assert (repr(form), before.html) == (bundle["text/plain"], bundle["text/html"])
     assert "✗ invalid" in before.html
     assert f"event 1, eventTime: {WRONG_TIME}" in unescape(before.html)
-    assert "mutation sendEvents" in before.html
+    assert "mutation</span> sendEvents" in before.html
     assert not re.search("<(?:style|script|button|input)| on[a-z]+=", before.html)
     form.send_anyway.click()
     assert (text, True) == (repr(before), "Answer" in form.snapshot().html)
 
 
+def test_the_picture_of_a_form_has_the_fields_and_properties_of_the_selected_event(form: EventForm) -> None:
+    """Each with its problem beside it, below the list, left of the request and the answer; and no control."""
+    form.add.click()
+    add_property(form, "ubid", "a < b")
+    form.editor.event_time.value = "2023"
+    form.send_anyway.click()
+    html = unescape(form.snapshot().html)
+    shown = [
+        "They go to",
+        ">request and answer<",
+        "✗ rejected",
+        "Event 2 of 2",
+        ">eventTime<",
+        "a < b",
+        "mutation",
+        "Answer",
+    ]
+    places = [html.index(text) for text in shown]
+    assert sorted(places) == places
+    assert re.search(r"additionalProperties\['ubid'\]</td><td[^>]*>a < b<", html)
+    assert re.search(r">2023</td><td[^>]*>.*'2023' is not a UTC date-time", html)
+    assert not re.search("<(?:style|script|button|input|select|textarea)| on[a-z]+=", html)
+
+
+def test_one_editor_is_shown_and_the_other_one_hidden(form: EventForm) -> None:
+    """Without events both are; both stay on the page, so that the page need not draw their controls anew."""
+    form.add.click()
+    other = form.editor
+    form.event_list.index = 0
+    assert (False, True) == (is_hidden(form.editor.view), is_hidden(other.view))
+    form.event_list.index = 1
+    assert (other, False) == (form.editor, is_hidden(other.view))
+    form.remove.click()
+    form.remove.click()
+    views = [widget for widget in every_widget(form.view) if "bwp-editor" in widget._dom_classes]
+    assert [True, True] == [is_hidden(view) for view in views]
+
+
 def test_an_answer_is_cut(form: EventForm) -> None:
-    """Status and number are a sentence; notes are a list of at most ten."""
+    """Status and number are a sentence; with the notes there are at most ten."""
     many = answer(bwp.Receipt("a<b", 2, 3, notes=("<i>",) * 12), None)
-    assert "2 events accepted, with the status <code>a&lt;b</code>" in many
-    assert (10, True) == (many.count("<li>&lt;i&gt;</li>"), "<li>and 2 more</li></ul>" in many)
+    assert "2 events accepted, with the status a&lt;b." in many
+    assert (9, True) == (many.count("<p>&lt;i&gt;</p>"), "<p>and 3 more</p>" in many)
 
 
 def test_hints_are_beside_their_field_and_prevent_nothing(form: EventForm, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each with its certainty and source, if the package has hints."""
-    hint = SimpleNamespace(field="eventTime", message="is <long> ago", certainty="inferred", source="“UserEvent”")
-    monkeypatch.setattr(bwp.UserEvent, "hints", lambda _: [hint], raising=False)
+    """Each with its certainty and source."""
+    hint = bwp.Hint("eventTime", "", "is <long> ago", "inferred", "“UserEvent”")
+    monkeypatch.setattr(bwp.UserEvent, "hints", lambda _: [hint])
     form.up.click()
     texts = shown_texts(form.editor.view)
-    assert '<p class="bwp-hint">is &lt;long&gt; ago <span class="bwp-rule">Hint, inferred: “<a href=' in texts
+    assert re.search('<p class="bwp-hint">.*hint</span> is &lt;long&gt; ago .inferred; “<a href=', texts)
     form.send.click()
     assert "sent" == form.state
