@@ -8,15 +8,17 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bwp_nb.client import Client
 from bwp_nb.connection import connect
+from bwp_nb.displays.short_errors import extra
 from bwp_nb.errors import BwpError
 from bwp_nb.event import EVENT_TYPES, UserEvent
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.tables.bulk import send_table
 from bwp_nb.wire.platform import refuse_in_browser
+
+with extra("tables"):
+    import pandas as pd
 
 #: When the day begins: the first instant of the sandbox's clock.
 START = datetime(2024, 11, 22, 9, tzinfo=UTC)

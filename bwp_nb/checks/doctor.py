@@ -17,6 +17,7 @@ from bwp_nb import settings
 from bwp_nb.client import Client
 from bwp_nb.connection import connect, live_settings
 from bwp_nb.contract.classifications import classification
+from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import Shown, card, chip, html_table
 from bwp_nb.errors import BwpError, InvalidSettings, RequestFailed
 from bwp_nb.event import UserEvent
@@ -70,9 +71,7 @@ class Diagnosis:
 
     def frame(self) -> "pd.DataFrame":
         """Return one row for each step."""
-        import pandas as pd
-
-        return pd.DataFrame([asdict(step) for step in self.steps])
+        return frame(map(asdict, self.steps))
 
     def __repr__(self) -> str:
         lines = [f"{step.outcome:7}  {step.name}: {step.found} {step.next_step}".rstrip() for step in self.steps]

@@ -9,6 +9,7 @@ import graphql
 
 from bwp_nb.client import Client
 from bwp_nb.contract import documented, schema_text
+from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import Shown, card, chip, html_table
 from bwp_nb.errors import BwpError
 from bwp_nb.history import compare
@@ -81,9 +82,7 @@ class Drift:
 
     def frame(self) -> "pd.DataFrame":
         """Return one row for each change, and for each part that is the same or was not answered."""
-        import pandas as pd
-
-        return pd.DataFrame([asdict(change) for change in self.changes])
+        return frame(map(asdict, self.changes))
 
     def __repr__(self) -> str:
         return "\n".join([*map(str, self.changes[:_MOST_SHOWN]), *filter(None, [self._more])])

@@ -42,7 +42,7 @@ class InvalidArgument(ShortError, ValueError):
     """An argument that a function of this package does not accept."""
 
 
-class MissingExtra(ShortError, ImportError):
+class MissingExtra(ShortError, ModuleNotFoundError):
     """A package is missing, or too old, that an extra of this package installs."""
 
 

@@ -16,18 +16,17 @@ import sys
 import threading
 
 from bwp_nb.contract import documented
+from bwp_nb.displays.short_errors import extra
 from bwp_nb.sandbox.addresses import Site
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.wire.clock import SystemClock
 from bwp_nb.wire.platform import refuse_in_browser
 
-try:
+refuse_in_browser("serve")
+with extra("server"):
     from tornado.web import Application
 
     from bwp_nb.sandbox.connections import MAX_CONNECTIONS, Handler, Listener, log_request
-except ModuleNotFoundError:
-    refuse_in_browser("serve")
-    raise
 
 #: The most bytes of a request's head.
 MAX_HEAD = 16_384

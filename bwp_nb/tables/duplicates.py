@@ -9,7 +9,10 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
+from bwp_nb.displays.short_errors import extra
+
+with extra("tables"):
+    import numpy as np
 
 _SHARE = 1_000_000
 
