@@ -3,13 +3,12 @@
 import argparse
 import inspect
 import io
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bwp_nb.commands import checks, serving, tables
-from bwp_nb.commands.result import Result, Status
+from bwp_nb.commands import checks, output, serving, tables
+from bwp_nb.commands.result import Case, Result, Status
 
 #: The commands: the function that each runs, and what adds its arguments.
 COMMANDS: dict[Callable[[argparse.Namespace], Result], Callable[[argparse.ArgumentParser], None] | None] = {
@@ -20,37 +19,36 @@ COMMANDS: dict[Callable[[argparse.Namespace], Result], Callable[[argparse.Argume
     serving.serve: serving.serving,
 }
 
-#: The most lines that are printed of a result.
-MOST_LINES = 200
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    from bwp_nb.errors import InvalidEvent, InvalidSettings, InvalidTable, LedgerError
-
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may lack a character
     given = _parser().parse_args(arguments)
+    result = _run(given)
     try:
-        result: Result = given.run(given)
-    except (InvalidSettings, InvalidTable, InvalidEvent, LedgerError, ValueError, OSError, KeyboardInterrupt) as error:
-        sys.stderr.write(f"{_printable(str(error) or 'Interrupted.')}\n")
-        found = {ValueError: Status.USAGE, KeyboardInterrupt: Status.INTERRUPTED}
-        return Status.FAILED if isinstance(error, OSError) else found.get(type(error), Status.MISCONFIGURED)
-    shown = json.dumps(result.data) if given.json else _printable(result.text)
-    if result.data is not None:
-        sys.stdout.write(f"{shown}\n".replace("\x7f", "\\u007f"))
+        output.write(result, given.run.__name__, given.json, given.junit, given.annotations)
+    except OSError as error:
+        sys.stderr.write(output.printable(f"Cannot write the result: {error}.") + "\n")
+        return result.status or Status.FAILED
     return result.status
 
 
-def _printable(text: str) -> str:
-    """Return a text without control characters, and cut: what a server sends may be long."""
-    from bwp_nb.text import readable
+def _run(given: argparse.Namespace) -> Result:
+    """Run a command; an error that its user can do something about is a result."""
+    from bwp_nb.errors import InvalidEvent, InvalidSettings, InvalidTable, LedgerError
 
-    lines = text.split("\n")
-    more = [f"and {len(lines) - MOST_LINES} more lines"] if len(lines) > MOST_LINES else []
-    return "\n".join([readable(line, 2000) for line in lines[:MOST_LINES]] + more)
+    try:
+        result: Result = given.run(given)
+    except (InvalidSettings, InvalidTable, InvalidEvent, LedgerError, ValueError, OSError, KeyboardInterrupt) as error:
+        problems = " ".join(error.problems) if isinstance(error, InvalidSettings) else ""
+        message = f"Settings are missing or malformed. {problems}" if problems else str(error) or "Interrupted."
+        known = {ValueError: Status.USAGE, KeyboardInterrupt: Status.INTERRUPTED}
+        status = Status.FAILED if isinstance(error, OSError) else known.get(type(error), Status.MISCONFIGURED)
+        data = {"error": {"type": type(error).__name__, "message": message}}
+        return Result(status, message, data, [Case(given.run.__name__, "error", message)], is_error=True)
+    return result
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,7 +75,10 @@ def _command(commands: Any, run: Callable[[argparse.Namespace], Result]) -> argp
     command: argparse.ArgumentParser = commands.add_parser(
         run.__name__, help=summary, description=about, epilog=f"Exit statuses: {statuses}"
     )
-    command.add_argument("--json", action="store_true", help="print one JSON object")
+    add = command.add_argument
+    add("--json", action="store_true", help="print one JSON object; of an error its type and message, as error")
+    add("--junit", metavar="FILE", help="write the result to this file, as JUnit does in XML")
+    add("--annotations", action="store_true", help="show failures in the log of GitHub Actions, by standard error")
     command.set_defaults(run=run)
     return command
 

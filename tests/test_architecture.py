@@ -19,10 +19,10 @@ IMPORTS = {
     unit: set(names.split())
     for unit, names in {
         "__init__": "",
-        "__main__": "commands errors text",
-        "checks": "client connection contract displays errors event history mutation settings text wire",
+        "__main__": "commands errors",
+        "checks": "client connection contract displays errors event history mutation sandbox settings text wire",
         "client": "displays errors event history mutation sandbox text wire",
-        "commands": "checks connection sandbox tables",
+        "commands": "checks connection contract sandbox tables text",
         "connection": "client displays errors sandbox settings text wire",
         "contract": "displays text",
         "displays": "text",
@@ -132,7 +132,7 @@ def test_the_sandbox_shares_no_code_with_what_builds_and_sends() -> None:
         "bwp_nb.displays.html",
         "bwp_nb.displays.short_errors",
     }
-    assert {"bwp_nb.contract", "bwp_nb.contract.documented", *shared} == outside
+    assert {"bwp_nb.contract", *shared} == outside
 
 
 def test_only_the_wire_opens_connections() -> None:

@@ -234,7 +234,7 @@ def test_no_response_makes_the_doctor_raise(
     for name, text in LIVE.items():
         monkeypatch.setenv(name, text)
     diagnosis = bwp.doctor()
-    names = ["environment", "settings", "network", "token", "clock", "schema", "dry run"]
+    names = ["environment", "settings", "network", "token", "clock", "schema"]
     assert names == [step.name for step in diagnosis.steps]
     assert all(step.found for step in diagnosis.steps)
     assert all(line.isprintable() and len(line) < 2000 for line in repr(diagnosis).split("\n"))

@@ -4,7 +4,6 @@ import email.utils
 import socket
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC
@@ -14,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from bwp_nb import settings
+from bwp_nb.checks.response import Missing, respond
 from bwp_nb.client import Client
 from bwp_nb.connection import connect, live_settings
 from bwp_nb.contract.classifications import classification
 from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import Shown, card, chip, html_table
-from bwp_nb.errors import BwpError, InvalidSettings, RequestFailed
-from bwp_nb.event import UserEvent
-from bwp_nb.mutation import Mutation
+from bwp_nb.errors import InvalidSettings, RequestFailed
 from bwp_nb.text import readable
-from bwp_nb.wire.answer import errors_of, is_denied
+from bwp_nb.wire.answer import errors_of
 from bwp_nb.wire.auth import TokenAuth
 from bwp_nb.wire.clock import SystemClock
 from bwp_nb.wire.transport import DeadlineTransport, is_certificate_error
@@ -41,12 +39,16 @@ _QUERY = "{__schema {mutationType {fields {name}}}}"
 
 @dataclass(frozen=True)
 class Step(Shown):
-    """One step of a diagnosis: `outcome` is passed, failed or skipped; `found` says why, `next_step` what to do."""
+    """One step of a diagnosis: `outcome` is passed, failed or skipped; `found` says why, `next_step` what to do.
+
+    The `cause` of a failure is `changed`, `not answered` or `misconfigured`, as the `result` of a change in a drift.
+    """
 
     name: str
     outcome: str
     found: str
     next_step: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Diagnosis:
     ----------
     steps : list of Step
         What was checked, in order. Each has its `name`, its `outcome` (`passed`, `failed` or `skipped`), what was
-        `found`, and the `next_step`.
+        `found`, the `next_step` and, if it failed, the `cause`: `changed`, `not answered` or `misconfigured`.
     ok : bool
         Whether no step failed.
     """
@@ -94,7 +96,7 @@ def doctor(*, confirm: Callable[[str], bool] | None = None) -> Diagnosis:
     Returns
     -------
     Diagnosis
-        The steps: environment, settings, network, token, clock, schema and a dry run; each failed one says what to do.
+        The steps: environment, settings, network, token, clock and schema; each failed one says what to do.
 
     Examples
     --------
@@ -110,11 +112,10 @@ def _steps(confirm: Callable[[str], bool] | None) -> Iterator[Step]:
     try:
         live = (live_settings(confirm), DeadlineTransport()) if settings.mode() == "live" else None
     except InvalidSettings as error:
-        yield Step("settings", "failed", " ".join(error.problems), "Correct them in the environment or in a .env file.")
+        yield _misconfigured("settings", " ".join(error.problems), "Correct them in the environment or in a .env file.")
         yield from _skipped("network", "token", "clock", "schema", because="the settings are not valid")
     else:
         yield from _live(*live) if live else _sandbox()
-    yield _dry_run()
 
 
 def _sandbox() -> Iterator[Step]:
@@ -161,9 +162,9 @@ def _network(given: settings.Settings, transport: httpx.BaseTransport) -> tuple[
         except httpx.RequestError as error:
             found, advice = _network_problem(servers[-1], error)
             said = readable(f"{type(error).__name__}: {error}".removesuffix(": "), 200)
-            return Step("network", "failed", f"{found}: {said}.", advice), ""
+            return _unanswered("network", f"{found}: {said}.", advice), ""
         except InvalidSettings as error:
-            return Step("network", "failed", " ".join(error.problems), "Correct them in the environment."), ""
+            return _misconfigured("network", " ".join(error.problems), "Correct them in the environment."), ""
         response.close()
         date = response.headers.get("date", "")
     return Step("network", "passed", f"Connected to {' and '.join(dict.fromkeys(servers))}."), date
@@ -187,10 +188,11 @@ def _token(auth: TokenAuth) -> Step:
     try:
         auth.sign(httpx.Request("POST", "", extensions=_limits()))
     except RequestFailed as error:
-        advice = "Check BWP_TOKEN_ENDPOINT, look for a proxy or a sign-in page in front of the API, or try again later."
         if error.status_code in (400, 401, 403):
             advice = "Copy BWP_CLIENT_ID and BWP_CLIENT_SECRET from the merchant console again."
-        return Step("token", "failed", str(error.args[0]), advice)
+            return _misconfigured("token", str(error.args[0]), advice)
+        advice = "Check BWP_TOKEN_ENDPOINT, look for a proxy or a sign-in page in front of the API, or try again later."
+        return _unanswered("token", str(error.args[0]), advice)
     return Step("token", "passed", "The credentials give a token.")
 
 
@@ -204,19 +206,16 @@ def _clock(date: str) -> Step:
     if abs(skew) > MAX_SKEW:
         minutes, which = abs(skew) / 60, "ahead of" if skew > 0 else "behind"
         found = f"This computer's clock is {minutes:.0f} minutes {which} the server's."
-        return Step("clock", "failed", found, "Set the clock: event times are taken from it.")
+        return _misconfigured("clock", found, "Set the clock: event times are taken from it.")
     return Step("clock", "passed", "This computer's clock agrees with the server's.")
 
 
 def _schema(client: Client) -> Step:
     """Ask whether the mutation exists; a server may refuse to answer that."""
-    try:
-        given = client.execute(_QUERY)
-    except BwpError as error:
-        return Step("schema", "failed", str(error), "Check BWP_ENDPOINT, and what is between this machine and the API.")
-    if is_denied(given):
-        advice = "The credentials gave a token, so check BWP_TARGET_ID and the permissions of the credentials."
-        return Step("schema", "failed", "Access is denied with this token and target.", advice)
+    given = respond(client, _QUERY)
+    if isinstance(given, Missing):
+        advice = "" if given.cause == "misconfigured" else "Check BWP_ENDPOINT, and what is in front of the API."
+        return Step("schema", "failed", given.found, advice, given.cause)
     if names := [classification(error).name for error in errors_of(given)]:
         return Step("schema", "skipped", f"The server does not show its schema ({readable(', '.join(names), 80)}).")
     try:
@@ -224,22 +223,22 @@ def _schema(client: Client) -> Step:
     except (TypeError, KeyError):
         return Step("schema", "skipped", "The server's description of its schema is malformed.")
     if "sendUserEvents" not in mutations:
-        return Step("schema", "failed", "The schema has no sendUserEvents.", "Check BWP_ENDPOINT and BWP_API_VERSION.")
+        advice = "Check BWP_ENDPOINT and BWP_API_VERSION."
+        return Step("schema", "failed", "The schema has no sendUserEvents.", advice, "changed")
     return Step("schema", "passed", "The schema has sendUserEvents.")
-
-
-def _dry_run() -> Step:
-    """Make an event and its request, and send neither."""
-    now = SystemClock().now()
-    event = UserEvent("page-load", str(uuid.uuid4()), now, client_type="WEBSITE_CLIENT", client_version="1.0")
-    if problems := event.problems():
-        return Step("dry run", "failed", "; ".join(map(str, problems)), "Set the clock.")
-    return Step("dry run", "passed", f"A request of {len(str(Mutation(event).payload))} characters was made, not sent.")
 
 
 def _limits() -> dict[str, Any]:
     """Return httpx's extensions for a request that takes some seconds at most."""
     return {"timeout": httpx.Timeout(_SECONDS).as_dict(), "deadline": time.monotonic() + _SECONDS}
+
+
+def _misconfigured(name: str, found: str, next_step: str) -> Step:
+    return Step(name, "failed", found, next_step, "misconfigured")
+
+
+def _unanswered(name: str, found: str, next_step: str) -> Step:
+    return Step(name, "failed", found, next_step, "not answered")
 
 
 def _skipped(*names: str, because: str) -> Iterator[Step]:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import graphql
 
+from bwp_nb.checks.response import Missing, respond
 from bwp_nb.client import Client
 from bwp_nb.contract import documented, schema_text
+from bwp_nb.contract.classifications import message_of
 from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import Shown, card, chip, html_table
-from bwp_nb.errors import BwpError
 from bwp_nb.history import compare
 from bwp_nb.text import counted, quoted, readable
-from bwp_nb.wire.answer import errors_of, is_denied
+from bwp_nb.wire.answer import errors_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,9 +30,7 @@ _IGNORED = re.compile(
 #: How certain a statement is, from the most certain.
 _CERTAINTIES = ("documented", "inferred", "unknown")
 
-_DENIED = "Access is denied with this token and target. Check BWP_TARGET_ID and the permissions of the credentials."
-
-#: The most rows that are shown; `changes` and `frame()` have all.
+#: The most rows that are shown as text; `changes` and `frame()` have all.
 _MOST_SHOWN = 100
 
 
@@ -85,16 +84,13 @@ class Drift:
         return frame(map(asdict, self.changes))
 
     def __repr__(self) -> str:
-        return "\n".join([*map(str, self.changes[:_MOST_SHOWN]), *filter(None, [self._more])])
+        more = len(self.changes) - _MOST_SHOWN
+        lines = [f"and {counted(more, 'more row')}, all in .changes"] if more > 0 else []
+        return "\n".join([*map(str, self.changes[:_MOST_SHOWN]), *lines])
 
     def _repr_html_(self) -> str:
-        rows = [asdict(change) | {"result": chip(change.result)} for change in self.changes[:_MOST_SHOWN]]
-        return card(html_table(map(dict.values, rows), rows[0]), self._more)
-
-    @property
-    def _more(self) -> str:
-        more = len(self.changes) - _MOST_SHOWN
-        return f"and {counted(more, 'more row')}, all in .changes" if more > 0 else ""
+        rows = [asdict(change) | {"result": chip(change.result)} for change in self.changes]
+        return card(html_table(map(dict.values, rows), rows[0]))
 
 
 def drift(client: Client, *, send_valid: bool = False) -> Drift:
@@ -132,26 +128,16 @@ def drift(client: Client, *, send_valid: bool = False) -> Drift:
     return Drift([*_schema_changes(client), *(change for item in examples for change in _answer_changes(client, item))])
 
 
-def _ask(client: Client, place: str, query: str) -> dict[str, Any] | Change:
-    """Return the response to a query, or a row that says why it is missing."""
-    try:
-        given = client.execute(query)
-    except BwpError as error:
-        is_refused = getattr(error, "status_code", None) in (401, 403)
-        return Change(place, "misconfigured" if is_refused else "not answered", after=str(error))
-    return Change(place, "misconfigured", after=_DENIED) if is_denied(given) else given
-
-
 def _schema_changes(client: Client) -> list[Change]:
     query = graphql.get_introspection_query(descriptions=False, input_value_deprecation=True)
-    given = _ask(client, "schema", query)
-    if isinstance(given, Change):
-        return [given]
+    given = respond(client, query)
+    if isinstance(given, Missing):
+        return [Change("schema", given.cause, after=given.found)]
     try:
         rows = list(_schema_rows(graphql.build_client_schema(given["data"])))
     except Exception as error:  # graphql-core raises anything for a malformed schema
-        said = "; ".join(str(error.get("message", error)) for error in errors_of(given))
-        return [Change("schema", "not answered", after=readable(said) or f"Malformed schema: {type(error).__name__}.")]
+        said = "; ".join(map(message_of, errors_of(given)[:3]))
+        return [Change("schema", "not answered", after=said or f"Malformed schema: {type(error).__name__}.")]
     return sorted(rows, key=lambda row: _CERTAINTIES.index(row.concerns)) or [Change("schema", "same")]
 
 
@@ -210,9 +196,9 @@ def _definition(schema: graphql.GraphQLSchema, coordinate: str) -> Any:
 
 def _answer_changes(client: Client, example: documented.Example) -> list[Change]:
     """Return where the response to an example differs; locations are left out, as the documented one is doubtful."""
-    answer = _ask(client, example.name, example.request)
-    if isinstance(answer, Change):
-        return [answer]
+    answer = respond(client, example.request)
+    if isinstance(answer, Missing):
+        return [Change(example.name, answer.cause, after=answer.found)]
     found = [
         Change(example.name, "changed", "documented", "dangerous", item.path, _shown(item.before), _shown(item.after))
         for item in compare(_without_locations(example.response), _without_locations(answer))

@@ -1,4 +1,4 @@
-"""The commands of the command line; each returns a `Result`, with its exit `Status`.
+"""The commands of the command line; each returns a `Result` with its exit `Status` and its `Case`s.
 
 To add one, write its function, and add a line to `COMMANDS` in `__main__.py`. Its docstring becomes its help.
 """

@@ -2,27 +2,47 @@
 
 import argparse
 import sys
+from collections.abc import Collection, Iterator
 from contextlib import redirect_stdout
 from dataclasses import asdict
+from itertools import groupby
+from typing import TYPE_CHECKING
 
-from bwp_nb.commands.result import Result, Status
+from bwp_nb.commands.result import Case, Result, Status
+
+if TYPE_CHECKING:
+    from bwp_nb.checks.doctor import Step
+    from bwp_nb.checks.drift import Change
+
+#: The exit status for each result of a check; the first one that occurs counts.
+_STATUSES = {"misconfigured": Status.MISCONFIGURED, "changed": Status.FAILED, "not answered": Status.NOT_ANSWERED}
+
+
+def _status(results: Collection[str]) -> Status:
+    return next((status for result, status in _STATUSES.items() if result in results), Status.OK)
 
 
 def doctor(_: argparse.Namespace) -> Result:
     """Check everything that must be right before the first send.
 
     These are environment, settings, network, token, clock and schema of where the settings point. No event is sent.
-    With --json it prints ok and steps, each with name, outcome, found and next_step.
+    With --json it prints ok and steps, each with name, outcome, found, next_step and cause.
 
-    Exit statuses: 0 no step failed; 1 a step failed; 2 wrong usage; 4 settings are missing or malformed.
+    Exit statuses: 0 no step failed; 1 the schema has no sendUserEvents; 2 wrong usage; 3 a server did not answer;
+    4 settings are missing or malformed, the server refuses the credentials or the target, or the clock is wrong.
     """
     from bwp_nb.checks.doctor import doctor
 
     with redirect_stdout(sys.stderr):  # where a question goes
         diagnosis = doctor()
-    failed = [step.name for step in diagnosis.steps if step.outcome == "failed"]
-    status = Status.MISCONFIGURED if "settings" in failed else Status.FAILED if failed else Status.OK
-    return Result(status, repr(diagnosis), {"ok": diagnosis.ok, "steps": [asdict(step) for step in diagnosis.steps]})
+    status = _status([step.cause for step in diagnosis.steps])
+    data = {"ok": diagnosis.ok, "steps": [asdict(step) for step in diagnosis.steps]}
+    return Result(status, repr(diagnosis), data, list(map(_step_case, diagnosis.steps)))
+
+
+def _step_case(step: "Step") -> Case:
+    is_unknown = step.cause in ("not answered", "misconfigured")
+    return Case(step.name, "error" if is_unknown else step.outcome, f"{step.found} {step.next_step}".rstrip())
 
 
 def drift(_: argparse.Namespace) -> Result:
@@ -39,7 +59,18 @@ def drift(_: argparse.Namespace) -> Result:
 
     with redirect_stdout(sys.stderr), connect() as client:
         found = drift(client)
-    results = {change.result for change in found.changes}
-    statuses = {"misconfigured": Status.MISCONFIGURED, "changed": Status.FAILED, "not answered": Status.NOT_ANSWERED}
-    status = next((status for result, status in statuses.items() if result in results), Status.OK)
-    return Result(status, repr(found), {"ok": found.ok, "changes": [asdict(change) for change in found.changes]})
+    status = _status([change.result for change in found.changes])
+    data = {"ok": found.ok, "changes": [asdict(change) for change in found.changes]}
+    return Result(status, repr(found), data, list(_drift_cases(found.changes)))
+
+
+def _drift_cases(changes: "list[Change]") -> Iterator[Case]:
+    """Yield a case for each part that was compared."""
+    from bwp_nb.text import counted
+
+    for place, rows in groupby(changes, lambda change: change.place):
+        lines = [str(row) for row in rows if row.result != "same"]
+        results = {change.result for change in changes if change.place == place}
+        outcome = "failed" if "changed" in results else "error" if lines else "passed"
+        message = counted(len(lines), "change") if outcome == "failed" else "".join(lines[:1])
+        yield Case(place, outcome, message, "\n".join(lines) if outcome == "failed" else "")

@@ -1,6 +1,6 @@
 """What a command ends with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -17,9 +17,29 @@ class Status(IntEnum):
 
 
 @dataclass(frozen=True)
+class Case:
+    """One thing that a command checked, which is a test case of JUnit.
+
+    Its outcome is `passed`, `skipped`, `failed` if it is wrong, or `error` if that was not found out; `message` is a
+    line, `details` are further ones. `file` is what it is about.
+    """
+
+    name: str
+    outcome: str = "passed"
+    message: str = ""
+    details: str = ""
+    file: str = ""
+
+
+@dataclass(frozen=True)
 class Result:
-    """The exit status of a command, and what it prints: as text or, with --json, as one object."""
+    """The exit status of a command, and what it prints: as text or, with --json, as one object.
+
+    An error is printed on standard error.
+    """
 
     status: Status
     text: str = ""
     data: dict[str, Any] | None = None
+    cases: list[Case] = field(default_factory=list)
+    is_error: bool = False

@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any
 
-from bwp_nb.commands.result import Result, Status
+from bwp_nb.commands.result import Case, Result, Status
 
 
 def check(given: argparse.Namespace) -> Result:
@@ -23,7 +23,7 @@ def check(given: argparse.Namespace) -> Result:
         found.save_quarantine(given.quarantine)
     counts = {name: getattr(found, name) for name in ("rows", "valid", "requests", "bytes")}
     status = Status.OK if found.valid == found.rows else Status.FAILED
-    return Result(status, repr(found), counts | {"columns": asdict(found.columns)})
+    return _result(status, repr(found), counts | {"columns": asdict(found.columns)}, given.table)
 
 
 def send(given: argparse.Namespace) -> Result:
@@ -46,7 +46,14 @@ def send(given: argparse.Namespace) -> Result:
     counts = {"rows": report.rows, **report.counts, "stopped": report.stopped}
     is_left = counts["failed"] or counts["unknown"]
     status = Status.NOT_ANSWERED if is_left else Status.OK if counts["sent"] == report.rows else Status.FAILED
-    return Result(status, repr(report), counts | {"columns": asdict(report.columns)})
+    return _result(status, repr(report), counts | {"columns": asdict(report.columns)}, given.table)
+
+
+def _result(status: Status, text: str, data: dict[str, Any], table: str) -> Result:
+    """Return a result in which the table is the one case."""
+    outcome = {Status.OK: "passed", Status.FAILED: "failed"}.get(status, "error")
+    message, _, details = text.partition("\n")
+    return Result(status, text, data, [Case(table, outcome, message, details, table)])
 
 
 def _reading(given: argparse.Namespace) -> dict[str, Any]:

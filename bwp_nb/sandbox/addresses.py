@@ -7,6 +7,7 @@ another site, only the sandbox's own credentials are accepted, and `/control` re
 import hmac
 import json
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -28,18 +29,25 @@ TOO_LONG = (413, f"A body may have at most {MAX_BODY} bytes")
 
 _ALTAIR = "electron://altair"  # sent by Altair's desktop program; no web page can have this origin
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?", re.IGNORECASE)
+_NAMES = re.compile(r"[\w!#$%&'*+.^`|~, -]{1,1000}", re.ASCII)
+
 _log = logging.getLogger("bwp_nb.sandbox.server")
 
 
 @dataclass(frozen=True)
 class Site:
-    """What the addresses of one server share; `deadline` is the seconds that a client may take."""
+    """What the addresses of one server share; `deadline` is the seconds that a client may take.
+
+    `origins` are those of web pages that may use `/graphql` and `/token`.
+    """
 
     sandbox: Sandbox
     scheme: str
     hosts: list[str]
     control_token: str
     deadline: float
+    origins: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -59,17 +67,46 @@ def respond(request: Request) -> httpx.Response:
     """Return the response to a request, also if it is refused."""
     try:
         _check_sender(request)
-        if request.path not in _ADDRESSES:
-            raise Refused(404, f"Expected {' or '.join(_ADDRESSES)}")
-        methods, answer = _ADDRESSES[request.path]
-        allow = {"Allow": ", ".join(["OPTIONS", *methods])}
-        if request.method == "OPTIONS":
-            return httpx.Response(204, headers=allow)
-        if request.method not in methods:
-            raise Refused(405, f"The method must be {' or '.join(methods)}", allow)
-        return answer(request)
+        response = _respond(request)
     except Refused as refused:
-        return refused.response
+        response = refused.response
+    if _is_allowed(request):
+        response.headers.update(_sharing(request))
+    return response
+
+
+def _respond(request: Request) -> httpx.Response:
+    if request.path not in _ADDRESSES:
+        raise Refused(404, f"Expected {' or '.join(_ADDRESSES)}")
+    methods, answer = _ADDRESSES[request.path]
+    allow = {"Allow": ", ".join(["OPTIONS", *methods])}
+    if request.method == "OPTIONS":
+        return httpx.Response(204, headers=allow)
+    if request.method not in methods:
+        raise Refused(405, f"The method must be {' or '.join(methods)}", allow)
+    return answer(request)
+
+
+def check_origin(origin: str) -> None:
+    """Raise `ValueError` for what no browser sends as the origin of a page, such as an address with a path."""
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError(f"expected an origin such as http://localhost:3000, without a path, got {origin!r}")
+
+
+def _is_allowed(request: Request) -> bool:
+    """Whether a request is from a web page that may use this address."""
+    is_api = request.path in ("/graphql", "/token")
+    return is_api and request.headers.get("Origin", "").lower() in request.site.origins
+
+
+def _sharing(request: Request) -> dict[str, str]:
+    """Return the headers by which a browser lets a page read the response (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+    shared = {"Vary": "Origin", "Access-Control-Allow-Origin": request.headers["Origin"]}
+    if request.method != "OPTIONS":
+        return shared | {"Access-Control-Expose-Headers": "Retry-After"}
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    shared |= {"Access-Control-Allow-Methods": ", ".join(_ADDRESSES[request.path][0])}
+    return shared | ({"Access-Control-Allow-Headers": asked} if _NAMES.fullmatch(asked) else {})
 
 
 def _check_sender(request: Request) -> None:
@@ -78,8 +115,9 @@ def _check_sender(request: Request) -> None:
     if request.headers.get("Host", "").lower() not in site.hosts:
         raise Refused(421, f"The host must be {' or '.join(site.hosts)}")
     is_foreign = bool(origin) or request.headers.get("Sec-Fetch-Site", "").lower() not in ("", "none", "same-origin")
-    if is_foreign and origin not in {_ALTAIR, *(f"{site.scheme}://{host}" for host in site.hosts)}:
-        raise Refused(403, "Requests from web pages are refused; use a program")
+    own = {_ALTAIR, *(f"{site.scheme}://{host}" for host in site.hosts)}
+    if is_foreign and origin not in own and not _is_allowed(request):
+        raise Refused(403, "Requests from web pages are refused; use a program, or serve with --allow-origin")
     if len(request.body) > MAX_BODY:
         raise Refused(*TOO_LONG)
     expected, given = f"Bearer {site.control_token}", request.headers.get("Authorization", "")
@@ -99,6 +137,8 @@ def _graphql(request: Request) -> httpx.Response:
         response = _ask_sandbox(request, request.site.sandbox.endpoint, body)
     except Refused as refused:
         response = refused.response
+        if request.method == "POST":
+            request.site.sandbox._note_refusal(body, response)
     return over_http.in_form(kind, response)
 
 

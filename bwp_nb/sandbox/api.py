@@ -7,7 +7,7 @@ import json
 import random
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -120,6 +120,7 @@ class Sandbox(httpx.BaseTransport):
             raise ValueError(f"fault_rates must be between 0 and 1 and add up to at most 1, got {self.fault_rates}")
         self._lock = threading.RLock()
         self._tokens: OrderedDict[str, float] = OrderedDict()
+        self._listeners: list[Callable[[str, bytes], None]] = []
         self.reset()
 
     def __repr__(self) -> str:
@@ -152,7 +153,22 @@ class Sandbox(httpx.BaseTransport):
                 self.clock.reset()
             self._ids = 0
             self._seen: OrderedDict[str, None] = OrderedDict()
-            self._logs = {name: Log(self.keep) for name in KINDS}
+            self._logs = {name: Log(self.keep, partial(self._notify, name)) for name in KINDS}
+
+    def listen(self, listener: Callable[[str, bytes], None]) -> None:
+        """Call a function with everything that arrives from now on.
+
+        Parameters
+        ----------
+        listener : callable of str and bytes to None
+            Called while the sandbox is locked, with `accepted`, `duplicates`, `rejected` or `requests`, and an entry
+            of that list as JSON: first the events of a request, one by one, then the request.
+        """
+        self._listeners.append(listener)
+
+    def _notify(self, kind: str, entry: bytes) -> None:
+        for listener in self._listeners:
+            listener(kind, entry)
 
     @property
     def accepted(self) -> list[dict[str, Any]]:
@@ -326,10 +342,13 @@ class Sandbox(httpx.BaseTransport):
     def _graphql_answer(self, request: httpx.Request, rejection: Rejection | None = None) -> httpx.Response:
         with self._lock:
             response = self._answer(request.content, rejection) if self._admits(request.headers) else self._denial()
-            body = json.dumps(request.content.decode("utf-8", "replace")).encode()
-            entry = b'{"body": %b, "status_code": %d, "answer": %b}' % (body, response.status_code, response.content)
-            self._logs["requests"].add(entry)
+            self._logs["requests"].add(_entry(request.content, response))
         return response
+
+    def _note_refusal(self, body: bytes, response: httpx.Response) -> None:
+        """Let the listeners know of a request that the server refused, so that it did not arrive here."""
+        with self._lock:
+            self._notify("requests", _entry(body, response))
 
     def _admits(self, headers: httpx.Headers) -> bool:
         token = headers.get("Authorization", "").removeprefix("Bearer ")
@@ -405,3 +424,9 @@ class Sandbox(httpx.BaseTransport):
             self._seen.popitem(last=False)
         if repeated:
             notes.append(_DUPLICATE.format("dropped" if self.deduplicate else "kept", repeated))
+
+
+def _entry(body: bytes, response: httpx.Response) -> bytes:
+    """Return a request and its response, which is JSON, for the log."""
+    text = json.dumps(body.decode("utf-8", "replace")).encode()
+    return b'{"body": %b, "status_code": %d, "answer": %b}' % (text, response.status_code, response.content)

@@ -29,11 +29,23 @@ class Listener(HTTPServer):
     """An HTTP server with a limit on its connections."""
 
     _connected = 0
+    _is_full = False
+
+    def _handle_connection(self, connection: socket.socket, address: Any) -> None:
+        """Begin with a connection; TLS raises if the client has reset it already."""
+        try:
+            super()._handle_connection(connection, address)
+        except OSError:
+            _log.info("port %s: left before it sent a request", address[1])
+            connection.close()
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
-        """Serve a connection, or close it at once if there are too many."""
+        """Serve a connection, or close it at once if there are too many, which is logged once until one ends."""
         if self._connected >= MAX_CONNECTIONS:
             stream.close()
+            if not self._is_full:
+                _log.warning("%s are open, which is the limit: further ones are closed at once", MAX_CONNECTIONS)
+            self._is_full = True
             return
         self._connected += 1
         super().handle_stream(stream, address)
@@ -41,6 +53,7 @@ class Listener(HTTPServer):
     def on_close(self, server_conn: object) -> None:
         """Count the connections."""
         self._connected -= 1
+        self._is_full = False
         super().on_close(server_conn)
 
 

@@ -5,19 +5,14 @@ It listens on loopback only, and limits what a connection may send and how long 
 
 import asyncio
 import contextlib
-import json
-import logging
 import secrets
-import shlex
-import signal
 import socket
 import ssl
-import sys
 import threading
+from collections.abc import Collection
 
-from bwp_nb.contract import documented
 from bwp_nb.displays.short_errors import extra
-from bwp_nb.sandbox.addresses import Site
+from bwp_nb.sandbox.addresses import Site, check_origin
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.wire.clock import SystemClock
 from bwp_nb.wire.platform import refuse_in_browser
@@ -45,6 +40,7 @@ def serve(
     host: str = "127.0.0.1",
     deadline: float = 60.0,
     ssl_context: ssl.SSLContext | None = None,
+    allow_origins: Collection[str] = (),
 ) -> "Server":
     """Serve a sandbox on this machine, for cURL and any GraphQL client, until the returned server is closed.
 
@@ -64,6 +60,9 @@ def serve(
         long.
     ssl_context : ssl.SSLContext, optional
         Serve https with it. Default: http.
+    allow_origins : collection of str, default ()
+        The origins whose web pages may use `/graphql` and `/token`, such as `http://localhost:3000`. Default: none, so
+        that only programs can use them.
 
     Returns
     -------
@@ -75,7 +74,7 @@ def serve(
     Raises
     ------
     ValueError
-        For a host that other machines can reach.
+        For a host that other machines can reach, or an origin that is not one.
     OSError
         If the port is in use.
 
@@ -87,27 +86,9 @@ def serve(
     True
     """
     sandbox = sandbox or Sandbox(clock=SystemClock(), latency=0.0, keep=KEEP)
-    return Server(sandbox, port, host, deadline, ssl_context)
-
-
-def run(port: int, host: str, as_json: bool = False) -> None:
-    """Serve a new sandbox until Ctrl-C or SIGTERM, and print how to use it, as text or as one JSON object."""
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    stopped = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stopped.set())
-    with serve(port=port, host=host) as server:
-        sys.stdout.write(_described(server) if as_json else welcome(server))
-        sys.stdout.flush()
-        while not stopped.wait(0.5):  # on Windows no signal would end a longer wait
-            pass
-
-
-def _described(server: "Server") -> str:
-    sandbox = server.sandbox
-    credentials = {name: getattr(sandbox, name) for name in ("client_id", "client_secret", "target_id")}
-    addresses = {name: getattr(server, name) for name in ("endpoint", "token_endpoint", "control", "control_token")}
-    return json.dumps({**addresses, "credentials": credentials}) + "\n"
+    for origin in allow_origins:
+        check_origin(origin)
+    return Server(sandbox, port, host, deadline, ssl_context, allow_origins)
 
 
 class Server(contextlib.AbstractContextManager["Server"]):
@@ -118,7 +99,13 @@ class Server(contextlib.AbstractContextManager["Server"]):
     """
 
     def __init__(
-        self, sandbox: Sandbox, port: int, host: str, deadline: float, ssl_context: ssl.SSLContext | None
+        self,
+        sandbox: Sandbox,
+        port: int,
+        host: str,
+        deadline: float,
+        ssl_context: ssl.SSLContext | None,
+        allow_origins: Collection[str],
     ) -> None:
         listening = _listening(host, port)
         self.sandbox = sandbox
@@ -131,7 +118,9 @@ class Server(contextlib.AbstractContextManager["Server"]):
         self.token_endpoint = f"{self.address}/token"
         self.control = f"{self.address}/control"
         self._running = threading.Event()
-        serving = self._serve(listening, Site(sandbox, scheme, hosts, self.control_token, deadline), ssl_context)
+        origins = frozenset(map(str.lower, allow_origins))
+        site = Site(sandbox, scheme, hosts, self.control_token, deadline, origins)
+        serving = self._serve(listening, site, ssl_context)
         self._thread = threading.Thread(target=asyncio.run, args=(serving,), name=repr(self), daemon=True)
         self._thread.start()
         self._running.wait()
@@ -187,31 +176,3 @@ def _listening(host: str, port: int) -> socket.socket:
     listening = socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
     listening.setblocking(False)
     return listening
-
-
-def welcome(server: Server) -> str:
-    """Return what a person needs to start: the address, the credentials, and commands to paste into a shell."""
-    sandbox = server.sandbox
-    form = f"-d grant_type=client_credentials -d client_id={sandbox.client_id} -d client_secret={sandbox.client_secret}"
-    body = shlex.quote(json.dumps({"query": documented.PAGE_LOAD.request}))
-    return f"""\
-{server.address} is a sandbox of the Buy with Prime API. Press Ctrl-C to stop it.
-
-It keeps the last {sandbox.keep} requests and events of each kind; the last {sandbox.keep_tokens} tokens are valid.
-It accepts only these credentials; never send it live ones.
-
-  client id      {sandbox.client_id}
-  client secret  {sandbox.client_secret}
-  target id      {sandbox.target_id}
-
-Get a token, which is valid for 15 minutes, and send the documented event:
-
-export BWP_TARGET_ID={sandbox.target_id}
-export BWP_ACCESS_TOKEN=$(curl -s {server.token_endpoint} {form} | cut -d '"' -f 4)
-curl {server.endpoint} -H "Authorization: Bearer $BWP_ACCESS_TOKEN" -H "x-api-target-id: $BWP_TARGET_ID" \
-  -H 'Content-Type: application/json' --data-raw {body}
-
-See what arrived (also rejected, duplicates, requests; POST to reset or faults):
-
-curl {server.control}/accepted -H 'Authorization: Bearer {server.control_token}'
-"""
