@@ -246,7 +246,7 @@ def problems(path: str | Path) -> list[Finding]:
     """Return what a stored notebook hides from a comparison of its outputs, or must not contain.
 
     These are cells that have not run or not in order, errors without the tag `raises-exception` and the tag without
-    one, outputs that nbval is told to ignore, widgets and metadata of a run, output on stderr, paths of this machine,
+    one, outputs that nbval ignores, widgets and metadata of a run, output on stderr, paths of this machine,
     memory addresses, tokens, and the secrets of the settings, wherever they are set.
 
     Parameters
@@ -257,7 +257,7 @@ def problems(path: str | Path) -> list[Finding]:
     Returns
     -------
     list of Finding
-        The problems, in the order of the cells; empty if there are none.
+        The problems, in the order of the cells; empty without problems.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Refresh all notebooks of this repository and, where Chromium is, the pictures: python tests/refresh.py [NOTEBOOK ...].
+"""Refresh this repository's notebooks and, where Chromium is, its pictures: python tests/refresh.py [NOTEBOOK ...].
 
 With names it refreshes these notebooks only; `bwp-nb refresh` is the same for any notebook.
 """

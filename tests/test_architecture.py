@@ -19,10 +19,10 @@ IMPORTS = {
     unit: set(names.split())
     for unit, names in {
         "__init__": "",
-        "__main__": "commands errors",
+        "__main__": "commands displays errors",
         "checks": "client connection contract displays errors event history mutation sandbox settings text wire",
         "client": "displays errors event history mutation sandbox text wire",
-        "commands": "checks connection contract sandbox tables text",
+        "commands": "checks connection contract displays notebooks sandbox tables text",
         "connection": "client displays errors sandbox settings text wire",
         "contract": "displays text",
         "displays": "text",
@@ -32,6 +32,7 @@ IMPORTS = {
         "tables text wire",
         "history": "displays text wire",
         "mutation": "displays errors event pasted problems text",
+        "notebooks": "displays settings text",
         "pasted": "errors event problems text",
         "plots": "displays history sandbox tables text",
         "problems": "displays text",
@@ -41,7 +42,7 @@ IMPORTS = {
         "snippets": "client event mutation settings",
         "tables": "client contract displays errors event mutation problems text wire",
         "text": "",
-        "traffic": "client connection errors event sandbox tables wire",
+        "traffic": "client connection displays errors event sandbox tables wire",
         "wire": "contract displays errors event problems text",
     }.items()
 }

@@ -51,6 +51,7 @@ PUBLIC = [
     "explain",
     "faults",
     "forms",
+    "notebooks",
     "plots",
     "reference",
     "send_table",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -144,8 +144,15 @@ def _live(given: settings.Settings, transport: httpx.BaseTransport) -> Iterator[
 
 
 def _environment() -> Step:
-    found = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    found = ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)
     return Step("environment", "passed", f"Python {sys.version.split()[0]}, {found}.")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _network(given: settings.Settings, transport: httpx.BaseTransport) -> tuple[Step, str]:

@@ -52,8 +52,8 @@ def extra(name: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        needed = f"this part of bwp_nb needs {(error.name or name).partition('.')[0]}"
-        raise MissingExtra(f'{needed}; run: python -m pip install "bwp-nb[{name}]"', name=error.name) from None
+        advice = f'This part of bwp_nb needs its extra {name}; run: python -m pip install "bwp-nb[{name}]"'
+        raise MissingExtra(advice, name=error.name) from None
 
 
 def _place(error: Exception, shell: Any) -> str:
