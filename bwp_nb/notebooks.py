@@ -88,7 +88,10 @@ def write(folder: str | Path, *, overwrite: bool = False) -> list[Path]:
     content = {Path(folder) / path.name: path.read_bytes() for path in sorted(source.glob("*.ipynb"))}
     other = [path.name for path, data in content.items() if path.exists() and path.read_bytes() != data]
     if other and not overwrite:
-        raise FileExistsError(f"{folder} has other files of these names: {', '.join(other)}. Nothing was written.")
+        names = ", ".join(other)
+        raise FileExistsError(
+            f"{folder} has other files of these names: {names}. Not written; overwrite replaces them."
+        )
     Path(folder).mkdir(parents=True, exist_ok=True)
     for path, data in content.items():
         path.write_bytes(data)
@@ -140,9 +143,10 @@ def refresh(path: str | Path, *, dry_run: bool = False, timeout: int = 120) -> l
 def _read(path: Path) -> Any:
     with extra("notebooks"):
         import nbformat
+    text = path.read_text("utf-8")
     try:
-        return nbformat.read(path, as_version=4)
-    except (ValueError, AttributeError, KeyError) as error:
+        return nbformat.reads(text, as_version=4)
+    except Exception as error:  # nbformat raises anything for a malformed notebook
         raise InvalidArgument(f"{path} is not a notebook: {readable(str(error), 80)}.") from None
 
 

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from bwp_nb.displays.short_errors import InvalidArgument, extra
 from bwp_nb.history import History
 from bwp_nb.sandbox.api import Sandbox
-from bwp_nb.tables.report import Report
 from bwp_nb.text import readable, typed
 
 with extra("charts"):
     import pandas as pd
 
     from bwp_nb.displays.chart import Chart, lying, one_bar, stacked
+    from bwp_nb.tables.report import Report
 
 __all__ = ["STATES", "Chart", "arrivals", "errors", "latency", "outcomes", "reasons", "rows"]
 

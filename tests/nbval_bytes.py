@@ -1,7 +1,7 @@
 """What nbval's run of a notebook adds to its cells: a test that the file has the bytes that a refresh would write.
 
-Each notebook runs once: the outputs that nbval compared are put into a copy, which is compared as a whole. That includes
-what nbval leaves out, which are pictures, tracebacks, counts and metadata.
+Each notebook runs once: the outputs that nbval compared are put into a copy, which is compared as a whole. That
+includes what nbval leaves out, which are pictures, tracebacks, counts and metadata.
 """
 
 import copy
