@@ -90,7 +90,7 @@ def write(folder: str | Path, *, overwrite: bool = False) -> list[Path]:
     if other and not overwrite:
         names = ", ".join(other)
         raise FileExistsError(
-            f"{folder} has other files of these names: {names}. Not written; overwrite replaces them."
+            f"{folder} has other files with these names: {names}. Not written; overwrite replaces them."
         )
     Path(folder).mkdir(parents=True, exist_ok=True)
     for path, data in content.items():

@@ -202,7 +202,7 @@ def test_the_command_refreshes_and_checks_folders(tmp_path: Path, capsys: pytest
     hidden = _saved(tmp_path / ".ipynb_checkpoints" / "any.ipynb", "1 + 1")
     before = path.read_bytes()
     assert 1 == main(["refresh", "--check", str(tmp_path)])
-    assert capsys.readouterr().out.startswith(f"{path}: 2 differences, 1 problem\nnotebook: different\n  +")
+    assert capsys.readouterr().out.startswith(f"{path}: 2 differences, 1 problem\nnotebook: different\n  -")
     assert [before, before] == [path.read_bytes(), hidden.read_bytes()]
     assert 0 == main(["refresh", str(path)])
     assert f"{path}: 2 differences, 0 problems\n" in capsys.readouterr().out
