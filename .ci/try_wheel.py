@@ -6,6 +6,7 @@ It looks for the files that are not Python, and at what is there without extras.
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
 
@@ -27,11 +28,12 @@ for name in (
     "contract/schema.graphql",
     "py.typed",
     "__init__.pyi",
-    "commands/welcome.txt",
     "contract/documented/page_load.json",
     "forms/style.css",
+    "commands/welcome.txt",
 ):
     assert files("bwp_nb").joinpath(name).is_file(), name
+assert "bwp_nb.checks.pytest_plugin" in {found.module for found in entry_points(group="pytest11")}
 
 missing = {}
 for name, use in EXTRAS.items():

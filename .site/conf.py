@@ -34,7 +34,7 @@ autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 
-exclude_patterns = ["README.md", "lab"]  # shown in parts, and in the lab
+exclude_patterns = ["README.md", "examples", "lab"]  # shown in parts, and in the lab
 
 html_theme = "sphinx_book_theme"
 html_title = "bwp_nb"

@@ -65,7 +65,7 @@ def connect(
     """
     retries = Retries() if retries is None else retries
     if not isinstance(retries, Retries):
-        raise InvalidArgument(f"retries: expected a Retries, got {typed(retries)}")
+        raise InvalidArgument(f"retries: expected a Retries such as Retries(attempts=3), got {typed(retries)}")
     _check_numbers(timeout, retries)
     if sandbox is None and settings.mode() == "live":
         return live_client(live_settings(confirm), confirm, timeout, retries)

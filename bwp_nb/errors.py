@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _MOST_ROWS = 100
 _MOST_SHOWN = 5
 _RESEND = "resend them with the same ids"
+_SETTINGS = "Not sent: settings in the environment or the file .env are missing or malformed"
 _FIX = "Fix the value and send again, or pass check=False to see the API's answer."
 
 
@@ -147,11 +148,11 @@ class InvalidSettings(BwpError):
         super().__init__(self.problems)
 
     def __str__(self) -> str:
-        return f"Not sent: settings are missing or malformed. {' '.join(self.problems)}"
+        return f"{_SETTINGS}. {' '.join(self.problems)}"
 
     def _said(self) -> tuple[str, list[tuple[str, str]], str]:
         details = [(what, more) for what, _, more in (problem.partition(". ") for problem in self.problems)]
-        return "Not sent: settings are missing or malformed", details, ""
+        return _SETTINGS, details, ""
 
 
 class InvalidTable(BwpError):
@@ -329,22 +330,23 @@ class MutationRejected(BwpError):
     def __str__(self) -> str:
         what, details, advice = self._said()
         named = _joined(self.rejected_values, ".rejected_values")
-        return f"{what}. {f'It names {named}' if named else details[0][0]}. {advice}"
+        return f"{what}. {f'This matches {named}' if named else details[0][0]}. {advice}"
 
     def _said(self) -> tuple[str, list[tuple[str, str]], str]:
         kind = self.classifications[0]
         messages = "; ".join(map(message_of, self.errors[:3])).rstrip(". ")
         details = [(value.place, f"Required: {value.rule}." if value.rule else "") for value in self.rejected_values]
         details = details or [("The error does not identify an event", "")]
-        what = f"The API rejected the request ({readable(kind.name, 40)}): {messages}"
+        did = "answered with an error" if self.may_have_arrived else "rejected the request"
+        what = f"The API {did} ({readable(kind.name, 40)}): {messages}"
         return what, details, f"{kind.advice} {self._ending()}"
 
     def _ending(self) -> str:
         unknown = self.states.count("unknown")
         if not 0 < unknown < self.events:
             return super()._ending()
-        others, them = ("event", "it") if unknown == 1 else (f"{unknown} events", "them")
-        return f"{self.stop_reason}The other {others} may have been accepted; resend {them} with the same ids."
+        others, resend = ("event", "resend it with the same id") if unknown == 1 else (f"{unknown} events", _RESEND)
+        return f"{self.stop_reason}The other {others} may have been accepted; {resend}."
 
     @property
     def _names(self) -> set[str]:

@@ -31,7 +31,7 @@ LENGTHS = {"eventType": (3, 64), "schemaName": (3, 256)}
 _AROUND = "To send it as a property, pass additional_properties={{{!r}: …}}"
 _TEXT_RULE = "a str (documented in “UserEvent”, version 2024-01-01)"
 _LENGTH_RULE = (
-    "{} to {} characters (documented in “UserEvent”, version 2024-01-01; counted in UTF-16 code units: inferred)"
+    "{} to {} characters (documented in “UserEvent”, version 2024-01-01; that it counts UTF-16 code units is inferred)"
 )
 
 #: The one rule that `check=False` does not lift.
@@ -42,7 +42,8 @@ RULES = {
     "eventType": _LENGTH_RULE.format(*LENGTHS["eventType"]),
     "eventId": "a str; “User Event Schema” asks for a UUID version 4, an example in “Send User Events” is not one",
     "eventTime": (
-        "a UTC date-time of RFC 3339 ending in Z (documented in “User Event Schema”; refusal of offsets: inferred)"
+        "a UTC date-time such as 2023-12-03T10:15:30Z"
+        " (documented in “User Event Schema”; that it must end in Z is inferred)"
     ),
     "clientType": f"one of {', '.join(CLIENT_TYPES)} (documented in “User Event Schema”)",
     "schemaName": _LENGTH_RULE.format(*LENGTHS["schemaName"]),
@@ -325,7 +326,7 @@ def _problems(event: UserEvent) -> Iterator[Problem]:
         message = f"{quoted(event.event_time)} is not a UTC date-time; expected e.g. '2023-12-03T10:15:30Z'"
         yield Problem("eventTime", event.event_time, rule("eventTime"), message)
     if event.client_type not in CLIENT_TYPES:
-        older = " (a value of the 2024-01-01 guide)" if event.client_type in _OLDER_CLIENT_TYPES else ""
+        older = " (a value of the older version 2024-01-01)" if event.client_type in _OLDER_CLIENT_TYPES else ""
         message = f"expected {' or '.join(CLIENT_TYPES)}, got {quoted(event.client_type)}{older}"
         yield Problem("clientType", event.client_type, rule("clientType"), message)
     if event.schema_name is not None:

@@ -197,5 +197,5 @@ def _indented(text: str, levels: int) -> str:
 def _unexpected(given: Any, index: int | None = None) -> InvalidEvent:
     expected = "a UserEvent or an iterable of them" if index is None else "a UserEvent"
     got = f"{type(given).__name__}; use send_table for a table" if hasattr(given, "columns") else typed(given)
-    message = f"expected {expected}, got {got}"
-    return InvalidEvent([Problem("events", given, expected, message, index)])
+    field = "events" if index is None else f"events[{index}]"
+    return InvalidEvent([Problem(field, given, expected, f"expected {expected}, got {got}")])

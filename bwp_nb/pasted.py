@@ -215,7 +215,9 @@ def _curl_body(text: str) -> str:
             where = "standard input" if word == "@-" else f"the file {word[1:]!r}"
             raise _unreadable(None, f"the body is in {where}, which is not read; paste its text instead")
         if expanded:
-            raise _unreadable(None, "the body contains a $ or a ` that a shell would expand; put it in single quotes")
+            raise _unreadable(
+                None, f"a shell would replace the $ or ` in {quoted(word)}; paste the body itself, in single quotes"
+            )
     # curl joins the values of --json as they are, and others with an ampersand.
     return ("" if given[0][0] == "--json" else "&").join(word for _, word, _ in given)
 

@@ -34,6 +34,12 @@ MAX_SKEW = 120.0
 
 _PACKAGES = ("bwp-nb", "httpx", "graphql-core", "pandas", "ipywidgets", "matplotlib")
 _SECONDS = 10.0
+_TOKEN_ADVICE = {
+    "misconfigured": "Copy BWP_CLIENT_ID and BWP_CLIENT_SECRET from the merchant console again.",
+    "not answered": (
+        "Check BWP_TOKEN_ENDPOINT, look for a proxy or a sign-in page in front of the API, or try again later."
+    ),
+}
 _QUERY = "{__schema {mutationType {fields {name}}}}"
 
 
@@ -112,7 +118,8 @@ def _steps(confirm: Callable[[str], bool] | None) -> Iterator[Step]:
     try:
         live = (live_settings(confirm), DeadlineTransport()) if settings.mode() == "live" else None
     except InvalidSettings as error:
-        yield _misconfigured("settings", " ".join(error.problems), "Correct them in the environment or in a .env file.")
+        advice = "Correct them in the environment or in a .env file."
+        yield Step("settings", "failed", " ".join(error.problems), advice, "misconfigured")
         yield from _skipped("network", "token", "clock", "schema", because="the settings are not valid")
     else:
         yield from _live(*live) if live else _sandbox()
@@ -169,9 +176,10 @@ def _network(given: settings.Settings, transport: httpx.BaseTransport) -> tuple[
         except httpx.RequestError as error:
             found, advice = _network_problem(servers[-1], error)
             said = readable(f"{type(error).__name__}: {error}".removesuffix(": "), 200)
-            return _unanswered("network", f"{found}: {said}.", advice), ""
+            return Step("network", "failed", f"{found}: {said}.", advice, "not answered"), ""
         except InvalidSettings as error:
-            return _misconfigured("network", " ".join(error.problems), "Correct them in the environment."), ""
+            found, advice = " ".join(error.problems), "Correct them in the environment."
+            return Step("network", "failed", found, advice, "misconfigured"), ""
         response.close()
         date = response.headers.get("date", "")
     return Step("network", "passed", f"Connected to {' and '.join(dict.fromkeys(servers))}."), date
@@ -195,11 +203,8 @@ def _token(auth: TokenAuth) -> Step:
     try:
         auth.sign(httpx.Request("POST", "", extensions=_limits()))
     except RequestFailed as error:
-        if error.status_code in (400, 401, 403):
-            advice = "Copy BWP_CLIENT_ID and BWP_CLIENT_SECRET from the merchant console again."
-            return _misconfigured("token", str(error.args[0]), advice)
-        advice = "Check BWP_TOKEN_ENDPOINT, look for a proxy or a sign-in page in front of the API, or try again later."
-        return _unanswered("token", str(error.args[0]), advice)
+        cause = "misconfigured" if error.status_code in (400, 401, 403) else "not answered"
+        return Step("token", "failed", str(error.args[0]), _TOKEN_ADVICE[cause], cause)
     return Step("token", "passed", "The credentials give a token.")
 
 
@@ -213,7 +218,7 @@ def _clock(date: str) -> Step:
     if abs(skew) > MAX_SKEW:
         minutes, which = abs(skew) / 60, "ahead of" if skew > 0 else "behind"
         found = f"This computer's clock is {minutes:.0f} minutes {which} the server's."
-        return _misconfigured("clock", found, "Set the clock: event times are taken from it.")
+        return Step("clock", "failed", found, "Set the clock: event times are taken from it.", "misconfigured")
     return Step("clock", "passed", "This computer's clock agrees with the server's.")
 
 
@@ -238,14 +243,6 @@ def _schema(client: Client) -> Step:
 def _limits() -> dict[str, Any]:
     """Return httpx's extensions for a request that takes some seconds at most."""
     return {"timeout": httpx.Timeout(_SECONDS).as_dict(), "deadline": time.monotonic() + _SECONDS}
-
-
-def _misconfigured(name: str, found: str, next_step: str) -> Step:
-    return Step(name, "failed", found, next_step, "misconfigured")
-
-
-def _unanswered(name: str, found: str, next_step: str) -> Step:
-    return Step(name, "failed", found, next_step, "not answered")
 
 
 def _skipped(*names: str, because: str) -> Iterator[Step]:

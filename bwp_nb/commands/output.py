@@ -2,15 +2,19 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from bwp_nb.commands.result import Case, Result
 
 #: The most lines that are printed of a result.
 MOST_LINES = 200
+
+#: How a workflow command is escaped: its text, and the values of its properties.
+_DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_PROPERTY = _DATA | str.maketrans({":": "%3A", ",": "%2C"})
 
 _ELEMENTS = {"failed": "failure", "error": "error", "skipped": "skipped"}
 
@@ -37,19 +41,17 @@ def printable(text: str) -> str:
     return "\n".join([readable(line, 2000) for line in lines[:MOST_LINES]] + more)
 
 
-def junit_xml(command: str, cases: Iterable[Case]) -> bytes:
+def junit_xml(command: str, cases: Sequence[Case]) -> bytes:
     """Return test cases as a JUnit file of one suite."""
+    of = Counter(case.outcome for case in cases)
+    counts = {"tests": len(cases), "failures": of["failed"], "errors": of["error"], "skipped": of["skipped"]}
     root = ElementTree.Element("testsuites")
-    suite = ElementTree.SubElement(root, "testsuite", name=f"bwp-nb {command}")
-    counts: dict[str, Any] = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
+    attributes = {"name": f"bwp-nb {command}", **{name: str(count) for name, count in counts.items()}}
+    suite = ElementTree.SubElement(root, "testsuite", attributes)
     for case in cases:
         item = ElementTree.SubElement(suite, "testcase", classname=f"bwp-nb.{command}", name=printable(case.name))
-        counts["tests"] += 1
         if kind := _ELEMENTS.get(case.outcome):
-            counts[kind if kind == "skipped" else f"{kind}s"] += 1
             ElementTree.SubElement(item, kind, message=printable(case.message)).text = printable(case.details)
-    for name, count in counts.items():
-        suite.set(name, str(count))
     ElementTree.indent(root)
     text: str = ElementTree.tostring(root, "unicode")
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'.encode()
@@ -58,14 +60,6 @@ def junit_xml(command: str, cases: Iterable[Case]) -> bytes:
 def annotation(command: str, case: Case) -> str:
     """Return a test case as a workflow command of GitHub Actions."""
     fields = {"file": case.file, "title": f"bwp-nb {command}: {case.name}"}
-    shown = ",".join(f"{name}={_property(printable(text))}" for name, text in fields.items() if text)
+    shown = ",".join(f"{name}={printable(text).translate(_PROPERTY)}" for name, text in fields.items() if text)
     lines = f"{case.message}\n{case.details}".rstrip("\n")
-    return f"::error {shown}::{_data(printable(lines))}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return f"::error {shown}::{printable(lines).translate(_DATA)}"

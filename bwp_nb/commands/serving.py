@@ -36,12 +36,14 @@ def serve(given: argparse.Namespace) -> Result:
     accepted or has hints; 2 wrong usage; 3 with --fail-on-invalid, no event arrived.
     """
     from bwp_nb.checks.arrivals import Arrivals
+    from bwp_nb.sandbox.server import serve
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
-    with _served(given) as server, _log(given.log, stopped) as write:
+    opened = serve(port=given.port, host=given.host, allow_origins=given.allow_origin)
+    with opened as server, _log(given.log, stopped) as write:
         arrivals = Arrivals(server.sandbox, write, given.ignore_hint)
         sys.stdout.write(json.dumps(_addresses(server)) + "\n" if given.json else _welcome(server))
         sys.stdout.flush()
@@ -65,15 +67,6 @@ def _welcome(server: "Server") -> str:
     body = shlex.quote(json.dumps({"query": documented.PAGE_LOAD.request}))
     text = files("bwp_nb.commands").joinpath("welcome.txt").read_text("utf-8")
     return text.format(server=server, sandbox=server.sandbox, body=body)
-
-
-def _served(given: argparse.Namespace) -> "Server":
-    from bwp_nb.sandbox.server import serve
-
-    try:
-        return serve(port=given.port, host=given.host, allow_origins=given.allow_origin)
-    except OSError as error:
-        raise OSError(f"Cannot serve on {given.host} port {given.port}: {error}.") from None
 
 
 @contextlib.contextmanager

@@ -32,8 +32,9 @@ class Listener(HTTPServer):
     _is_full = False
 
     def _handle_connection(self, connection: socket.socket, address: Any) -> None:
-        """Begin with a connection; TLS raises if the client has reset it already."""
+        """Begin with a connection, unless its client has reset it already: TLS would raise, and leave it open."""
         try:
+            connection.getpeername()
             super()._handle_connection(connection, address)
         except OSError:
             _log.info("port %s: left before it sent a request", address[1])

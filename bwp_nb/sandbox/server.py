@@ -173,6 +173,9 @@ def _listening(host: str, port: int) -> socket.socket:
     if host not in HOSTS:
         raise ValueError(f"host must be {' or '.join(HOSTS)}, which no other machine can reach, got {host!r}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
+    except OSError as error:
+        raise OSError(f"Cannot serve on {host} port {port}: {error.strerror}.") from None
     listening.setblocking(False)
     return listening

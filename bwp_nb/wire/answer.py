@@ -21,7 +21,14 @@ MAX_BYTES = 1_048_576
 #: The only documented status (“sendUserEvents”).
 SUCCESSFUL = "successful"
 
-_ADVICE = {413: " Send fewer or smaller events in a request.", 429: " Lower the request rate."}
+_ACCESS = " Check the credentials and the target id."
+_ADVICE = {
+    401: _ACCESS,
+    403: _ACCESS,
+    404: " Check the endpoint.",
+    413: " Send fewer or smaller events in a request.",
+    429: " Lower the request rate.",
+}
 
 #: HTTP statuses after which the events were not processed, by HTTP's own meaning (RFC 9110, 6585); no page says so.
 NOT_PROCESSED = (307, 308, 400, 401, 403, 404, 405, 411, 413, 414, 415, 422, 429, 431)
@@ -114,21 +121,34 @@ class Answer:
                 f"HTTP {self.status_code} redirects to {target}; redirects are not followed. Check the endpoint."
             )
         if not self.is_whole:
-            raise self.failure(f"a body that was not read, because it is compressed or longer than {MAX_BYTES} bytes")
+            raise self.failure(self._unread)
         try:
             given = json.loads(self.content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             given = None
         if not isinstance(given, dict) or not ("data" in given or "errors" in given):
             text = readable(self.content.decode("utf-8", "replace").strip(), 120)
-            raise self.failure(f"{self.media_type} instead of a GraphQL response: {text}" if text else "no body")
+            is_broken = given is None and self.media_type == "application/json"
+            what = "a body that is not valid JSON" if is_broken else f"{self.media_type} instead of a GraphQL response"
+            is_page = self.media_type == "text/html" and self.status_code == 200
+            page = " Check the endpoint, and any proxy or sign-in page in front of it." if is_page else ""
+            raise self.failure(f"{what}: {text}" if text else "no body", page)
         if not isinstance(given.get("errors"), list | None):
             raise self.failure(f"errors that are not a list: {quoted(given['errors'])}")
         return given
 
-    def failure(self, what: str) -> RequestFailed:
+    @property
+    def _unread(self) -> str:
+        """Why the body was not read."""
+        coding = readable(self.headers.get("content-encoding", "identity"), 40)
+        if coding != "identity":
+            return f"a body that was not read: it is compressed ({coding}), which was not asked for"
+        return f"a body that was not read: it is longer than {MAX_BYTES} bytes"
+
+    def failure(self, what: str, advice: str = "") -> RequestFailed:
         """Return the error for a response that is not a GraphQL response."""
-        return self._failed(f"HTTP {self.status_code} returned {what.rstrip('.')}.{_ADVICE.get(self.status_code, '')}")
+        advice = advice or _ADVICE.get(self.status_code, "")
+        return self._failed(f"HTTP {self.status_code} returned {what.rstrip('.')}.{advice}")
 
     def _failed(self, message: str) -> RequestFailed:
         return RequestFailed(

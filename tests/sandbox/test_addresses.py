@@ -101,6 +101,66 @@ def test_no_response_allows_cross_origin_access_or_caching() -> None:
         assert {"nosniff"} == {answer.headers["X-Content-Type-Options"] for answer in answers}
 
 
+SHOP = "http://localhost:3000"
+
+
+def _shared(answer: httpx.Response) -> list[str]:
+    return [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/token"])
+def test_a_page_of_an_allowed_origin_may_use_the_api(path: str) -> None:
+    """Its browser asks first, and is given what it asks for; it may read the response, an error too."""
+    with bwp.serve(allow_origins=[SHOP]) as server:
+        address = f"{server.address}{path}"
+        wanted = "authorization,content-type,x-api-target-id"
+        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": wanted}
+        preflight = ask("OPTIONS", address, headers={"Origin": SHOP, "Sec-Fetch-Site": "cross-site", **asks})
+        assert (204, SHOP) == (preflight.status_code, preflight.headers["Access-Control-Allow-Origin"])
+        assert "POST" in preflight.headers["Access-Control-Allow-Methods"].split(", ")
+        assert wanted == preflight.headers["Access-Control-Allow-Headers"]
+        refused = ask("POST", address, headers={"Origin": SHOP}, content="x")
+        assert (415, SHOP, "Origin") == (
+            refused.status_code,
+            refused.headers["Access-Control-Allow-Origin"],
+            refused.headers["Vary"],
+        )
+        assert ACCEPTED == post(server, Origin=SHOP, **{"Sec-Fetch-Site": "same-site"}).json()
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:3001", "https://localhost:3000", "http://localhost", "null"])
+def test_other_origins_stay_refused(origin: str) -> None:
+    """An origin is scheme, host and port; a response to another one allows nothing."""
+    with bwp.serve(allow_origins=[SHOP]) as server:
+        asks = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        answers = [post(server, Origin=origin), ask("OPTIONS", server.endpoint, headers=asks)]
+        assert [403, 403] == [answer.status_code for answer in answers]
+        assert [[], []] == list(map(_shared, answers))
+
+
+def test_an_allowed_origin_changes_nothing_else() -> None:
+    """The host is checked, requests without an origin from a browser are refused, and `/control` stays closed."""
+    with bwp.serve(allow_origins=[SHOP]) as server:
+        bearer = {"Authorization": f"Bearer {server.control_token}", "Origin": SHOP}
+        answers = [
+            post(server, Origin=SHOP, Host="evil.example"),
+            post(server, **{"Sec-Fetch-Site": "cross-site"}),
+            ask("GET", server.control, headers=bearer),
+            ask("OPTIONS", f"{server.control}/accepted", headers=bearer),
+        ]
+        assert [421, 403, 403, 403] == [answer.status_code for answer in answers]
+        assert [[]] * 3 == list(map(_shared, answers[1:]))
+        assert [] == server.sandbox.requests
+        assert [] == _shared(post(server))
+
+
+@pytest.mark.parametrize("origin", ["*", "", "localhost:3000", f"{SHOP}/", f"{SHOP}/page", "http://a\r\nb", "null"])
+def test_what_is_not_an_origin_is_refused(origin: str) -> None:
+    """There is no wildcard."""
+    with pytest.raises(ValueError, match="expected an origin such as http://localhost:3000"):
+        bwp.serve(allow_origins=[origin])
+
+
 @pytest.mark.parametrize("path", ["/", "/graphql/", "/../bwp_nb/server.py", "/index.html", "/controlled", "//graphql"])
 def test_every_other_address_is_not_found(path: str) -> None:
     """The server serves no files."""

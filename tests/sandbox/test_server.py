@@ -10,17 +10,20 @@ import re
 import select
 import signal
 import socket
+import ssl
+import struct
 import subprocess
 import sys
 import threading
 import time
 import tracemalloc
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 import bwp_nb as bwp
 from bwp_nb.sandbox.connections import MAX_CONNECTIONS
@@ -338,14 +341,46 @@ def test_an_idle_connection_is_closed_at_the_deadline() -> None:
         assert b"" == rest(connection)
 
 
-def test_more_connections_than_the_limit_are_closed_until_others_end() -> None:
-    """A client that occupies all connections blocks others only until the deadline."""
+def test_more_connections_than_the_limit_are_closed_until_others_end(caplog: pytest.LogCaptureFixture) -> None:
+    """A client that occupies all connections blocks others only until the deadline; the log says so once."""
     with bwp.serve() as server, contextlib.ExitStack() as opened:
         wanted = {**headers(server), "Content-Type": "application/json"}
         connections = [opened.enter_context(connected(server)) for _ in range(MAX_CONNECTIONS + 5)]
         until(lambda: len(_ended(connections)) >= 5)  # not always the last five: the system may change their order
+        assert ["256 are open, which is the limit: further ones are closed at once"] == [
+            record.getMessage() for record in caplog.records if record.levelname == "WARNING"
+        ]
         next(connection for connection in connections if connection not in _ended(connections)).close()
         until(lambda: _is_accepted(server, wanted))
+
+
+RESET = struct.pack("ii", 1, 0)
+
+
+def _reset(server: Server, sent: bytes, has_arrived: Callable[[], bool] = lambda: True) -> None:
+    """Connect, send some bytes, and close so that the server sees a reset."""
+    with connected(server) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        connection.sendall(sent)
+        until(has_arrived)
+
+
+@pytest.mark.parametrize("is_secure", [False, True])
+def test_a_client_that_resets_leaves_no_traceback_in_the_log(is_secure: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """Before TLS begins, in the middle of a request, and while it waits for the response."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    caplog.set_level(logging.INFO)
+    with bwp.serve(ssl_context=context if is_secure else None) as server:
+        for sent in [b"", b"\x16\x03\x01junk", b"POST /graphql HTTP/1.1\r\nContent-Length: 9\r\n\r\nx"] * 10:
+            _reset(server, sent)
+        if not is_secure:
+            server.sandbox.fail_next("slow", seconds=20)
+            whole = request(server, EVENT)
+            _reset(server, whole, lambda: bool(server.sandbox.accepted))
+            until(lambda: "-> left" in caplog.text)
+        asyncio.run(asyncio.sleep(0.2))
+    assert [] == [record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR]
 
 
 def _ended(connections: list[socket.socket]) -> list[socket.socket]:
