@@ -6,11 +6,10 @@ The same numbers give the same bytes. Hatching repeats what the colours say.
 import base64
 import html
 import io
-import logging
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,18 +21,7 @@ from bwp_nb.displays.html import Html, card, folded, html_table
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.text import readable
 
-
-@contextmanager
-def _without_warnings(name: str) -> Iterator[None]:
-    """Let a library say nothing of where its caches are, or that it makes them: it would be in a cell's output."""
-    log = logging.getLogger(name)
-    level = log.level
-    log.setLevel(logging.ERROR)
-    yield
-    log.setLevel(level)
-
-
-with _without_warnings("matplotlib"):
+with redirect_stderr(io.StringIO()):  # what matplotlib says of its caches, which would be in the output of a cell
     import matplotlib as mpl
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
