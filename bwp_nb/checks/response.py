@@ -1,4 +1,4 @@
-"""The response to a query about the API, or why there is none; not in the words for events."""
+"""The response to a query about the API, or why it is missing; not in the words for events."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ _DENIED = "Access is denied with this token and target. Check BWP_TARGET_ID and 
 
 
 class Missing(NamedTuple):
-    """Why there is no response: the cause is `misconfigured` or `not answered`."""
+    """Why a response is missing: the cause is `misconfigured` or `not answered`."""
 
     cause: str
     found: str
