@@ -35,12 +35,11 @@ IMPORTS = {
         "notebooks": "displays settings text",
         "pasted": "errors event problems text",
         "plots": "displays history sandbox tables text",
-        "problems": "displays text",
         "reference": "contract displays sandbox settings",
         "sandbox": "contract displays text wire",
-        "settings": "errors text wire",
+        "settings": "displays errors text wire",
         "snippets": "client event mutation settings",
-        "tables": "client contract displays errors event mutation problems text wire",
+        "tables": "client contract displays errors event mutation text wire",
         "text": "",
         "traffic": "client connection displays errors event sandbox tables wire",
         "wire": "contract displays errors event problems text",
@@ -128,9 +127,9 @@ def test_the_sandbox_shares_no_code_with_what_builds_and_sends() -> None:
     outside = {own for own in imported if own and _unit(own) != "sandbox"}
     shared = {
         "bwp_nb.text",
-        "bwp_nb.wire.clock",
         "bwp_nb.wire.platform",
         "bwp_nb.displays.html",
+        "bwp_nb.displays.sources",
         "bwp_nb.displays.short_errors",
     }
     assert {"bwp_nb.contract", *shared} == outside

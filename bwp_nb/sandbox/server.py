@@ -14,8 +14,7 @@ from collections.abc import Collection
 from bwp_nb.displays.short_errors import extra
 from bwp_nb.sandbox.addresses import Site, check_origin
 from bwp_nb.sandbox.api import Sandbox
-from bwp_nb.wire.clock import SystemClock
-from bwp_nb.wire.platform import refuse_in_browser
+from bwp_nb.wire.platform import Clock, refuse_in_browser
 
 refuse_in_browser("serve")
 with extra("server"):
@@ -85,7 +84,7 @@ def serve(
     ...     server.endpoint.endswith("/graphql")
     True
     """
-    sandbox = sandbox or Sandbox(clock=SystemClock(), latency=0.0, keep=KEEP)
+    sandbox = sandbox or Sandbox(clock=Clock(), latency=0.0, keep=KEEP)
     for origin in allow_origins:
         check_origin(origin)
     return Server(sandbox, port, host, deadline, ssl_context, allow_origins)

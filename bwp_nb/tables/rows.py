@@ -10,10 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from bwp_nb.errors import InvalidEvent, InvalidTable
+from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
-from bwp_nb.problems import Problem
 from bwp_nb.tables.chunks import Chunk, Table
 from bwp_nb.tables.columns import NESTED
 from bwp_nb.tables.files import DELIMITERS, TextFile, csv_table, text_table
