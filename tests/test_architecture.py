@@ -21,19 +21,19 @@ IMPORTS = {
         "__init__": "",
         "__main__": "commands displays errors",
         "checks": "client connection contract displays errors event history mutation sandbox settings text wire",
-        "client": "displays errors event history mutation sandbox text wire",
+        "client": "displays errors event history mutation sandbox wire",
         "commands": "checks connection contract displays notebooks sandbox tables text",
         "connection": "client displays errors sandbox settings text wire",
         "contract": "displays text",
         "displays": "text",
-        "errors": "contract displays problems text",
-        "event": "contract displays errors problems text",
-        "forms": "client connection contract displays errors event history mutation problems sandbox settings snippets "
+        "errors": "contract displays text",
+        "event": "contract displays errors text",
+        "forms": "client connection contract displays errors event history mutation sandbox settings snippets "
         "tables text wire",
         "history": "displays text wire",
-        "mutation": "displays errors event pasted problems text",
+        "mutation": "contract displays errors event pasted text",
         "notebooks": "displays settings text",
-        "pasted": "errors event problems text",
+        "pasted": "errors event text",
         "plots": "displays history sandbox tables text",
         "reference": "contract displays sandbox settings",
         "sandbox": "contract displays text wire",
@@ -41,8 +41,8 @@ IMPORTS = {
         "snippets": "client event mutation settings",
         "tables": "client contract displays errors event mutation text wire",
         "text": "",
-        "traffic": "client connection displays errors event sandbox tables wire",
-        "wire": "contract displays errors event problems text",
+        "traffic": "client displays errors event",
+        "wire": "contract displays errors event text",
     }.items()
 }
 

@@ -12,7 +12,7 @@ from bwp_nb.errors import InvalidEvent
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
 from bwp_nb.sandbox.api import Sandbox
-from bwp_nb.sandbox.faults import LABEL
+from bwp_nb.sandbox.responses import labelled
 from bwp_nb.text import counted, readable
 from bwp_nb.wire.answer import errors_of, is_denied
 
@@ -132,7 +132,7 @@ class Arrivals:
             self._listener(arrival)
 
     def _processed(self, events: list[tuple[str, dict[str, Any]]], answer: dict[str, Any]) -> Iterator[Arrival]:
-        is_simulated = LABEL in json.dumps(answer)
+        is_simulated = labelled("fault")["sandbox"][0] in json.dumps(answer)
         for kind, given in events:
             event, reason = (given["event"], readable(given["reason"])) if kind == "rejected" else (given, "")
             yield self._judged(kind.removesuffix("s"), event, reason, is_simulated and kind == "rejected")
