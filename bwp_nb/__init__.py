@@ -53,6 +53,7 @@ The public names; `help()` of each says more:
     forms               `EventForm(client)` makes and sends events; also `SandboxPanel` and `CredentialsForm`
     snippets            a request as GraphQL, JSON, cURL, Python, JavaScript, a Postman collection
     plots               charts: `outcomes`, `errors`, `latency`, `arrivals`, `rows`, `reasons`; with `save()`, `table`
+    notebooks           `write()` copies the guide to a folder; `refresh()` and `problems()` for any notebook
     traffic             `shop_day()`, a made-up day of shop events, and its `replay()`
     Problem             a rule that an event breaks: field, value, rule, message
     RejectedValue       a value that the API's error names: event, field, value, rule
@@ -76,6 +77,7 @@ else differs.
       snippets/           a request as text for other tools
       pasted.py           pasted text as events: GraphQL, JSON, cURL, Python
       plots.py            charts
+      notebooks.py        notebooks as files, and their outputs as tests
       reference.py        what is known, as tables
       traffic.py          a made-up day of a shop's events, and its replay
                           rooms, each with its interface in its __init__.py

@@ -1,4 +1,5 @@
 from . import forms as forms
+from . import notebooks as notebooks
 from . import plots as plots
 from . import snippets as snippets
 from . import traffic as traffic

@@ -1,4 +1,4 @@
-"""The command line: `bwp-nb doctor | drift | serve | send | check`, or `python -m bwp_nb …`."""
+"""The command line: `bwp-nb doctor | drift | serve | send | check | notebooks | refresh`, or `python -m bwp_nb …`."""
 
 import argparse
 import inspect
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bwp_nb.commands import checks, output, serving, tables
+from bwp_nb.commands import checks, notebooks, output, serving, tables
 from bwp_nb.commands.result import Case, Result, Status
 
 #: The commands: the function that each runs, and what adds its arguments.
@@ -17,6 +17,8 @@ COMMANDS: dict[Callable[[argparse.Namespace], Result], Callable[[argparse.Argume
     checks.doctor: None,
     checks.drift: None,
     serving.serve: serving.serving,
+    notebooks.notebooks: notebooks.writing,
+    notebooks.refresh: notebooks.refreshing,
 }
 
 
@@ -37,11 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace) -> Result:
     """Run a command; an error that its user can do something about is a result."""
+    from bwp_nb.displays.short_errors import MissingExtra
     from bwp_nb.errors import InvalidEvent, InvalidSettings, InvalidTable, LedgerError
 
+    expected = (InvalidSettings, InvalidTable, InvalidEvent, LedgerError, MissingExtra, ValueError, OSError)
     try:
         result: Result = given.run(given)
-    except (InvalidSettings, InvalidTable, InvalidEvent, LedgerError, ValueError, OSError, KeyboardInterrupt) as error:
+    except (*expected, KeyboardInterrupt) as error:
         problems = " ".join(error.problems) if isinstance(error, InvalidSettings) else ""
         message = f"Settings are missing or malformed. {problems}" if problems else str(error) or "Interrupted."
         known = {ValueError: Status.USAGE, KeyboardInterrupt: Status.INTERRUPTED}
@@ -55,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bwp-nb",
         description="Check and send tables of events to the Buy with Prime API, check the way to it, compare it with "
-        "what is known of it, or serve a sandbox of it.",
+        "what is known of it, serve a sandbox of it, or write and refresh notebooks.",
         epilog="Exit statuses: 0 success; 1 a step failed, something has changed, or rows are invalid or rejected; "
         "2 wrong usage; 3 the API did not answer, or rows are left to send; 4 settings, table or ledger cannot be "
         "used; 130 interrupted. Each command's help says more.",

@@ -20,6 +20,7 @@ from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.contract import classifications as known
+from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import Listing, Shown, card, html_table
 from bwp_nb.displays.short_errors import InvalidArgument, ShortError
 from bwp_nb.displays.sources import pages
@@ -400,12 +401,10 @@ def explain(error: BwpError) -> "pd.DataFrame":
         A row for each event and field, where these are known: event, field, value, what was said, the rule with its
         pages, and what to do.
     """
-    import pandas as pd
-
     if not isinstance(error, BwpError):
         advice = "; last_error is None until a call fails" if error is None else ""
         raise InvalidArgument(f"explain: expected an exception raised by bwp_nb, got {typed(error)}{advice}")
-    return pd.DataFrame(error.rows())
+    return frame(error.rows())
 
 
 def _joined(found: Sequence[object], where: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import Html, Listing, Shown, beside, card, chip, code, html_table
 from bwp_nb.text import counted, readable
 from bwp_nb.wire.platform import fork_safe_lock
@@ -225,16 +226,12 @@ class History:
             `fields`, `status_code`, `elapsed`, `bytes_sent`, `bytes_received`, `message`. If exchanges were dropped,
             the name of the columns and `attrs["note"]` say so.
         """
-        import pandas as pd
-
         shown = [name for name in _COLUMNS if name not in ("request", "answer")]
         rows = [{name: _shown(getattr(exchange, name)) for name in shown} for exchange in self]
-        frame = pd.DataFrame(rows, columns=shown)
-        frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
-        frame["status_code"] = frame["status_code"].astype("Int64")
+        table = frame(rows, shown).astype({"time": "datetime64[ns, UTC]", "status_code": "Int64"})
         if self.note:
-            frame.columns.name = frame.attrs["note"] = self.note
-        return frame
+            table.columns.name = table.attrs["note"] = self.note
+        return table
 
     def save(self, path: str | Path) -> None:
         """Write all exchanges, with requests and responses, to a file for `load`. Cells are not meant for spreadsheets.

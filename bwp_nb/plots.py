@@ -7,16 +7,18 @@ import itertools
 import re
 from typing import Any, TypeVar
 
-import numpy as np
-import pandas as pd
-
-from bwp_nb.displays.chart import Chart, lying, one_bar, stacked
-from bwp_nb.displays.short_errors import InvalidArgument
+from bwp_nb.displays.short_errors import InvalidArgument, extra
 from bwp_nb.displays.sources import facts
 from bwp_nb.history import History
 from bwp_nb.sandbox.api import Sandbox
-from bwp_nb.tables.report import Report
 from bwp_nb.text import readable, typed
+
+with extra("charts"):
+    import numpy as np
+    import pandas as pd
+
+    from bwp_nb.displays.chart import Chart, lying, one_bar, stacked
+    from bwp_nb.tables.report import Report
 
 __all__ = ["STATES", "Chart", "arrivals", "errors", "latency", "outcomes", "reasons", "rows"]
 

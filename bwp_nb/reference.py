@@ -10,6 +10,7 @@ from graphql import DirectiveNode, NonNullTypeNode, parse, print_ast, value_from
 
 from bwp_nb.contract import schema_text
 from bwp_nb.contract.classifications import CLASSIFICATIONS
+from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import card, html_table
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.displays.sources import facts
@@ -52,9 +53,7 @@ class Reference:
 
     def frame(self) -> "pd.DataFrame":
         """Return the table as a DataFrame of texts."""
-        import pandas as pd
-
-        return pd.DataFrame(self.rows, columns=list(self.head))
+        return frame(self.rows, self.head)
 
     def __repr__(self) -> str:
         return f"<reference({self.topic!r}): {len(self.rows)} rows of {', '.join(self.head)}>"

@@ -106,6 +106,12 @@ def live(given: Mapping[str, str] | None = None) -> Settings:
     )  # fmt: skip
 
 
+def secrets() -> dict[str, Secret]:
+    """Return the secrets that are set, by the names of their settings."""
+    names = [setting.name for setting in SETTINGS if setting.is_secret]
+    return {name: given.value for name, given in {**_keyring(), **_read()}.items() if name in names}
+
+
 def _read() -> dict[str, _Given]:
     """Return the settings in the environment and the file `.env` of the current folder; the environment wins."""
     try:

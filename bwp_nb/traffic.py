@@ -3,11 +3,13 @@
 import random
 from datetime import UTC, datetime, timedelta
 
-import pandas as pd
-
 from bwp_nb.client import Client
+from bwp_nb.displays.short_errors import extra
 from bwp_nb.errors import BwpError
 from bwp_nb.event import EVENT_TYPES, UserEvent
+
+with extra("tables"):
+    import pandas as pd
 
 #: When the day begins: the first instant of the sandbox's clock.
 START = datetime(2024, 11, 22, 9, tzinfo=UTC)

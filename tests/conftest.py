@@ -1,10 +1,14 @@
-"""Every `pytest.raises` also checks that the docstring of the public callable lists the error."""
+"""Every `pytest.raises` also checks that the docstring of the public callable lists the error.
+
+Every notebook that nbval runs is also compared with its refresh.
+"""
 
 from types import TracebackType
 from typing import Any
 
 import pytest
 
+from tests import nbval_bytes
 from tests.docstrings import undocumented
 
 _raises = pytest.raises
@@ -29,3 +33,8 @@ class _Listed:
 
 
 pytest.raises = _Listed  # type: ignore[assignment,misc]  # in every test module, which calls it by this name
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let it see the notebooks as well, which are in another folder."""
+    config.pluginmanager.register(nbval_bytes)

@@ -19,10 +19,10 @@ IMPORTS = {
     unit: set(names.split())
     for unit, names in {
         "__init__": "",
-        "__main__": "commands errors",
+        "__main__": "commands displays errors",
         "checks": "client connection contract displays errors event history mutation sandbox settings text wire",
         "client": "displays errors event history mutation sandbox wire",
-        "commands": "checks connection contract sandbox tables text",
+        "commands": "checks connection contract displays notebooks sandbox tables text",
         "connection": "client displays errors sandbox settings text wire",
         "contract": "displays text",
         "displays": "text",
@@ -32,6 +32,7 @@ IMPORTS = {
         "snippets tables text wire",
         "history": "displays text wire",
         "mutation": "contract displays errors event pasted text",
+        "notebooks": "displays settings text",
         "pasted": "errors event text",
         "plots": "displays history sandbox tables text",
         "reference": "contract displays sandbox settings",
@@ -40,7 +41,7 @@ IMPORTS = {
         "snippets": "client event mutation settings",
         "tables": "client contract displays errors event mutation text wire",
         "text": "",
-        "traffic": "client errors event",
+        "traffic": "client displays errors event",
         "wire": "contract displays errors event text",
     }.items()
 }

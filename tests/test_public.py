@@ -52,6 +52,7 @@ PUBLIC = [
     "explain",
     "faults",
     "forms",
+    "notebooks",
     "plots",
     "reference",
     "send_parts",

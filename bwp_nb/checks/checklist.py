@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bwp_nb.client import Client
 from bwp_nb.contract.classifications import message_of
+from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import Shown, card, chip, document, html_table
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.displays.sources import facts
@@ -89,9 +90,7 @@ class Checklist:
 
     def frame(self) -> "pd.DataFrame":
         """Return one row for each event type."""
-        import pandas as pd
-
-        return pd.DataFrame([{"state": item.state, **vars(item)} for item in self.items]).drop(columns="when")
+        return frame({"state": item.state, **vars(item)} for item in self.items).drop(columns="when")
 
     def save(self, path: str | Path) -> None:
         """Write the checklist as a page that needs nothing else, for example for the merchant.

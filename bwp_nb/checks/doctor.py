@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -17,6 +17,7 @@ from bwp_nb.checks.response import Missing, respond
 from bwp_nb.client import Client
 from bwp_nb.connection import connect, live_settings
 from bwp_nb.contract.classifications import classification
+from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import Shown, card, chip, html_table
 from bwp_nb.errors import InvalidSettings, RequestFailed
 from bwp_nb.text import readable
@@ -78,9 +79,7 @@ class Diagnosis:
 
     def frame(self) -> "pd.DataFrame":
         """Return one row for each step."""
-        import pandas as pd
-
-        return pd.DataFrame([asdict(step) for step in self.steps])
+        return frame(map(asdict, self.steps))
 
     def __repr__(self) -> str:
         lines = [f"{step.outcome:7}  {step.name}: {step.found} {step.next_step}".rstrip() for step in self.steps]
@@ -152,8 +151,15 @@ def _live(given: settings.Settings, transport: httpx.BaseTransport) -> Iterator[
 
 
 def _environment() -> Step:
-    found = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    found = ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)
     return Step("environment", "passed", f"Python {sys.version.split()[0]}, {found}.")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _network(given: settings.Settings, transport: httpx.BaseTransport) -> tuple[Step, str]:

@@ -11,10 +11,15 @@ from bwp_nb.checks.response import Missing, respond
 from bwp_nb.client import Client
 from bwp_nb.contract import documented, schema_text
 from bwp_nb.contract.classifications import message_of
+from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import Shown, card, chip, html_table
+from bwp_nb.displays.short_errors import extra
 from bwp_nb.history import compare
 from bwp_nb.text import counted, quoted, readable
 from bwp_nb.wire.answer import errors_of
+
+with extra("drift"):
+    from graphql import find_schema_changes, resolve_schema_coordinate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,9 +85,7 @@ class Drift:
 
     def frame(self) -> "pd.DataFrame":
         """Return one row for each change, and for each part that is the same or was not answered."""
-        import pandas as pd
-
-        return pd.DataFrame([asdict(change) for change in self.changes])
+        return frame(map(asdict, self.changes))
 
     def __repr__(self) -> str:
         more = len(self.changes) - _MOST_SHOWN
@@ -147,7 +150,7 @@ def _schema_rows(theirs: graphql.GraphQLSchema) -> Iterator[Change]:
     ours = graphql.build_schema(schema_text())
     found = [
         (change.type.name, readable(change.description), type(change).__name__.removesuffix("Change").lower())
-        for change in graphql.find_schema_changes(ours, theirs)
+        for change in find_schema_changes(ours, theirs)
         if not _IGNORED.search(f"{change.type.name} {change.description}")
     ]
     added = [row for row in found if row[0] == "VALUE_ADDED_TO_ENUM"]
@@ -189,7 +192,7 @@ def _certainties(ours: graphql.GraphQLSchema, coordinate: str) -> list[str]:
 def _definition(schema: graphql.GraphQLSchema, coordinate: str) -> Any:
     """Return a type, a member of one, or an argument, by its coordinate, such as `UserEvent.eventId`; or None."""
     try:
-        found = graphql.resolve_schema_coordinate(schema, coordinate)
+        found = resolve_schema_coordinate(schema, coordinate)
     except (graphql.GraphQLError, TypeError):
         return None
     return found[-2] if found else None

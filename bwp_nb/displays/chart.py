@@ -9,21 +9,24 @@ import io
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator
 
 from bwp_nb.displays.html import Html, card, folded, html_table
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.text import readable
+
+with redirect_stderr(io.StringIO()):  # what matplotlib says of its caches, which would be in the output of a cell
+    import matplotlib as mpl
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.ticker import MaxNLocator
 
 #: A colour and a hatching.
 Look = tuple[str, str]

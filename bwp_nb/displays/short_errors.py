@@ -8,6 +8,8 @@ import linecache
 import os
 import textwrap
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any
 
@@ -38,6 +40,20 @@ class ShortError(Exception):
 
 class InvalidArgument(ShortError, ValueError):
     """An argument that a function of this package does not accept."""
+
+
+class MissingExtra(ShortError, ModuleNotFoundError):
+    """A package is missing, or too old, that an extra of this package installs."""
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Say which extra to install if an import fails."""
+    try:
+        yield
+    except ImportError as error:
+        advice = f'This part of bwp_nb needs its extra {name}; run: python -m pip install "bwp-nb[{name}]"'
+        raise MissingExtra(advice, name=error.name) from None
 
 
 def _place(error: Exception, shell: Any) -> str:

@@ -11,17 +11,16 @@ import ssl
 import threading
 from collections.abc import Collection
 
+from bwp_nb.displays.short_errors import extra
 from bwp_nb.sandbox.addresses import Site, check_origin
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.wire.platform import Clock, refuse_in_browser
 
-try:
+refuse_in_browser("serve")
+with extra("server"):
     from tornado.web import Application
 
     from bwp_nb.sandbox.connections import MAX_CONNECTIONS, Handler, Listener, log_request
-except ModuleNotFoundError:
-    refuse_in_browser("serve")
-    raise
 
 #: The most bytes of a request's head.
 MAX_HEAD = 16_384

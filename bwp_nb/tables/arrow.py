@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from bwp_nb.displays.short_errors import extra
 from bwp_nb.errors import InvalidTable
 from bwp_nb.tables.chunks import CHUNK, Chunk, Table, checked
 from bwp_nb.tables.conversion import utc_texts
@@ -22,11 +23,9 @@ _Part = tuple[Any, dict[str, str | None]]
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
     """Turn what pyarrow raises into a sentence."""
-    try:
+    with extra("parquet"):
         import pyarrow as pa
         import pyarrow.parquet
-    except ImportError:
-        raise InvalidTable(f"To read {name}, install pyarrow: pip install 'bwp-nb[parquet]'.") from None
     try:
         yield
     except (pa.ArrowException, OSError) as error:

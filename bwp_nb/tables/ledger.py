@@ -17,11 +17,13 @@ from operator import lt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import filelock
-import numpy as np
-
+from bwp_nb.displays.short_errors import extra
 from bwp_nb.errors import LedgerError
 from bwp_nb.text import quoted, readable
+
+with extra("tables"):
+    import filelock
+    import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,8 +13,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
+from bwp_nb.displays.short_errors import extra
 from bwp_nb.errors import BwpError, InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.tables.chunks import Table
@@ -22,6 +21,9 @@ from bwp_nb.tables.columns import Columns
 from bwp_nb.tables.encoding import EncodedRows, encode_rows
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
 from bwp_nb.text import quoted, readable
+
+with extra("tables"):
+    import numpy as np
 
 #: The bytes of encoded rows that are kept in memory rather than in a file.
 _IN_MEMORY = 2**19

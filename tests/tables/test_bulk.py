@@ -338,9 +338,14 @@ def _peak(source: Any) -> int:
 
 
 def test_a_long_file_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
-    """Three times the rows, and less than a tenth more memory; the benchmark measures a million rows."""
-    _peak(_csv(tmp_path / "first.csv", 1))  # what is imported and kept on first use
-    assert _peak(_csv(tmp_path / "long.csv", 6)) < 1.1 * _peak(_csv(tmp_path / "short.csv", 2))
+    """It needs less than a quarter of what the file has more; the benchmark measures a million rows.
+
+    On Python 3.11, 3.12 and 3.13 the difference was 11, -50 and 8 kB of 480 kB, once two chunks had been sent: what is
+    kept on first use is up to 250 kB, on 3.13 the most.
+    """
+    short, long = _csv(tmp_path / "short.csv", 2), _csv(tmp_path / "long.csv", 6)
+    _peak(short)
+    assert _peak(long) - _peak(short) < (long.stat().st_size - short.stat().st_size) / 4
 
 
 def test_a_long_generator_takes_no_more_memory_than_a_short_one() -> None:

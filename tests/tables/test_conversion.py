@@ -67,7 +67,7 @@ REFUSED: list[tuple[Any, str]] = [
     (datetime(1, 1, 1, tzinfo=KOLKATA), "outside the years 1 to 9999"),
 ]
 
-MISSING = [None, math.nan, np.float32("nan"), pd.NA, pd.NaT, np.datetime64("NaT"), Decimal("NaN")]
+MISSING = [None, math.nan, np.float32("nan"), pd.NA, pd.NaT, np.datetime64("NaT", "ns"), Decimal("NaN")]
 
 
 def _sources(value: Any) -> list[Any]:
