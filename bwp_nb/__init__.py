@@ -64,8 +64,7 @@ else differs.
       event.py            UserEvent, and the rules that it is checked against
       mutation.py         one request as a value
       client.py           sends, and raises or returns the outcome
-      errors.py           the error tree
-      problems.py         a rule that an event breaks, a value that the API refuses
+      errors.py           the error tree; a rule that an event breaks, a value that the API refuses
       history.py          every call of a client as a row; two of them compared
       text.py             text for people, escaped and cut
                           leaves: where a client points, and what is done with one
@@ -91,7 +90,7 @@ else differs.
 Imports go to the left, so that each module can be read without those to its right; the sandbox shares `contract` and
 `displays` with them, and no code of the client:
 
-    text ← displays ← problems ← errors ← event ← mutation ← client
+    text ← displays ← errors ← event ← mutation ← client
 """
 
 import lazy_loader

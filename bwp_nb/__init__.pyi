@@ -20,6 +20,8 @@ from .errors import InvalidTable as InvalidTable
 from .errors import LedgerError as LedgerError
 from .errors import MutationRejected as MutationRejected
 from .errors import OutcomeUnknown as OutcomeUnknown
+from .errors import Problem as Problem
+from .errors import RejectedValue as RejectedValue
 from .errors import RequestFailed as RequestFailed
 from .errors import explain as explain
 from .event import EVENT_TYPES as EVENT_TYPES
@@ -29,8 +31,6 @@ from .history import Exchange as Exchange
 from .history import History as History
 from .history import compare as compare
 from .mutation import Mutation as Mutation
-from .problems import Problem as Problem
-from .problems import RejectedValue as RejectedValue
 from .reference import Reference as Reference
 from .reference import reference as reference
 from .sandbox.api import Sandbox as Sandbox

@@ -13,14 +13,12 @@ import httpx
 
 from bwp_nb.displays.html import Html, card, chip, html_table
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, RequestFailed
-from bwp_nb.event import UNICODE_RULE, UserEvent, check_keywords
+from bwp_nb.event import UNICODE_RULE, UserEvent, check_keywords, encode_event
 from bwp_nb.history import Exchange, History
-from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_event, encode_payload
-from bwp_nb.text import readable
+from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_payload
 from bwp_nb.wire.answer import Answer, Receipt, receipt
-from bwp_nb.wire.auth import Secret, TokenAuth, cleaned, redacted
-from bwp_nb.wire.clock import Clock, SystemClock
-from bwp_nb.wire.locks import fork_safe_lock
+from bwp_nb.wire.auth import Secret, TokenAuth, redacted, said
+from bwp_nb.wire.platform import Clock, fork_safe_lock
 from bwp_nb.wire.retries import Retries, RetryQuota
 from bwp_nb.wire.transport import is_certificate_error
 
@@ -32,6 +30,9 @@ API_VERSION = "2024-11-01"
 
 #: The retries of a client, after which failures are taken for an outage; each success returns one.
 RETRY_QUOTA = 20
+
+
+_Wait = Callable[[BwpError, float], None]
 
 
 class Client:
@@ -99,7 +100,7 @@ class Client:
     ) -> None:
         self.endpoint = endpoint
         self.sandbox = sandbox
-        self.clock = clock or SystemClock()
+        self.clock = clock or Clock()
         self.new_id = new_id or (lambda: str(uuid.uuid4()))
         self.retries = retries or Retries()
         self.timeout = timeout
@@ -111,15 +112,9 @@ class Client:
         self._auth = auth
         self._transport = transport
         self._url = httpx.URL(endpoint)
-        self._headers = httpx.Headers(
-            {
-                "Content-Type": "application/json",
-                "Accept": "*/*",
-                "Accept-Encoding": "identity",
-                "User-Agent": f"bwp_nb python-httpx/{httpx.__version__}",
-                "x-api-version": api_version,
-            }
-        )
+        headers = {"Content-Type": "application/json", "Accept": "*/*", "Accept-Encoding": "identity"}
+        headers |= {"User-Agent": f"bwp_nb python-httpx/{httpx.__version__}", "x-api-version": api_version}
+        self._headers = httpx.Headers(headers)
 
     def __repr__(self) -> str:
         return "Client(sandbox)" if self.sandbox is not None else f"Client(live, {self.endpoint})"
@@ -198,16 +193,10 @@ class Client:
         'https://example.com'
         """
         check_keywords(properties)
-        return UserEvent(
-            event_type=event_type,
-            event_id=self.new_id() if event_id is None else event_id,
-            event_time=self.clock.now() if event_time is None else event_time,
-            client_type=client_type,
-            client_version=client_version,
-            schema_name=schema_name,
-            schema_version=schema_version,
-            additional_properties={**(additional_properties or {}), **properties},
-        )
+        event_id = self.new_id() if event_id is None else event_id
+        event_time = self.clock.now() if event_time is None else event_time
+        fields = (event_type, event_id, event_time, client_type, client_version, schema_name, schema_version)
+        return UserEvent(*fields, additional_properties={**(additional_properties or {}), **properties})
 
     def send(self, events: UserEvent | Iterable[UserEvent] | Mutation, *, check: bool = True) -> Receipt:
         """Send one event, or up to 50, in one request, and retry it with the same ids where that may help.
@@ -282,10 +271,9 @@ class Client:
         Receipt(status='successful', events=1, attempts=1)
         """
         events = Mutation.parse(json.dumps(exchange.request)).events
-        if not new_ids:
-            return self._send(Mutation(events), "resend", check=False)
-        renewed = [replace(event, event_id=self.new_id()) for event in events]
-        return self._send(Mutation(renewed), "resend with new ids", check=False)
+        if new_ids:
+            events = tuple(replace(event, event_id=self.new_id()) for event in events)
+        return self._send(Mutation(events), "resend with new ids" if new_ids else "resend", check=False)
 
     def execute(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send a GraphQL text once, unchanged, and return the JSON of the response.
@@ -325,20 +313,13 @@ class Client:
             call.outcome = "answered"
         return given
 
-    def _deliver(
-        self,
-        content: bytes,
-        events: int,
-        *,
-        operation: str = "deliver",
-        wait: Callable[[BwpError, float], None] | None = None,
-    ) -> Receipt:
-        """Post a body with a number of checked events, as `send` does; `send_table` encodes its own.
+    def _deliver(self, content: bytes, events: int, wait: "_Wait") -> Receipt:
+        """Post a body with a number of checked events, as `send` does: `send_table` encodes its own.
 
         `wait` is called with an error and the seconds until the next attempt, instead of the clock's `sleep`; an error
         that it raises ends the call.
         """
-        call = _Call(operation, self.clock, events, content)
+        call = _Call("send_table", self.clock, events, content)
         with self._kept(call):
             return self._attempts(call, wait)
 
@@ -362,12 +343,35 @@ class Client:
         finally:
             self.history.add(call.exchange())
 
-    def _attempts(self, call: "_Call", wait: Callable[[BwpError, float], None] | None = None) -> Receipt:
+    def _attempts(self, call: "_Call", wait: "_Wait | None" = None) -> Receipt:
         """Make as many attempts as the policy allows; return the receipt or raise the last error."""
-        found = self.retries.run(lambda: self._judged(call), self.clock, self._quota, wait)
+        while True:
+            try:
+                found = self._judged(call)
+                break
+            except BwpError as error:
+                seconds = self._retried_after(call, error)
+                failed = error
+            try:
+                wait(failed, seconds) if wait else self.clock.sleep(seconds)
+            except BaseException:
+                self._quota.give_back()
+                raise
         self._quota.give_back()
         call.outcome = found.state
         return replace(found, attempts=call.attempts, elapsed=call.elapsed)
+
+    def _retried_after(self, call: "_Call", error: BwpError) -> float:
+        """Take a retry and return the seconds to wait before it; raise the error with its reason if it is the last."""
+        if not error.retryable:
+            raise error
+        seconds, left = self.retries.wait(call.attempts, error), self.retries.deadline - call.elapsed
+        error.stop_reason = self.retries.stop_reason(call.attempts, error, seconds, left, self.clock.now())
+        if not error.stop_reason and not self._quota.take():
+            error.stop_reason = f"The client has used up its {RETRY_QUOTA} retries; this looks like an outage. "
+        if error.stop_reason:
+            raise error
+        return seconds
 
     def _judged(self, call: "_Call") -> Receipt:
         """Make one attempt; return its receipt or raise its error, with what is known of earlier attempts."""
@@ -407,8 +411,7 @@ class Client:
             self.confirm = None
 
     def _request(self, body: bytes, seconds: float, ends: float) -> httpx.Request:
-        timeout = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
-        extensions = {"timeout": timeout, "deadline": ends}
+        extensions = {"timeout": httpx.Timeout(seconds).as_dict(), "deadline": ends}
         return httpx.Request("POST", self._url, headers=self._headers, content=body, extensions=extensions)
 
     def _post(self, request: httpx.Request) -> Answer:
@@ -418,7 +421,8 @@ class Client:
                 self._auth.sign(request)
             return redacted(Answer.read(self._transport.handle_request(request)), self._secrets)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            message = f"Cannot connect to {self.endpoint}: {self._said(error)}. Check the address and the network."
+            reason = said(error, self._secrets)
+            message = f"Cannot connect to {self.endpoint}: {reason}. Check the address and the network."
             # Without its cause, here and below: its frames hold the token.
             raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
@@ -426,11 +430,8 @@ class Client:
             message = f"Cannot write the request to {self.endpoint}: {type(error).__name__}."
             raise RequestFailed(message) from None
         except httpx.RequestError as error:
-            message = f"No response from {self.endpoint}: {self._said(error)}."
+            message = f"No response from {self.endpoint}: {said(error, self._secrets)}."
             raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
-
-    def _said(self, error: httpx.RequestError) -> str:
-        return readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), self._secrets), 200)
 
     @property
     def _secrets(self) -> Sequence[Secret]:
@@ -465,8 +466,7 @@ class _Call:
 
     def inputs(self) -> list[dict[str, Any]]:
         """Return the events in the body, for a response with errors."""
-        events: list[dict[str, Any]] = json.loads(self.body)["variables"]["input"]["events"]
-        return events
+        return list(json.loads(self.body)["variables"]["input"]["events"])
 
     def exchange(self) -> Exchange:
         """Return the call as a row of the history."""
@@ -479,7 +479,7 @@ class _Call:
             attempts=self.attempts,
             outcome=error.state if error else self.outcome,
             classification=kind if error else "",
-            fields=_fields(error),
+            fields=tuple(row["field"] for row in error.rows() if row["field"]) if error else (),
             status_code=self.answer.status_code if self.answer else getattr(error, "status_code", None),
             elapsed=self.elapsed,
             bytes_sent=len(self.body) if self.attempts else 0,
@@ -488,12 +488,6 @@ class _Call:
             sent=self.body or self.unwritten(),
             received=self.answer.content if self.answer else None,
         )
-
-
-def _fields(error: BwpError | None) -> tuple[str, ...]:
-    if isinstance(error, InvalidEvent):
-        return tuple(problem.field for problem in error.problems)
-    return tuple(value.field for value in error.rejected_values) if isinstance(error, MutationRejected) else ()
 
 
 def _refuse(mutation: Mutation, check: bool) -> None:

@@ -12,7 +12,7 @@ from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.errors import InvalidSettings
 from bwp_nb.text import typed
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
-from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import Clock
 from bwp_nb.wire.retries import Retries
 from bwp_nb.wire.transport import DeadlineTransport
 
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from bwp_nb.sandbox.api import Sandbox
 
 
+_Confirm = Callable[[str], bool] | None
+
+
 def connect(
-    sandbox: "Sandbox | None" = None,
-    *,
-    confirm: Callable[[str], bool] | None = None,
-    timeout: float = 10.0,
-    retries: Retries | None = None,
+    sandbox: "Sandbox | None" = None, *, confirm: _Confirm = None, timeout: float = 10.0, retries: Retries | None = None
 ) -> Client:
     """Return a client of the sandbox that is given, of the live API if `BWP_MODE` is `live`, or else of a new sandbox.
 
@@ -65,7 +64,7 @@ def connect(
     """
     retries = Retries() if retries is None else retries
     if not isinstance(retries, Retries):
-        raise InvalidArgument(f"retries: expected a Retries, got {typed(retries)}")
+        raise InvalidArgument(f"retries: expected a Retries such as Retries(attempts=3), got {typed(retries)}")
     _check_numbers(timeout, retries)
     if sandbox is None and settings.mode() == "live":
         return live_client(live_settings(confirm), confirm, timeout, retries)
@@ -77,7 +76,7 @@ def connect(
     return _sandbox_client(sandbox or Sandbox(), timeout, retries)
 
 
-def live_settings(confirm: Callable[[str], bool] | None = None) -> settings.Settings:
+def live_settings(confirm: _Confirm = None) -> settings.Settings:
     """Return the settings of the live API, after a question if an address does not come from where a secret does.
 
     Raises `InvalidSettings` if they are missing or malformed, or if the answer is not yes.
@@ -107,13 +106,10 @@ def _is_yes(question: str, otherwise: str) -> bool:
 
 
 def live_client(
-    given: settings.Settings,
-    confirm: Callable[[str], bool] | None = None,
-    timeout: float = 10.0,
-    retries: Retries | None = None,
+    given: settings.Settings, confirm: _Confirm = None, timeout: float = 10.0, retries: Retries | None = None
 ) -> Client:
     """Return the live client that some settings describe; they decide whether `confirm` is asked."""
-    clock = SystemClock()
+    clock = Clock()
     transport = DeadlineTransport()
     return Client(
         transport,

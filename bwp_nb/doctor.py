@@ -24,7 +24,7 @@ from bwp_nb.mutation import Mutation
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import errors_of, is_denied
 from bwp_nb.wire.auth import TokenAuth
-from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import Clock
 from bwp_nb.wire.transport import DeadlineTransport, is_certificate_error
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _live(given: settings.Settings, transport: httpx.BaseTransport) -> Iterator[
         if network.outcome == "failed":
             yield from _skipped("token", "clock", "schema", because="the network step failed")
             return
-        auth = TokenAuth(given.credentials, given.token_endpoint, transport, SystemClock())
+        auth = TokenAuth(given.credentials, given.token_endpoint, transport, Clock())
         token = _token(auth)
         yield token
         yield _clock(date)
@@ -199,7 +199,7 @@ def _clock(date: str) -> Step:
     """Compare this computer's clock with the date of a response."""
     try:
         theirs = email.utils.parsedate_to_datetime(date)
-        skew = (SystemClock().now() - theirs.replace(tzinfo=theirs.tzinfo or UTC)).total_seconds()
+        skew = (Clock().now() - theirs.replace(tzinfo=theirs.tzinfo or UTC)).total_seconds()
     except (ValueError, OverflowError):
         return Step("clock", "skipped", "Not checked: the server did not send a valid date.")
     if abs(skew) > MAX_SKEW:
@@ -231,7 +231,7 @@ def _schema(client: Client) -> Step:
 
 def _dry_run() -> Step:
     """Make an event and its request, and send neither."""
-    now = SystemClock().now()
+    now = Clock().now()
     event = UserEvent("page-load", str(uuid.uuid4()), now, client_type="WEBSITE_CLIENT", client_version="1.0")
     if problems := event.problems():
         return Step("dry run", "failed", "; ".join(map(str, problems)), "Set the clock.")

@@ -15,23 +15,14 @@ the whole traceback use `%xmode Verbose`, or set `BWP_TRACEBACK=full` in the env
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.contract.classifications import (
-    ACCESS_DENIED,
-    CLASSIFICATIONS,
-    RETRYABLE,
-    THROTTLING,
-    VALIDATION,
-    Classification,
-    classification,
-    is_internal,
-    message_of,
-)
-from bwp_nb.displays.html import Listing, card, html_table
+from bwp_nb.contract import classifications as known
+from bwp_nb.displays.html import Listing, Shown, card, html_table
 from bwp_nb.displays.short_errors import InvalidArgument, ShortError
 from bwp_nb.displays.sources import pages
-from bwp_nb.problems import Problem, RejectedValue
 from bwp_nb.text import counted, quoted, readable, typed
 
 if TYPE_CHECKING:
@@ -40,7 +31,73 @@ if TYPE_CHECKING:
 _MOST_ROWS = 100
 _MOST_SHOWN = 5
 _RESEND = "resend them with the same ids"
+_SETTINGS = "Not sent: settings in the environment or the file .env are missing or malformed"
 _FIX = "Fix the value and send again, or pass check=False to see the API's answer."
+
+
+@dataclass(frozen=True)
+class Problem(Shown):
+    """One rule that an event breaks, found before anything is sent.
+
+    Attributes
+    ----------
+    field : str
+        The API's name of the field, such as `eventTime`.
+    value : object
+        The value that breaks the rule.
+    rule : str
+        The rule, with its source.
+    message : str
+        What is wrong, and what to do.
+    index : int or None
+        The position of the event in its batch, from 0; None for an event by itself.
+    """
+
+    field: str
+    value: Any
+    rule: str
+    message: str
+    index: int | None = None
+
+    def __str__(self) -> str:
+        place = "" if self.index is None else f"event {self.index}, "
+        return f"{place}{self.field}: {self.message}"
+
+
+@dataclass(frozen=True)
+class RejectedValue(Shown):
+    """One sent value that the API's error names.
+
+    Attributes
+    ----------
+    index : int
+        The position of the event in its batch, from 0.
+    event_id : str
+        The id of the event.
+    field : str
+        The API's name of the field.
+    value : str
+        The value, as it was sent.
+    rule : str
+        What is known to be required of the field, with its source; empty if nothing is.
+    message : str
+        The API's text.
+    """
+
+    index: int
+    event_id: str
+    field: str
+    value: str
+    rule: str = dataclass_field(default="", repr=False, compare=False)
+    message: str = dataclass_field(default="", repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return self.place + (f"; required: {self.rule}" if self.rule else "")
+
+    @property
+    def place(self) -> str:
+        """The event, the field and the value."""
+        return f"event {self.index} (id {readable(self.event_id, 40)}), {self.field} {quoted(self.value)}"
 
 
 class BwpError(ShortError):
@@ -72,7 +129,7 @@ class BwpError(ShortError):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return what went wrong as rows for a table: one for each event and field, where these are known."""
-        return [_row(what=str(self), advice="")]
+        return [_row(str(self))]
 
     def _repr_html_(self) -> str:
         """Return the rows as an HTML table; the rules link to their pages."""
@@ -108,13 +165,7 @@ class InvalidEvent(BwpError):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each problem."""
-        return [
-            _row(
-                what=problem.message, advice=_FIX, rule=problem.rule,
-                event=problem.index, field=problem.field, value=quoted(problem.value),
-            )
-            for problem in self.problems
-        ]  # fmt: skip
+        return [_row(problem.message, _FIX, problem) for problem in self.problems]
 
     def __str__(self) -> str:
         return f"{self._head}: {_joined(self.problems, '.problems').rstrip('.')}."
@@ -146,11 +197,11 @@ class InvalidSettings(BwpError):
         super().__init__(self.problems)
 
     def __str__(self) -> str:
-        return f"Not sent: settings are missing or malformed. {' '.join(self.problems)}"
+        return f"{_SETTINGS}. {' '.join(self.problems)}"
 
     def _said(self) -> tuple[str, list[tuple[str, str]], str]:
         details = [(what, more) for what, _, more in (problem.partition(". ") for problem in self.problems)]
-        return "Not sent: settings are missing or malformed", details, ""
+        return _SETTINGS, details, ""
 
 
 class InvalidTable(BwpError):
@@ -179,12 +230,7 @@ class RequestFailed(BwpError):
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        status_code: int | None = None,
-        retryable: bool = False,
-        may_have_arrived: bool = False,
+        self, message: str, *, status_code: int | None = None, retryable: bool = False, may_have_arrived: bool = False
     ) -> None:
         self.status_code = status_code
         self.retryable = retryable
@@ -199,7 +245,7 @@ class RequestFailed(BwpError):
             advice = "Send the events again later."
         else:
             advice = "Check where the client points, and what is between it and the API."
-        return [_row(what=f"{self.args[0]} {self.stop_reason}".strip(), advice=advice)]
+        return [_row(f"{self.args[0]} {self.stop_reason}".strip(), advice)]
 
     def __str__(self) -> str:
         return " ".join([self.args[0], self._ending()])
@@ -236,7 +282,9 @@ class MutationRejected(BwpError):
     - `unknown`: anything else, and the other events of a request with a rejected one. “User Event Schema” says that the
       event is dropped; no page says what happens to the others.
 
-    `state` is the gravest of them, in the order `unknown`, `rejected`, `failed`.
+    `state` is the gravest of them, in the order `unknown`, `rejected`, `failed`. `is_denied` is true if the caller has
+    no access, so that other requests will fail as well, and `is_validation` if every error is a ValidationError:
+    events are refused for what they contain.
 
     Parameters
     ----------
@@ -262,26 +310,20 @@ class MutationRejected(BwpError):
         self.status_code = status_code
         self.events = events
         self._is_after_lost = False
-        names = self._names
-        is_unavailable = status_code is not None and (status_code == 429 or status_code >= 500)
-        self.retryable = bool(names & set(RETRYABLE)) or (is_unavailable and names.isdisjoint(CLASSIFICATIONS))
+        code, names = status_code or 0, {kind.name for kind in self.classifications}
+        is_certain = code < 500 and not any(map(known.is_internal, self.errors))  # nothing failed inside the API
+        decides = names.isdisjoint(known.CLASSIFICATIONS)  # the HTTP status, if no classification is known
+        self.retryable = bool(names & set(known.RETRYABLE)) or (decides and (code == 429 or code >= 500))
+        self.is_denied = names == {known.ACCESS_DENIED} or (decides and code in (401, 403))
+        self.is_validation = is_certain and names == {known.VALIDATION}
+        is_refused = names <= {known.ACCESS_DENIED, known.THROTTLING} or (decides and code in (401, 403, 429))
+        self._is_unprocessed = is_certain and is_refused
         super().__init__(self.errors, self.rejected_values, status_code, events)
 
     @property
-    def classifications(self) -> list[Classification]:
+    def classifications(self) -> list[known.Classification]:
         """The classification of each error, with its meaning and advice."""
-        return [classification(error) for error in self.errors]
-
-    @property
-    def is_denied(self) -> bool:
-        """Whether the caller has no access, so that its other requests will fail as well."""
-        names = self._names
-        return names == {ACCESS_DENIED} or (self.status_code in (401, 403) and names.isdisjoint(CLASSIFICATIONS))
-
-    @property
-    def is_validation(self) -> bool:
-        """Whether every error is a ValidationError: events are refused for what they contain."""
-        return self._names == {VALIDATION} and self._is_certain
+        return [known.classification(error) for error in self.errors]
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -313,53 +355,35 @@ class MutationRejected(BwpError):
         """Return a row for each rejected value; one for each error if none is named."""
         if not self.rejected_values:
             found = zip(self.errors[:_MOST_ROWS], self.classifications, strict=False)
-            rows = [_row(what=message_of(error), advice=kind.advice, rule=kind.certainty) for error, kind in found]
+            rows = [_row(known.message_of(error), kind.advice, rule=kind.certainty) for error, kind in found]
             more = len(self.errors) - _MOST_ROWS
-            return rows + [_row(what=f"and {more} more, all in .errors", advice="")] * (more > 0)
+            return rows + [_row(f"and {more} more, all in .errors")] * (more > 0)
+        what, advice = known.message_of(self.errors[0]), self.classifications[0].advice
         return [
-            _row(
-                what=readable(value.message) or message_of(self.errors[0]), advice=self.classifications[0].advice,
-                rule=value.rule, event=value.index, event_id=readable(value.event_id, 80), field=value.field,
-                value=quoted(value.value),
-            )
+            _row(readable(value.message) or what, advice, value, event_id=readable(value.event_id, 80))
             for value in self.rejected_values
-        ]  # fmt: skip
+        ]
 
     def __str__(self) -> str:
         what, details, advice = self._said()
         named = _joined(self.rejected_values, ".rejected_values")
-        return f"{what}. {f'It names {named}' if named else details[0][0]}. {advice}"
+        return f"{what}. {f'This matches {named}' if named else details[0][0]}. {advice}"
 
     def _said(self) -> tuple[str, list[tuple[str, str]], str]:
         kind = self.classifications[0]
-        messages = "; ".join(map(message_of, self.errors[:3])).rstrip(". ")
+        messages = "; ".join(map(known.message_of, self.errors[:3])).rstrip(". ")
         details = [(value.place, f"Required: {value.rule}." if value.rule else "") for value in self.rejected_values]
         details = details or [("The error does not identify an event", "")]
-        what = f"The API rejected the request ({readable(kind.name, 40)}): {messages}"
+        did = "answered with an error" if self.may_have_arrived else "rejected the request"
+        what = f"The API {did} ({readable(kind.name, 40)}): {messages}"
         return what, details, f"{kind.advice} {self._ending()}"
 
     def _ending(self) -> str:
         unknown = self.states.count("unknown")
         if not 0 < unknown < self.events:
             return super()._ending()
-        others, them = ("event", "it") if unknown == 1 else (f"{unknown} events", "them")
-        return f"{self.stop_reason}The other {others} may have been accepted; resend {them} with the same ids."
-
-    @property
-    def _names(self) -> set[str]:
-        return {found.name for found in self.classifications}
-
-    @property
-    def _is_unprocessed(self) -> bool:
-        """Whether nothing of the request was processed."""
-        names = self._names
-        is_refused = self.status_code in (401, 403, 429) and names.isdisjoint(CLASSIFICATIONS)
-        return self._is_certain and (is_refused or names <= {ACCESS_DENIED, THROTTLING})
-
-    @property
-    def _is_certain(self) -> bool:
-        """Whether neither the HTTP status nor an error speaks of a failure inside the API."""
-        return (self.status_code or 0) < 500 and not any(map(is_internal, self.errors))
+        others, resend = ("event", "resend it with the same id") if unknown == 1 else (f"{unknown} events", _RESEND)
+        return f"{self.stop_reason}The other {others} may have been accepted; {resend}."
 
 
 def explain(error: BwpError) -> "pd.DataFrame":
@@ -390,14 +414,13 @@ def _joined(found: Sequence[object], where: str) -> str:
     return "; ".join(map(str, found[:_MOST_SHOWN])) + more
 
 
-def _row(what: str, advice: str, rule: str = "", event: int | None = None, **place: str) -> dict[str, Any]:
-    return {
-        "event": "" if event is None else event,
-        "event_id": place.get("event_id", ""),
-        "field": place.get("field", ""),
-        "value": place.get("value", ""),
-        "what": what,
-        "rule": rule,
-        "source": " ".join(pages(rule)),
-        "advice": advice,
-    }
+_ROW = dict.fromkeys(("event", "event_id", "field", "value", "what", "rule", "source", "advice"), "")
+
+
+def _row(what: str, advice: str = "", place: Problem | RejectedValue | None = None, **cells: str) -> dict[str, Any]:
+    """Return a row, with its place in the events and the addresses of the pages that its rule cites."""
+    row: dict[str, Any] = {**_ROW, "what": what, "advice": advice, **cells}
+    if place is not None:
+        event = "" if place.index is None else place.index
+        row |= {"event": event, "field": place.field, "value": quoted(place.value), "rule": place.rule}
+    return row | {"source": " ".join(pages(str(row["rule"])))}

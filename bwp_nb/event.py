@@ -3,59 +3,46 @@
 The limits are those of `schema.graphql`; a test compares the two.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import MAXYEAR, UTC, datetime
 from difflib import get_close_matches
 from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any
 
 from immutabledict import immutabledict
 
-from bwp_nb.contract import vocabulary
+from bwp_nb import contract
 from bwp_nb.contract.hints import Hint, hints, property_place
 from bwp_nb.displays.html import Html, Listing, card, chip, html_table, text
-from bwp_nb.errors import InvalidEvent
-from bwp_nb.problems import Problem
+from bwp_nb.displays.sources import facts
+from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.text import quoted, typed
 
-CLIENT_TYPES = vocabulary.CLIENT_TYPES
-EVENT_TYPES = vocabulary.EVENT_TYPES
-PROPERTY_NAMES = vocabulary.PROPERTY_NAMES
+CLIENT_TYPES = contract.CLIENT_TYPES
+EVENT_TYPES = contract.EVENT_TYPES
+PROPERTY_NAMES = contract.PROPERTY_NAMES
 _OLDER_CLIENT_TYPES = ("WEB_CLIENT", "ANDROID", "IOS")  # of the 2024-01-01 guide, “Analytics Event Schema”
 
 #: The shortest and the longest text in “UserEvent”, version 2024-01-01; that the unit is UTF-16 code units is inferred.
 LENGTHS = {"eventType": (3, 64), "schemaName": (3, 256)}
 
 _AROUND = "To send it as a property, pass additional_properties={{{!r}: …}}"
-_TEXT_RULE = "a str (documented in “UserEvent”, version 2024-01-01)"
-_LENGTH_RULE = (
-    "{} to {} characters (documented in “UserEvent”, version 2024-01-01; counted in UTF-16 code units: inferred)"
-)
-
 #: The one rule that `check=False` does not lift.
 UNICODE_RULE = "text that can be encoded as UTF-8 (JSON, RFC 8259)"
-
-#: The rule of each field, with its source; any other field is only required to be a str.
-RULES = {
-    "eventType": _LENGTH_RULE.format(*LENGTHS["eventType"]),
-    "eventId": "a str; “User Event Schema” asks for a UUID version 4, an example in “Send User Events” is not one",
-    "eventTime": (
-        "a UTC date-time of RFC 3339 ending in Z (documented in “User Event Schema”; refusal of offsets: inferred)"
-    ),
-    "clientType": f"one of {', '.join(CLIENT_TYPES)} (documented in “User Event Schema”)",
-    "schemaName": _LENGTH_RULE.format(*LENGTHS["schemaName"]),
-}
 
 
 def rule(api_name: str) -> str:
     """Return the rule of a field, with its source."""
-    return RULES.get(api_name, _TEXT_RULE)
+    rules: dict[str, str] = facts()["rules"]
+    return rules.get(api_name, rules["text"])
 
 
-_TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?Z")
-#: A time that is surely valid; the last days of a month are looked at one by one.
+_TIME = re.compile(r"[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}(?:\.[0-9]{1,9})?Z")
+#: A time that is surely valid, which is found out fast; the last days of a month are looked at one by one.
 SURE_TIME = re.compile(
     r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}(?:\.[0-9]{1,9})?Z"
 )
@@ -133,7 +120,7 @@ class UserEvent:
         additional_properties: Mapping[str, str] | None = None,
     ) -> None:
         required = (event_type, event_id, event_time, client_type, client_version)
-        fields = dict(zip(TEXT_FIELDS, (*required, schema_name, schema_version), strict=True))
+        texts = dict(zip(TEXT_FIELDS, (*required, schema_name, schema_version), strict=True))
         properties = {} if additional_properties is None else additional_properties
         is_plain = (
             type(properties) is dict
@@ -141,9 +128,9 @@ class UserEvent:
             and {type(schema_name), type(schema_version)} <= {str, type(None)}
         )
         if not is_plain:
-            fields, properties = _texts(fields, properties)
+            texts, properties = _texts(texts, properties)
         # Not with setattr, which a frozen dataclass refuses and which costs a call for each field.
-        self.__dict__.update(fields, additional_properties=immutabledict(properties))
+        self.__dict__.update(texts, additional_properties=immutabledict(properties))
 
     def __repr__(self) -> str:
         shown: dict[str, Any] = {name: getattr(self, name) for name in TEXT_FIELDS}
@@ -153,11 +140,7 @@ class UserEvent:
     @property
     def input(self) -> dict[str, Any]:
         """The event as the API's `UserEvent` input, by the API's names, without the fields that are None."""
-        values = {api_name: getattr(self, name) for name, api_name in TEXT_FIELDS.items()}
-        given: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
-        if self.additional_properties:
-            pairs = [{"property": name, "value": value} for name, value in self.additional_properties.items()]
-            given["additionalProperties"] = {"additionalProperties": pairs}
+        given: dict[str, Any] = json.loads(encode_event(self))
         return given
 
     def problems(self) -> Listing[Problem]:
@@ -174,7 +157,7 @@ class UserEvent:
         >>> [problem.field for problem in bwp.connect().new_event("pl").problems()]
         ['eventType']
         """
-        return Listing([] if _is_surely_right(self) else _problems(self), "problem")
+        return Listing(_problems(self), "problem")
 
     def hints(self, now: datetime | None = None) -> Listing[Hint]:
         """Return what is probably a mistake in this event but not refused. Hints are never a reason not to send.
@@ -196,8 +179,8 @@ class UserEvent:
         >>> [hint.field for hint in event.hints(now=bwp.connect().clock.now())]
         ["additionalProperties['email']"]
         """
-        fields = {api_name: getattr(self, name) for name, api_name in TEXT_FIELDS.items()}
-        return Listing(hints(fields, self.additional_properties, now), "hint")
+        values = {api_name: getattr(self, name) for name, api_name in TEXT_FIELDS.items()}
+        return Listing(hints(values, self.additional_properties, now), "hint")
 
     def _repr_html_(self) -> str:
         """Return the fields and properties as a table, with the problems and hints beside them."""
@@ -213,16 +196,30 @@ class UserEvent:
         return card(html_table(rows, ("field", "value", "problems and hints")))
 
 
+def _api_name(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
 #: The names of the text fields, in the order of the constructor, and the API's names.
-TEXT_FIELDS = {
-    "event_type": "eventType",
-    "event_id": "eventId",
-    "event_time": "eventTime",
-    "client_type": "clientType",
-    "client_version": "clientVersion",
-    "schema_name": "schemaName",
-    "schema_version": "schemaVersion",
-}
+TEXT_FIELDS = {field.name: _api_name(field.name) for field in fields(UserEvent)[:-1]}
+
+
+def encode_event(event: UserEvent) -> str:
+    """Return the `input` of an event as JSON: the fast path of a send."""
+    values = vars(event)
+    parts = [
+        f'"{api_name}":{encode_basestring(text)}'
+        for name, api_name in TEXT_FIELDS.items()
+        if (text := values[name]) is not None
+    ]
+    if event.additional_properties:
+        pairs = [
+            f'{{"property":{encode_basestring(name)},"value":{encode_basestring(text)}}}'
+            for name, text in event.additional_properties.items()
+        ]
+        parts.append(f'"additionalProperties":{{"additionalProperties":[{",".join(pairs)}]}}')
+    return f"{{{','.join(parts)}}}"
 
 
 _KEYWORDS = {name.replace("_", ""): name for name in (*TEXT_FIELDS, "additional_properties")}
@@ -280,18 +277,18 @@ def _utc(moment: datetime) -> str:
     return utc.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
-def _texts(fields: dict[str, Any], properties: Any) -> tuple[dict[str, Any], dict[str, str]]:
+def _texts(given: dict[str, Any], properties: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """Return fields and properties as the texts to send, or raise `InvalidEvent`."""
     found: list[Problem] = []
     texts: dict[str, Any] = {}
-    for name, value in fields.items():
+    for name, value in given.items():
         try:
             texts[name] = _text(TEXT_FIELDS[name], value)
         except InvalidEvent as error:
             found += error.problems
     if not isinstance(properties, Mapping):
         advice = f"must be a dict of str to str such as {{'product_sku': 'example-sku'}}, got {quoted(properties)}"
-        raise InvalidEvent([*found, Problem("additionalProperties", properties, _TEXT_RULE, advice)])
+        raise InvalidEvent([*found, Problem("additionalProperties", properties, rule("text"), advice)])
     for name, value in properties.items():
         api_name = f"additionalProperties[{quoted(name)}]"
         found += [_not_text(api_name, part) for part in (name, value) if not isinstance(part, str)]
@@ -301,31 +298,17 @@ def _texts(fields: dict[str, Any], properties: Any) -> tuple[dict[str, Any], dic
 
 
 def _not_text(api_name: str, value: Any) -> Problem:
-    return Problem(api_name, value, _TEXT_RULE, f"must be a str, got {typed(value)}")
-
-
-def _is_surely_right(event: UserEvent) -> bool:
-    """Return true for most events that have no problem: the fast path of a send."""
-    properties = event.additional_properties
-    texts = (event.event_id, event.event_type, event.client_version, event.schema_version or "")
-    shortest, longest = LENGTHS["eventType"]
-    return (
-        "".join((*texts, *properties, *properties.values())).isascii()
-        and shortest <= len(event.event_type) <= longest
-        and event.client_type in CLIENT_TYPES
-        and event.schema_name is None
-        and SURE_TIME.fullmatch(event.event_time) is not None
-    )
+    return Problem(api_name, value, rule("text"), f"must be a str, got {typed(value)}")
 
 
 def _problems(event: UserEvent) -> Iterator[Problem]:
     yield from _surrogate_problems(event)
     yield from _length_problems("eventType", event.event_type)
-    if not _is_utc_time(event.event_time):
+    if not (SURE_TIME.fullmatch(event.event_time) or _is_utc_time(event.event_time)):
         message = f"{quoted(event.event_time)} is not a UTC date-time; expected e.g. '2023-12-03T10:15:30Z'"
         yield Problem("eventTime", event.event_time, rule("eventTime"), message)
     if event.client_type not in CLIENT_TYPES:
-        older = " (a value of the 2024-01-01 guide)" if event.client_type in _OLDER_CLIENT_TYPES else ""
+        older = " (a value of the older version 2024-01-01)" if event.client_type in _OLDER_CLIENT_TYPES else ""
         message = f"expected {' or '.join(CLIENT_TYPES)}, got {quoted(event.client_type)}{older}"
         yield Problem("clientType", event.client_type, rule("clientType"), message)
     if event.schema_name is not None:
@@ -333,9 +316,12 @@ def _problems(event: UserEvent) -> Iterator[Problem]:
 
 
 def _surrogate_problems(event: UserEvent) -> Iterator[Problem]:
-    texts = [(api_name, getattr(event, name) or "") for name, api_name in TEXT_FIELDS.items()]
-    pairs = [(property_place(name), name + value) for name, value in event.additional_properties.items()]
-    for api_name, value in texts + pairs:
+    properties = event.additional_properties
+    texts = [getattr(event, name) or "" for name in TEXT_FIELDS]
+    if "".join((*texts, *properties, *properties.values())).isascii():  # as most events are
+        return
+    pairs = [(property_place(name), name + value) for name, value in properties.items()]
+    for api_name, value in [*zip(TEXT_FIELDS.values(), texts, strict=True), *pairs]:
         if _SURROGATE.search(value):
             message = f"{quoted(value)} contains a lone surrogate and cannot be encoded as UTF-8"
             yield Problem(api_name, value, UNICODE_RULE, message)
@@ -346,15 +332,11 @@ def _length_problems(api_name: str, value: str) -> Iterator[Problem]:
     length = len(value.encode("utf-16-le", "surrogatepass")) // 2
     if not shortest <= length <= longest:
         message = f"expected {shortest} to {longest} characters, got {length}: {quoted(value)}"
-        yield Problem(api_name, value, _LENGTH_RULE.format(shortest, longest), message)
+        yield Problem(api_name, value, rule(api_name), message)
 
 
 def _is_utc_time(text: str) -> bool:
-    match = _TIME.fullmatch(text)
-    if not match:
-        return False
     try:
-        datetime(*map(int, match.groups()))  # type: ignore[arg-type]
+        return _TIME.fullmatch(text) is not None and datetime.fromisoformat(text[:19]).isoformat() == text[:19]
     except ValueError:
         return False
-    return True

@@ -1,6 +1,5 @@
 """The history of a client: its requests and their outcomes as rows, which can be saved, loaded and compared."""
 
-import csv
 import json
 import sys
 from collections import deque
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from bwp_nb.displays.html import Html, Listing, Shown, beside, card, chip, code, html_table
 from bwp_nb.text import counted, readable
-from bwp_nb.wire.locks import fork_safe_lock
+from bwp_nb.wire.platform import fork_safe_lock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,8 +68,7 @@ class Exchange:
     @property
     def request(self) -> dict[str, Any]:
         """The JSON of the request: a query and usually variables."""
-        request: dict[str, Any] = json.loads(self.sent) if isinstance(self.sent, bytes) else self.sent
-        return request
+        return dict(json.loads(self.sent)) if isinstance(self.sent, bytes) else self.sent
 
     @property
     def answer(self) -> Any:
@@ -93,16 +91,12 @@ class Exchange:
 
     def _repr_html_(self) -> str:
         """Return the call as a row, its message, and the request beside the response."""
-        answer = self.received.decode("utf-8", "replace") if isinstance(self.received, bytes) else ""
-        answer = _pretty(self.answer) if self.answer is not None else answer or "no response"
+        text = self.received.decode("utf-8", "replace") if isinstance(self.received, bytes) else ""
+        answer = code(self.answer, "json") if self.answer is not None else code(text or "no response", "text")
         query, variables = self.request.get("query"), self.request.get("variables")
-        request = code(str(query), "graphql") + (code(_pretty(variables), "json") if variables else "")
-        shown = beside(request=Html(request), response=code(answer, "text" if self.answer is None else "json"))
+        request = code(str(query), "graphql") + (code(variables, "json") if variables else "")
+        shown = beside(request=Html(request), response=answer)
         return card(html_table([_cells(self).values()], _cells(self)), self.message, shown)
-
-
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _cells(exchange: Exchange) -> dict[str, object]:
@@ -180,12 +174,8 @@ class History:
         rows = [{"": number, **_cells(exchange)} for number, exchange in latest]
         earlier = len(self) - len(latest)
         more = f"The latest {len(latest)} of {counted(len(self), 'exchange')}; all are in frame()." if earlier else ""
-        return card(
-            self.note,
-            more,
-            html_table(map(dict.values, rows), rows[0] if rows else ()),
-            "" if rows else "No calls yet.",
-        )
+        table = html_table(map(dict.values, rows), rows[0] if rows else ())
+        return card(self.note, more, table, "" if rows else "No calls yet.")
 
     @property
     def note(self) -> str:
@@ -238,8 +228,9 @@ class History:
         import pandas as pd
 
         shown = [name for name in _COLUMNS if name not in ("request", "answer")]
-        rows = [{name: _shown(getattr(exchange, name)) for name in shown} for exchange in self]
+        rows = [{name: getattr(exchange, name) for name in shown} for exchange in self]
         frame = pd.DataFrame(rows, columns=shown)
+        frame[["classification", "message"]] = frame[["classification", "message"]].map(readable)
         frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
         frame["status_code"] = frame["status_code"].astype("Int64")
         if self.note:
@@ -261,14 +252,15 @@ class History:
         OSError
             If the file cannot be written.
         """
-        is_csv = _is_csv(path)
-        with Path(path).open("w", encoding="utf-8", newline="") as file:
-            if is_csv:
-                rows = csv.writer(file)
-                rows.writerow([*_COLUMNS, *_DROPPED])
-                rows.writerows([json.dumps(value) for value in row.values()] for row in self._rows())
-            else:
-                file.writelines(json.dumps(row) + "\n" for row in self._rows())
+        import pandas as pd
+
+        dropped = {name: getattr(self, name) for name in _DROPPED}
+        rows = [{**_row(exchange), **dropped} for exchange in self]
+        if _is_csv(path):
+            cells = [map(json.dumps, row.values()) for row in rows]
+            pd.DataFrame(cells, columns=[*_COLUMNS, *_DROPPED]).to_csv(path, index=False)
+        else:
+            Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> "History":
@@ -291,33 +283,22 @@ class History:
         OSError
             If the file cannot be read.
         """
-        is_csv = _is_csv(path)
-        previous = csv.field_size_limit(2**31 - 1)
-        try:
-            with Path(path).open(encoding="utf-8", newline="") as file:
-                if is_csv:
-                    rows = [{name: json.loads(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
-                else:
-                    rows = [json.loads(line) for line in file]
-        finally:
-            csv.field_size_limit(previous)
+        import pandas as pd
+
+        if _is_csv(path):
+            cells = pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
+            rows = [{str(name): json.loads(cell) for name, cell in row.items()} for row in cells]
+        else:
+            rows = [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
         dropped = [tuple(row.pop(name, 0) for name in _DROPPED) for row in rows]
         history = cls(map(_exchange, rows), limit=max(1000, len(rows)), bytes_limit=sys.maxsize)
         history.dropped, history.dropped_events = dropped[-1] if dropped else (0, 0)
         return history
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
-        dropped = {name: getattr(self, name) for name in _DROPPED}
-        return ({**_row(exchange), **dropped} for exchange in self)
-
 
 def _size(exchange: Exchange) -> int:
     """Return the approximate number of bytes in an exchange, also of a request that was not sent."""
     return (exchange.bytes_sent or len(str(exchange.request))) + exchange.bytes_received
-
-
-def _shown(value: Any) -> Any:
-    return readable(value) if isinstance(value, str) else value
 
 
 def _is_csv(path: str | Path) -> bool:

@@ -4,14 +4,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from json.encoder import encode_basestring
 from typing import Any
 
-from bwp_nb import pasted
+from bwp_nb import contract
 from bwp_nb.displays.html import Html, Listing, card, code, folded
-from bwp_nb.errors import InvalidEvent
+from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.event import TEXT_FIELDS, UNICODE_RULE, UserEvent
-from bwp_nb.problems import Problem
 from bwp_nb.text import readable, typed
 
 #: The largest number of events in one request (documented in “Analytics Interface”).
@@ -20,13 +18,8 @@ MAX_EVENTS = 50
 #: The rule on the number of events, with its source.
 COUNT_RULE = f"1 to {MAX_EVENTS} events (the maximum: documented in “Analytics Interface”; the minimum: our own rule)"
 
-QUERY = """\
-mutation sendEvents($input: SendUserEventInput!) {
-    sendUserEvents(input: $input) {
-        status
-    }
-}
-"""
+#: The GraphQL document of every request.
+QUERY = contract.text_of("send_events.graphql")
 
 _BODY = '{"query":' + json.dumps(QUERY) + ',"variables":{"input":{"events":[%s]}}}'
 _NAME = re.compile("[_A-Za-z][_0-9A-Za-z]*")
@@ -90,8 +83,8 @@ class Mutation:
         """Return the request as highlighted GraphQL, with its problems, and the JSON body to unfold."""
         problems = self.problems()
         found = Html(problems._repr_html_() if problems else "")
-        body = code(json.dumps(self.payload, indent=2, ensure_ascii=False), "json")
-        return card(code(self.text, "graphql"), found, folded("The body to post, as JSON", body))
+        body = folded("The body to post, as JSON", code(self.payload, "json"))
+        return card(code(self.text, "graphql"), found, body)
 
     def problems(self) -> Listing[Problem]:
         """Return the rules that the request breaks.
@@ -135,29 +128,14 @@ class Mutation:
         >>> len(bwp.Mutation.parse(bwp.documented.PAGE_LOAD.request).events)
         1
         """
+        from bwp_nb import pasted
+
         return cls(pasted.events(text))
 
 
 def body(events: Iterable[str]) -> bytes:
     """Return the body for events that are encoded as JSON: the same as `payload`, faster."""
     return (_BODY % ",".join(events)).encode()
-
-
-def encode_event(event: UserEvent) -> str:
-    """Return the `input` of an event as JSON: the fast path of a send."""
-    values = vars(event)
-    fields = [
-        f'"{api_name}":{encode_basestring(text)}'
-        for name, api_name in TEXT_FIELDS.items()
-        if (text := values[name]) is not None
-    ]
-    if event.additional_properties:
-        pairs = [
-            f'{{"property":{encode_basestring(name)},"value":{encode_basestring(text)}}}'
-            for name, text in event.additional_properties.items()
-        ]
-        fields.append(f'"additionalProperties":{{"additionalProperties":[{",".join(pairs)}]}}')
-    return f"{{{','.join(fields)}}}"
 
 
 def encode_payload(payload: dict[str, Any]) -> bytes:
@@ -197,5 +175,5 @@ def _indented(text: str, levels: int) -> str:
 def _unexpected(given: Any, index: int | None = None) -> InvalidEvent:
     expected = "a UserEvent or an iterable of them" if index is None else "a UserEvent"
     got = f"{type(given).__name__}; use send_table for a table" if hasattr(given, "columns") else typed(given)
-    message = f"expected {expected}, got {got}"
-    return InvalidEvent([Problem("events", given, expected, message, index)])
+    field = "events" if index is None else f"events[{index}]"
+    return InvalidEvent([Problem(field, given, expected, f"expected {expected}, got {got}")])

@@ -7,10 +7,12 @@ import itertools
 import re
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from bwp_nb.displays.chart import Chart, lying, one_bar, stacked
 from bwp_nb.displays.short_errors import InvalidArgument
+from bwp_nb.displays.sources import facts
 from bwp_nb.history import History
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.tables.report import Report
@@ -30,29 +32,11 @@ STATES = {
 _ONE_LOOK = ("#0072B2", "")
 _ATTEMPTS = {"1": ("#56B4E9", ""), "2": ("#E69F00", "//"), "3 or more": ("#D55E00", "xx")}
 _BIN_EDGES = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, float("inf"))
+_BIN_STARTS = [number - 0.5 for number in range(len(_BIN_EDGES) - 1)]  # on an axis with a bar at each whole number
 _BIN_WIDTHS = ("1s", "10s", "1min", "10min", "1h", "6h", "1D", "7D", "28D")
 _STEPS = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
 _MAX_BINS = 24
 _MAX_BARS = 12
-
-#: What an error is about in words, by what its classification and message contain; the first that fits.
-_CAUSES = {
-    "ValidationError": "refused by the API",
-    "InvalidEvent": "stopped by a check before the send",
-    "ThrottlingError|HTTP 429": "throttled",
-    "AccessDeniedError|HTTP 40[13]": "access denied",
-    "InternalServerError": "error inside the API",
-    "Cannot connect": "no connection",
-    "No response from .*Timeout": "no response in time",
-    "No response from": "connection lost before the response",
-    "redirects to": "redirect to another address",
-    "(?i:returned text/html .*(sign|log).?in)": "sign-in page instead of a response",
-    "HTTP 5..": "error of a server or gateway",
-    "returned text/html": "web page instead of a response",
-    "returned the status": "a status that is not documented",
-    "(?i:token)": "no token",
-    "not confirmed": "not confirmed",
-}
 
 _QUOTED = re.compile("'[^']*'")
 
@@ -96,7 +80,8 @@ def outcomes(source: History | Report) -> Chart:
     )
     if len(table):
         table = table.reindex(pd.date_range(table.index[0], table.index[-1], freq=width), fill_value=0)
-    table.index = pd.Index([_moment(moment, width) for moment in table.index], name="time (UTC)")
+    form = "%Y-%m-%d" if width.endswith("D") else "%m-%d %H:%M:%S" if width.endswith("s") else "%m-%d %H:%M"
+    table.index = pd.Index([f"{moment:{form}}" for moment in table.index], name="time (UTC)")
     table.columns.name = "state"
     title = f"Outcomes of the events, in steps of {width}" if len(table) else "Outcomes of the events"
     note = history.note
@@ -130,8 +115,7 @@ def errors(history: History) -> Chart:
     causes = [_cause(f"{kind} {message}", kind) for kind, message in said]
     fields = frame["fields"].map(lambda named: [f": {name}" for name in sorted(set(named))] or [""])
     rows = frame.assign(cause=causes, field=fields).explode("field")
-    counts = (rows["cause"] + rows["field"]).value_counts(sort=False).sort_values(ascending=False, kind="stable")
-    return _by_name("Failed calls by cause", counts, "cause", "calls", history.note)
+    return _by_name("Failed calls by cause", rows["cause"] + rows["field"], "cause", "calls", history.note)
 
 
 def latency(history: History) -> Chart:
@@ -161,11 +145,13 @@ def latency(history: History) -> Chart:
     spans = pd.cut(frame["elapsed"], list(_BIN_EDGES), labels=labels, right=False)
     attempts = frame["attempts"].map(lambda count: str(count) if count < 3 else "3 or more")
     table = pd.crosstab(spans, attempts).reindex(columns=list(_ATTEMPTS), fill_value=0)
-    table = table.reindex(labels[: _last(spans, labels) + 1], fill_value=0)
+    table = table.reindex(labels[: labels.index(spans.max()) + 1] if len(spans) else [], fill_value=0)
     table = pd.DataFrame(table.to_numpy(), index=list(table.index), columns=pd.Index(table.columns, name="attempts"))
     table.index.name = "seconds"
-    found = {f"p{share:.0f}": frame["elapsed"].quantile(share / 100) for share in (50, 95)} if len(frame) else {}
-    lines = {f"{name}: {seconds:.2g} s": _position(float(seconds)) for name, seconds in found.items()}
+    found = frame["elapsed"].quantile([0.5, 0.95]).to_dict() if len(frame) else {}
+    places = np.interp([*found.values()], _BIN_EDGES[:-1], _BIN_STARTS)
+    names = [f"p{share:.0%}: {seconds:.2g} s".replace("%", "") for share, seconds in found.items()]
+    lines = dict(zip(names, map(float, places), strict=True))
     title, labelled = "Duration of calls by number of attempts", ("seconds, with waits", "calls")
     return stacked(title, table, _ATTEMPTS, labelled, note=history.note, lines=lines)
 
@@ -192,8 +178,7 @@ def arrivals(sandbox: Sandbox) -> Chart:
     types = pd.Series([readable(event["eventType"], 64) for event in sandbox.accepted], dtype=object)
     kept, accepted = len(types), sandbox.counts["accepted"]
     note = f"{kept:,} of {accepted:,} events kept" if kept < accepted else ""
-    counts = types.value_counts(sort=False).sort_values(ascending=False, kind="stable")
-    return _by_name("Events in the sandbox by event type", counts, "event type", "events", note)
+    return _by_name("Events in the sandbox by event type", types, "event type", "events", note)
 
 
 def rows(report: Report) -> Chart:
@@ -247,13 +232,13 @@ def reasons(report: Report) -> Chart:
     causes = [_cause(reason, _QUOTED.sub("'...'", reason)) for reason in left["reason"]]
     kinds = (left["state"] + ": " + pd.Series(causes, left.index, dtype=object)).astype(object)
     kinds = kinds.mask(left["state"] == "never tried", "never tried")
-    counts = kinds.value_counts(sort=False).sort_values(ascending=False, kind="stable")
-    return _by_name("Rows that were not sent by state and cause", counts, "state: cause", "rows")
+    return _by_name("Rows that were not sent by state and cause", kinds, "state: cause", "rows")
 
 
 def _cause(message: str, otherwise: str) -> str:
     """Return what an error is about in words, or another text if that is not known."""
-    return next((words for words_of, words in _CAUSES.items() if re.search(words_of, message)), readable(otherwise))
+    causes = facts()["causes"].items()
+    return next((words for pattern, words in causes if re.search(pattern, message)), readable(otherwise))
 
 
 def _given(function: str, source: Any, kind: type[T]) -> T:
@@ -276,30 +261,13 @@ def _bin_width(times: "pd.Series[pd.Timestamp]") -> str:
     return next((width for width in _BIN_WIDTHS if span < _MAX_BINS * pd.Timedelta(width)), _BIN_WIDTHS[-1])
 
 
-def _moment(moment: pd.Timestamp, width: str) -> str:
-    if width in ("1D", "7D", "28D"):
-        return f"{moment:%Y-%m-%d}"
-    return f"{moment:%m-%d %H:%M:%S}" if width in ("1s", "10s") else f"{moment:%m-%d %H:%M}"
-
-
 def _span(shortest: float, longest: float) -> str:
     return f"{shortest:g} or more" if longest == float("inf") else f"{shortest:g}-{longest:g}"
 
 
-def _last(spans: "pd.Series[Any]", labels: list[str]) -> int:
-    return max((labels.index(span) for span in spans), default=-1)
-
-
-def _position(seconds: float) -> float:
-    """Return the place of a duration on the axis of the bins, whose bars are centred on whole numbers."""
-    for number, (start, end) in enumerate(itertools.pairwise(_BIN_EDGES)):
-        if seconds < end:
-            return number - 0.5 + ((seconds - start) / (end - start) if end < float("inf") else 0.5)
-    return 0.0
-
-
-def _by_name(title: str, counts: "pd.Series[int]", what: str, unit: str, note: str = "") -> Chart:
-    """Return a chart of one number for each name; if there are many names, the smallest numbers are one bar."""
+def _by_name(title: str, names: "pd.Series[Any]", what: str, unit: str, note: str = "") -> Chart:
+    """Return a chart of how often each name occurs; if there are many names, the rarest are one bar."""
+    counts = names.value_counts(sort=False).sort_values(ascending=False, kind="stable")
     if len(counts) > _MAX_BARS:
         rest = counts.iloc[_MAX_BARS - 1 :]
         counts = pd.concat([counts.iloc[: _MAX_BARS - 1], pd.Series({f"{len(rest)} others": rest.sum()})])

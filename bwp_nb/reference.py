@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,14 +60,9 @@ class Reference:
         return f"<reference({self.topic!r}): {len(self.rows)} rows of {', '.join(self.head)}>"
 
     def __str__(self) -> str:
-        return "\n\n".join(
-            "\n".join(
-                textwrap.fill(f"{name}: {cell}", 100, subsequent_indent="    ")
-                for name, cell in zip(self.head, row, strict=True)
-                if cell
-            )
-            for row in self.rows
-        )
+        rows = [[f"{name}: {cell}" for name, cell in zip(self.head, row, strict=True) if cell] for row in self.rows]
+        filled = [[textwrap.fill(cell, 100, subsequent_indent="    ") for cell in row] for row in rows]
+        return "\n\n".join(map("\n".join, filled))
 
     def _repr_html_(self) -> str:
         return re.sub("`([^`<]+)`", r"<code>\1</code>", card(html_table(self.rows, self.head)))
@@ -98,11 +93,12 @@ def reference(topic: str = "topics") -> Reference:
     >>> bwp.reference("event types").frame()["name"].to_list()
     ['page-load', 'click', 'widget-viewed', 'bwp-widget-promise-loaded']
     """
+    topics = facts()["topics"]
     if topic == "topics":
-        return Reference(topic, ("topic", "content"), tuple((name, content) for name, (content, _) in _TOPICS.items()))
-    if topic not in _TOPICS:
-        raise InvalidArgument(f"unknown topic {topic!r}; expected one of {', '.join(_TOPICS)}")
-    rows = list(_TOPICS[topic][1]())
+        return Reference(topic, ("topic", "content"), tuple(topics.items()))
+    if topic not in topics:
+        raise InvalidArgument(f"unknown topic {topic!r}; expected one of {', '.join(topics)}")
+    rows = list(_MADE[topic]() if topic in _MADE else facts()[topic.replace(" ", "_")])
     return Reference(topic, tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
 
 
@@ -135,44 +131,25 @@ def _arguments(directive: DirectiveNode) -> dict[str, Any]:
     return {argument.name.value: value_from_ast_untyped(argument.value) for argument in directive.arguments or ()}
 
 
-def _facts(topic: str) -> Callable[[], list[dict[str, str]]]:
-    """Return a function that returns the rows of one topic of `facts.toml`."""
-    return lambda: facts()[topic]
+def _rows(items: Callable[[], Iterable[Any]], **columns: str) -> Callable[[], list[dict[str, str]]]:
+    """Return a function that returns a row for each item: its attributes, by the names of columns."""
+    return lambda: [{column: _cell(getattr(item, name)) for column, name in columns.items()} for item in items()]
 
 
-def _classifications() -> list[dict[str, str]]:
-    return [
-        {"classification": item.name, "meaning": item.meaning, "what to do": item.advice, "certainty": item.certainty}
-        for item in CLASSIFICATIONS.values()
-    ]
+def _cell(value: str | tuple[str, ...] | None) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return {None: "required", "": "none"}.get(value, value or "")
 
 
-def _faults() -> list[dict[str, str]]:
-    return [{"fault": item.name, "options": ", ".join(item.options), "what happens": item.summary} for item in faults()]
+_CLASSIFICATION = {"classification": "name", "meaning": "meaning", "what to do": "advice", "certainty": "certainty"}
+_FAULT = {"fault": "name", "options": "options", "what happens": "summary"}
+_SETTING = {"setting": "name", "default": "default", "it must be": "must_be", "where it comes from": "where"}
 
-
-def _settings() -> list[dict[str, str]]:
-    return [
-        {
-            "setting": item.name,
-            "default": {None: "required", "": "none"}.get(item.default, item.default or ""),
-            "it must be": item.must_be,
-            "where it comes from": item.where,
-        }
-        for item in SETTINGS
-    ]
-
-
-#: What each table is about, and what makes its rows.
-_TOPICS: dict[str, tuple[str, Callable[[], Any]]] = {
-    "fields": ("the types of the mutation, field by field", _fields),
-    "event types": ("the documented event types, and when each is sent", _facts("event_types")),
-    "properties": ("the documented additional properties", _facts("properties")),
-    "limits": ("numbers: of the API and of this package", _facts("limits")),
-    "unknown": ("what no page says, and what this package does about it", _facts("unknown")),
-    "classifications": ("the classifications of the API's errors, and what to do about each", _classifications),
-    "states": ("the states of an event, and the proof that each needs", _facts("states")),
-    "outcomes": ("what a send concludes from what came back", _facts("outcomes")),
-    "faults": ("the faults that `Sandbox.fail_next` simulates", _faults),
-    "settings": ("the settings of the live API", _settings),
+#: What makes the rows of the tables that are not among the facts.
+_MADE: dict[str, Callable[[], Iterable[dict[str, str]]]] = {
+    "fields": _fields,
+    "classifications": _rows(CLASSIFICATIONS.values, **_CLASSIFICATION),
+    "faults": _rows(faults, **_FAULT),
+    "settings": _rows(lambda: SETTINGS, **_SETTING),
 }

@@ -13,41 +13,41 @@ Environment variables of other programs count as they do in httpx. They are not 
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import httpx
 from dotenv import dotenv_values
 
+from bwp_nb.displays.sources import facts
 from bwp_nb.errors import InvalidSettings
 from bwp_nb.text import quoted, readable
 from bwp_nb.wire.auth import Credentials, Secret
 
-_CONSOLE = "merchant console, as owner or administrator: Settings > API credentials > Generate credentials"
-_CALL = "documented in “Call the Buy with Prime API”"
-_ADDRESS = "an https address in ASCII without a user name or password (http for this machine only)"
-_TEXT = "ASCII text without spaces"
-_TARGET_HEADERS = ("x-api-target-id", "X-Omni-TargetId")
-_SENT_TO = {"BWP_TOKEN_ENDPOINT": ("BWP_CLIENT_SECRET",), "BWP_ENDPOINT": ("BWP_CLIENT_SECRET", "BWP_ACCESS_KEY")}
+_HOST = "api.buywithprime.amazon.com"  # documented in “Call the Buy with Prime API”
+_SENT_TO = {"BWP_ENDPOINT": ("BWP_CLIENT_SECRET", "BWP_ACCESS_KEY"), "BWP_TOKEN_ENDPOINT": ("BWP_CLIENT_SECRET",)}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Setting:
     """One setting: its name, its default (None if it is required), what it must be, and where to find its value."""
 
     name: str
-    default: str | None
+    default: str | None = None
     must_be: str
     where: str
-    fits: Callable[[str], bool]
+    pattern: str = "[!-~]+"
     is_secret: bool = False
+
+    def fits(self, text: str) -> bool:
+        """Return whether a value is as it must be."""
+        is_address = self.name.endswith("ENDPOINT")
+        return re.fullmatch(self.pattern, text) is not None and (not is_address or _is_safe(text))
 
 
 def _is_safe(address: str) -> bool:
-    if not _is_header_text(address) or "@" in address:  # a password would be shown wherever the address is
-        return False
     try:
         url = httpx.URL(address)
         is_private = url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
@@ -56,35 +56,7 @@ def _is_safe(address: str) -> bool:
         return False
 
 
-def _is_header_text(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text
-
-
-SETTINGS = (
-    Setting("BWP_MODE", "sandbox", "sandbox or live", "your choice", lambda text: text in ("sandbox", "live")),
-    Setting("BWP_CLIENT_ID", None, _TEXT, f"{_CONSOLE}: Client ID", _is_header_text),
-    Setting("BWP_CLIENT_SECRET", None, _TEXT, f"{_CONSOLE}: client secret", _is_header_text, True),
-    Setting("BWP_TARGET_ID", None, _TEXT, f"{_CONSOLE}: TargetId", _is_header_text),
-    Setting(
-        "BWP_TARGET_HEADER", "x-api-target-id", " or ".join(_TARGET_HEADERS),
-        f"x-api-target-id is {_CALL}; three published clients send X-Omni-TargetId",
-        lambda text: text in _TARGET_HEADERS,
-    ),
-    Setting(
-        "BWP_API_VERSION", "2024-11-01", "a date such as 2024-11-01", "the version of the page “sendUserEvents”",
-        lambda text: re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is not None,
-    ),
-    Setting("BWP_ENDPOINT", "https://api.buywithprime.amazon.com/graphql", _ADDRESS, _CALL, _is_safe),
-    Setting("BWP_TOKEN_ENDPOINT", "https://api.buywithprime.amazon.com/token", _ADDRESS, _CALL, _is_safe),
-    Setting(
-        "BWP_ACCESS_KEY", "", _TEXT, "only if Amazon gave you one: published clients send it, no page names it",
-        _is_header_text, True,
-    ),
-    Setting(
-        "BWP_CONFIRM", "yes", "yes or no", "your choice: no sends without a question first",
-        lambda text: text in ("yes", "no"),
-    ),
-)  # fmt: skip
+SETTINGS = tuple(Setting(**fact) for fact in facts()["settings"])
 
 
 @dataclass(frozen=True)
@@ -125,20 +97,13 @@ def live(given: Mapping[str, str] | None = None) -> Settings:
         raise InvalidSettings(problems)
     value = {setting.name: Secret(setting.default or "") for setting in SETTINGS}
     value |= {name: item.value for name, item in found.items()}
+    plain = {setting.name: value[setting.name].reveal() for setting in SETTINGS if not setting.is_secret}
+    key = value["BWP_ACCESS_KEY"] if "BWP_ACCESS_KEY" in found else None
+    ids = plain["BWP_CLIENT_ID"], value["BWP_CLIENT_SECRET"], plain["BWP_TARGET_ID"]
     return Settings(
-        credentials=Credentials(
-            value["BWP_CLIENT_ID"].reveal(),
-            value["BWP_CLIENT_SECRET"],
-            value["BWP_TARGET_ID"].reveal(),
-            value["BWP_ACCESS_KEY"] if "BWP_ACCESS_KEY" in found else None,
-            value["BWP_TARGET_HEADER"].reveal(),
-        ),
-        api_version=value["BWP_API_VERSION"].reveal(),
-        endpoint=value["BWP_ENDPOINT"].reveal(),
-        token_endpoint=value["BWP_TOKEN_ENDPOINT"].reveal(),
-        confirm=value["BWP_CONFIRM"].reveal() == "yes",
-        redirect=" ".join(_redirects(found)),
-    )
+        Credentials(*ids, key, plain["BWP_TARGET_HEADER"]), plain["BWP_API_VERSION"], plain["BWP_ENDPOINT"],
+        plain["BWP_TOKEN_ENDPOINT"], confirm=plain["BWP_CONFIRM"] == "yes", redirect=" ".join(_redirects(found)),
+    )  # fmt: skip
 
 
 def _read() -> dict[str, _Given]:
@@ -183,12 +148,9 @@ def _problem(setting: Setting, given: _Given | None) -> str:
 
 def _redirects(found: Mapping[str, _Given]) -> Iterator[str]:
     """Yield a sentence for each address that is not documented and comes from elsewhere than a secret sent to it."""
-    defaults = {setting.name: httpx.URL(setting.default or "") for setting in SETTINGS if setting.name in _SENT_TO}
-    for name in [name for name in defaults if name in found]:
-        url, source = httpx.URL(found[name].value.reveal()), found[name].source
-        if (url.scheme, url.netloc) == (defaults[name].scheme, defaults[name].netloc):
-            continue
-        for secret in _SENT_TO[name]:
-            if secret in found and found[secret].source != source:
-                host, other = url.netloc.decode("ascii"), found[secret].source
+    for name, secret in [(name, secret) for name, secrets in _SENT_TO.items() for secret in secrets]:
+        if {secret, name} <= found.keys() and found[secret].source != found[name].source:
+            host = httpx.URL(found[name].value.reveal()).netloc.decode("ascii")
+            source, other = found[name].source, found[secret].source
+            if host != _HOST:
                 yield f"{name} in {source} points to {host}, but {secret} comes from {other}."

@@ -1,22 +1,13 @@
 """A made-up day of a shop's events, and its replay: data to work with before there is real traffic."""
 
-import os
 import random
-import signal
 from datetime import UTC, datetime, timedelta
-from multiprocessing import get_context
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from bwp_nb.client import Client
-from bwp_nb.connection import connect
 from bwp_nb.errors import BwpError
 from bwp_nb.event import EVENT_TYPES, UserEvent
-from bwp_nb.sandbox.api import Sandbox
-from bwp_nb.tables.bulk import send_table
-from bwp_nb.wire.platform import refuse_in_browser
 
 #: When the day begins: the first instant of the sandbox's clock.
 START = datetime(2024, 11, 22, 9, tzinfo=UTC)
@@ -101,47 +92,6 @@ def replay(client: Client, day: pd.DataFrame, *, check: bool = True) -> "pd.Seri
         except BwpError as error:
             states.append(error.state)
     return pd.Series(states, index=day.index, name="state")
-
-
-def killed_run(source: str | Path, ledger: str | Path) -> int | None:
-    """Send a table to a sandbox in a process that signal 9 kills.
-
-    The process ends in its sixth request: the sandbox has accepted its events, and the response never arrives.
-
-    Parameters
-    ----------
-    source : str or Path
-        The file of the table.
-    ledger : str or Path
-        The ledger, which the process leaves behind.
-
-    Returns
-    -------
-    int or None
-        The exit code of the process.
-
-    Raises
-    ------
-    NotImplementedError
-        In a browser, which has no processes.
-    """
-    refuse_in_browser("killed_run")
-    process = get_context("spawn").Process(target=_send_until_killed, args=(source, ledger))
-    process.start()
-    process.join()
-    return process.exitcode
-
-
-def _send_until_killed(source: str | Path, ledger: str | Path) -> None:
-    send_table(connect(_KillingSandbox()), source, ledger=ledger, workers=1, progress=False)
-
-
-class _KillingSandbox(Sandbox):
-    def handle_request(self, request: Any) -> Any:
-        response = super().handle_request(request)
-        if self.counts["requests"] == 6:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return response
 
 
 def user_event(row: dict[str, str]) -> UserEvent:

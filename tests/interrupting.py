@@ -12,7 +12,7 @@ from typing import Any
 
 import bwp_nb as bwp
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
-from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import Clock
 from bwp_nb.wire.retries import Retries
 from bwp_nb.wire.transport import DeadlineTransport
 
@@ -62,7 +62,7 @@ def interrupted(client: bwp.Client, count: int, burst: int, chance: random.Rando
 def main(endpoint: str, tokens: str, count: str, burst: str) -> None:
     """Print what a client saw that was interrupted."""
     transport = DeadlineTransport()
-    auth = TokenAuth(Credentials("id", Secret("a"), "bp-1"), tokens, transport, SystemClock())
+    auth = TokenAuth(Credentials("id", Secret("a"), "bp-1"), tokens, transport, Clock())
     retries = Retries(attempts=2, first_wait=0.001)
     with bwp.Client(transport, endpoint, auth=auth, retries=retries, timeout=20.0) as client:
         print(json.dumps(interrupted(client, int(count), int(burst), random.Random(1))))  # noqa: S311

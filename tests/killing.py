@@ -8,6 +8,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -31,6 +32,20 @@ def killed(source: str, ledger: str, workers: int, chance: random.Random) -> boo
 
 def _size(ledger: str) -> int:
     return Path(ledger).stat().st_size if Path(ledger).exists() else 0
+
+
+def killed_run(source: Path, ledger: Path) -> int:
+    """Send a table in a process that signal 9 kills when the response to its sixth request is lost."""
+    program = f"""
+import os
+import bwp_nb as bwp
+sandbox = bwp.Sandbox()
+sandbox.fail_next("slow", times=5, seconds=0)
+sandbox.fail_next("reset_after")
+client = bwp.connect(sandbox, retries=bwp.Retries(uniform=lambda *_: os.kill(os.getpid(), 9)))
+bwp.send_table(client, {str(source)!r}, ledger={str(ledger)!r}, workers=1, progress=False)
+"""
+    return subprocess.run([sys.executable, "-c", program], check=False).returncode
 
 
 def main(source: str, ledger: str, kills: int, workers: int, seed: int) -> None:

@@ -21,29 +21,28 @@ IMPORTS = {
         "__init__": "",
         "__main__": "connection doctor drift errors sandbox tables text",
         "checklist": "client contract displays errors event history mutation text wire",
-        "client": "displays errors event history mutation sandbox text wire",
+        "client": "displays errors event history mutation sandbox wire",
         "connection": "client displays errors sandbox settings text wire",
         "contract": "displays text",
         "displays": "text",
         "doctor": "client connection contract displays errors event mutation settings text wire",
         "drift": "client contract displays errors history text wire",
-        "errors": "contract displays problems text",
-        "event": "contract displays errors problems text",
-        "forms": "client connection contract displays errors event history mutation problems sandbox settings snippets "
+        "errors": "contract displays text",
+        "event": "contract displays errors text",
+        "forms": "client connection contract displays errors event history mutation sandbox settings snippets "
         "tables text wire",
         "history": "displays text wire",
-        "mutation": "displays errors event pasted problems text",
-        "pasted": "errors event problems text",
+        "mutation": "contract displays errors event pasted text",
+        "pasted": "errors event text",
         "plots": "displays history sandbox tables text",
-        "problems": "displays text",
         "reference": "contract displays sandbox settings",
         "sandbox": "contract displays text wire",
-        "settings": "errors text wire",
+        "settings": "displays errors text wire",
         "snippets": "client event mutation settings",
-        "tables": "client contract displays errors event mutation problems text wire",
+        "tables": "client contract displays errors event mutation text wire",
         "text": "",
-        "traffic": "client connection errors event sandbox tables wire",
-        "wire": "contract displays errors event problems text",
+        "traffic": "client errors event",
+        "wire": "contract displays errors event text",
     }.items()
 }
 
@@ -128,9 +127,9 @@ def test_the_sandbox_shares_no_code_with_what_builds_and_sends() -> None:
     outside = {own for own in imported if own and _unit(own) != "sandbox"}
     shared = {
         "bwp_nb.text",
-        "bwp_nb.wire.clock",
         "bwp_nb.wire.platform",
         "bwp_nb.displays.html",
+        "bwp_nb.displays.sources",
         "bwp_nb.displays.short_errors",
     }
     assert {"bwp_nb.contract", "bwp_nb.contract.documented", *shared} == outside

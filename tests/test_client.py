@@ -89,7 +89,7 @@ MEGABYTE = "a" * 1_000_000
         (lambda client: client.send(b"bytes"), ["b'bytes'", "UserEvent"]),
         (lambda client: client.send("page-load"), ["'page-load'", "UserEvent"]),
         (lambda client: client.send({"eventType": "click"}), ["eventType", "UserEvent"]),
-        (lambda client: client.send([event(), None]), ["event 1", "None"]),
+        (lambda client: client.send([event(), None]), ["events[1]", "None"]),
         (lambda client: client.send(pd.DataFrame({"event_type": ["click"]})), ["DataFrame", "use send_table"]),
         (lambda client: client.send([]), ["events", "1 to 50", "0"]),
         (lambda client: client.send([], check=False), ["events", "1 to 50", "0"]),

@@ -191,7 +191,7 @@ def test_our_own_refusal_is_explained_by_event_and_field() -> None:
         ({"redirect": 1}, "not followed", "where the client points"),
         ({"html": 1}, "Sign in", "with the same ids"),
         ({"throttled": 50}, "Rate exceeded", "lower the request rate"),
-        ({"internal_error": 50}, "Internal server error", "Resend later, with the same ids"),
+        ({"internal_error": 50}, "Internal server error", "The failure may be temporary"),
         ({"access_denied": 50}, "sufficient access", "permissions"),
         ({"message": 1}, "Not today", "Fix what the message describes"),
     ],

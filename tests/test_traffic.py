@@ -1,7 +1,6 @@
 """The made-up day and its replay."""
 
 import uuid
-from pathlib import Path
 
 import bwp_nb as bwp
 from bwp_nb import traffic
@@ -53,12 +52,3 @@ def test_an_unchecked_replay_leaves_the_validation_to_the_api() -> None:
     """The invalid rows are rejected."""
     states = traffic.replay(bwp.connect(), traffic.shop_day(40, invalid_rate=0.1), check=False)
     assert {"sent": 36, "rejected": 4} == states.value_counts().to_dict()
-
-
-def test_a_killed_run_leaves_its_ledger(tmp_path: Path) -> None:
-    """Five batches are sent, the sixth is unknown: its events are accepted, and the response never arrives."""
-    path, ledger = tmp_path / "day.csv", tmp_path / "day.ledger"
-    traffic.shop_day(400, invalid_rate=0).to_csv(path, index=False)
-    assert -9 == traffic.killed_run(path, ledger)
-    counts = bwp.Report.read(ledger, path).counts
-    assert {"sent": 250, "rejected": 0, "invalid": 0, "failed": 100, "unknown": 50} == counts

@@ -34,15 +34,20 @@ CLASSIFICATIONS: Catalogue[Classification] = Catalogue(
 )
 
 
+def inner(given: Any, *names: str) -> Any:
+    """Return the value at the end of some names in nested objects, or None."""
+    for name in names:
+        given = given.get(name) if isinstance(given, dict) else None
+    return given
+
+
 def classification(error: dict[str, Any]) -> Classification:
     """Return the classification of one GraphQL error.
 
     The API gives an object; for a request that it did not execute, perhaps a plain string (inferred). An unknown name,
     or none, gets a classification that says so.
     """
-    extensions = error.get("extensions")
-    found = extensions.get("classification") if isinstance(extensions, dict) else None
-    name = found.get("type") if isinstance(found, dict) else found
+    name = inner(error, "extensions", "classification", "type") or inner(error, "extensions", "classification")
     if not isinstance(name, str):
         return Classification("unclassified", "The error has no classification.", _READ, "unknown")
     unknown = Classification(name, "No page that could be read names this classification.", _READ, "unknown")
@@ -51,9 +56,7 @@ def classification(error: dict[str, Any]) -> Classification:
 
 def is_internal(error: dict[str, Any]) -> bool:
     """Whether the classification of a GraphQL error has the code 500."""
-    extensions = error.get("extensions")
-    found = extensions.get("classification") if isinstance(extensions, dict) else None
-    return isinstance(found, dict) and found.get("errorCode") == 500
+    return bool(inner(error, "extensions", "classification", "errorCode") == 500)
 
 
 def message_of(error: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 
-from bwp_nb.contract.vocabulary import EVENT_TYPES, PROPERTY_NAMES
+from bwp_nb.contract import EVENT_TYPES, PROPERTY_NAMES
 from bwp_nb.displays.html import Html, Shown, chip, text
 from bwp_nb.text import quoted
 
@@ -28,12 +28,6 @@ _TOKEN = re.compile(
 
 def _letters(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
-
-
-_KNOWN = {
-    _letters(name): " or ".join(known for known in PROPERTY_NAMES if _letters(known) == _letters(name))
-    for name in PROPERTY_NAMES
-}
 
 
 @dataclass(frozen=True)
@@ -127,12 +121,13 @@ def _time(value: str, now: datetime | None) -> Iterator[Hint]:
 
 
 def _name(name: str, properties: Mapping[str, str]) -> Iterator[Hint]:
+    near = " or ".join(known for known in PROPERTY_NAMES if _letters(known) == _letters(name))
     if name == "currentUrl":
         other = "; this event has both" if "current_url" in properties else ""
         message = f"the newer page “sendUserEvents” has current_url{other}"
         source = "“Send User Events” has currentUrl; no page says which is read"
         yield Hint(property_place(name), name, message, "unknown", source)
-    elif name not in PROPERTY_NAMES and (near := _KNOWN.get(_letters(name))):
+    elif near and name not in PROPERTY_NAMES:
         source = "“sendUserEvents” and “Send User Events” write it so; names are sent as given"
         yield Hint(property_place(name), name, f"did you mean {near}?", "documented", source)
 

@@ -8,7 +8,7 @@ import html
 import io
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -30,14 +30,7 @@ Look = tuple[str, str]
 
 _MAX_TICKS = 8
 _NAME_WIDTH = 34
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "bwp_nb",
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "hatch.linewidth": 0.6,
-    "text.parse_math": False,
-}
+_STYLE = Path(__file__).with_name("chart.mplstyle")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +59,7 @@ class Chart:
     def svg(self) -> str:
         """The drawing as SVG, reproducible to the byte, with a description for screen readers."""
         buffer = io.StringIO()
-        with mpl.rc_context(_STYLE):
+        with mpl.rc_context(fname=_STYLE):
             metadata: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
             self.figure.savefig(buffer, format="svg", metadata=metadata)
         svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
@@ -79,7 +72,7 @@ class Chart:
         if Path(path).suffix == ".svg":
             Path(path).write_text(self.svg, "utf-8")
         elif Path(path).suffix == ".png":
-            with mpl.rc_context(_STYLE):
+            with mpl.rc_context(fname=_STYLE):
                 self.figure.savefig(path, dpi=200)
         else:
             raise InvalidArgument(f"save: expected the path of an .svg or .png file, got {Path(path).name!r}")
@@ -112,14 +105,9 @@ def stacked(
 
     `lines` are upright lines by their label, at a position counted in bars.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(fname=_STYLE):
         figure, axes = _figure(title, 3.6, note)
-        base = pd.Series(0, index=table.index)
-        for column in table.columns:
-            colour, hatch = looks[str(column)]
-            look: Any = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": column}
-            axes.bar(range(len(table)), table[column], 0.8, base, **look)
-            base = base + table[column]
+        _draw(axes.bar, table, looks, 0.8)
         for (label, place), dashes in zip((lines or {}).items(), ("--", ":"), strict=False):
             axes.axvline(place, color="#333333", linestyle=dashes, label=label)
         ticks = _ticks([_drawable(str(name)) for name in table.index])
@@ -135,11 +123,11 @@ def stacked(
 def lying(title: str, table: pd.DataFrame, look: Look, *, note: str = "") -> Chart:
     """Return a chart of lying bars: the one number of each row of a table, by its name."""
     names = [textwrap.fill(_drawable(str(name)), _NAME_WIDTH) for name in table.index]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(fname=_STYLE):
         lines = sum(name.count("\n") + 1.6 for name in names)
         figure, axes = _figure(title, 1.3 + 0.22 * max(2, lines), note)
         unit = str(table.columns[0])
-        bars = axes.barh(range(len(table)), table[unit], 0.7, color=look[0], hatch=look[1], edgecolor="white")
+        bars = _draw(axes.barh, table, {unit: look}, 0.7)
         if len(table):
             axes.bar_label(bars, padding=3)
         axes.set_yticks(range(len(names)), names)
@@ -153,14 +141,11 @@ def lying(title: str, table: pd.DataFrame, look: Look, *, note: str = "") -> Cha
 def one_bar(title: str, table: pd.DataFrame, looks: Mapping[str, Look], *, note: str = "") -> Chart:
     """Return a chart of one bar, with a part for each row of a table; the legend has the numbers."""
     unit = str(table.columns[0])
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(fname=_STYLE):
         figure, axes = _figure(title, 2.2, note)
-        base = 0
-        for name, count in table[unit].items():
-            colour, hatch = looks[str(name)]
-            label = f"{name}: {count:,} ({count / table[unit].sum():.1%})"
-            axes.barh([0], [count], 0.6, [base], color=colour, hatch=hatch, edgecolor="white", label=label)
-            base += count
+        total = table[unit].sum()
+        labels = {name: f"{name}: {count:,} ({count / total:.1%})" for name, count in table[unit].items()}
+        _draw(axes.barh, table.rename(labels).T, {label: looks[str(name)] for name, label in labels.items()}, 0.6)
         axes.set(xlabel=unit, ylabel=table.index.name, yticks=[])
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0, y=0.1)
@@ -178,6 +163,16 @@ def _figure(title: str, height: float, note: str) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _draw(draw: Callable[..., Any], table: pd.DataFrame, looks: Mapping[str, Look], width: float) -> Any:
+    """Draw a bar for each row of a table, with a part for each column; return the last parts."""
+    base, drawn = pd.Series(0, index=table.index), None
+    for name, counts in table.items():
+        colour, hatch = looks[str(name)]
+        drawn = draw(range(len(table)), counts, width, base, color=colour, hatch=hatch, edgecolor="white", label=name)
+        base = base + counts
+    return drawn
 
 
 def _finished(title: str, table: pd.DataFrame, figure: Figure, note: str) -> Chart:

@@ -6,6 +6,7 @@ own background, so that they suit light and dark pages.
 """
 
 import html
+import json
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -78,8 +79,9 @@ def chip(state: str) -> Html:
     return Html(f'<span style="{style}">{text(state)}</span>') if state else Html()
 
 
-def code(source: str, language: str) -> Html:
-    """Return code on a light card of its own, highlighted unless it is very long."""
+def code(given: object, language: str) -> Html:
+    """Return code, or a value as JSON, on a light card of its own; very long code is cut."""
+    source = given if isinstance(given, str) else json.dumps(given, indent=2, ensure_ascii=False)
     shown = source if len(source) <= _MAX_CODE else f"{source[:_MAX_CODE]}\n… ({len(source):,} characters)"
     shown = "\n".join(readable(line, _MAX_CODE) for line in shown.split("\n"))
     return Html(f'<pre style="{_CODE}">{_highlighted(shown, language)}</pre>')

@@ -6,10 +6,9 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from bwp_nb.client import Client
-from bwp_nb.errors import InvalidEvent
+from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import COUNT_RULE, MAX_EVENTS, Mutation
-from bwp_nb.problems import Problem
 from bwp_nb.text import quoted
 
 #: More than a request may have, so that its refusal can be seen, and few enough to show.

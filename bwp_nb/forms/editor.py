@@ -9,12 +9,12 @@ from typing import Any
 import ipywidgets as widgets
 
 from bwp_nb.client import Client
+from bwp_nb.errors import Problem
 from bwp_nb.event import CLIENT_TYPES, EVENT_TYPES, PROPERTY_NAMES, TEXT_FIELDS
 from bwp_nb.forms import style
 from bwp_nb.forms.drafts import Draft, Property
 from bwp_nb.forms.page import Page, set_visible
-from bwp_nb.problems import Problem
-from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import Clock
 
 #: Documented values of fields that accept any text (“User Event Schema”, “Send User Events”, “UserEvent”).
 _SCHEMAS = (
@@ -65,7 +65,7 @@ class Editor:
         self._notes = {api_name: page.html() for api_name in style.helps()}
         self._heading, self._rows = page.html(), page.box([], "bwp-note")
         self.new_id = page.button("New id", self._take_new_id, tooltip="Replace the id by a new one")
-        is_real = isinstance(client.clock, SystemClock)
+        is_real = isinstance(client.clock, Clock)
         self.now = page.button("Now" if is_real else "Now, by the sandbox's clock", self._take_now)
         self.add_property = page.button("Add a property", self._add_property)
         parts = [self._heading]

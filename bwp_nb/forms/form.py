@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from bwp_nb.client import Client
-from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected
+from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem
 from bwp_nb.event import UNICODE_RULE
 from bwp_nb.forms import style
 from bwp_nb.forms.answer import AnswerArea
@@ -19,7 +19,6 @@ from bwp_nb.forms.panel import SandboxPanel, refresh
 from bwp_nb.forms.request import RequestArea, Sources
 from bwp_nb.history import Exchange
 from bwp_nb.mutation import Mutation
-from bwp_nb.problems import Problem
 from bwp_nb.tables import rows
 from bwp_nb.text import counted, quoted, readable
 from bwp_nb.wire.answer import Receipt

@@ -10,8 +10,8 @@ from typing import Any
 from bwp_nb.client import Client
 from bwp_nb.contract import schema_text
 from bwp_nb.displays.sources import CITED, PAGES
+from bwp_nb.errors import Problem
 from bwp_nb.forms.drafts import Draft
-from bwp_nb.problems import Problem
 from bwp_nb.text import readable
 
 _MARKS = {"invalid": "✗", "valid": "○", "sending": "…", "sent": "✓", "rejected": "✗", "failed": "!", "unknown": "?"}

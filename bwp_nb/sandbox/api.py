@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 from urllib.parse import parse_qs
@@ -18,13 +19,12 @@ from graphql import ExecutionResult, execute_sync
 
 from bwp_nb.displays.html import card, html_table
 from bwp_nb.sandbox import responses, validation
-from bwp_nb.sandbox.clock import SandboxClock
-from bwp_nb.sandbox.faults import LABEL, FaultyRequest, Rejection, check_fault
+from bwp_nb.sandbox.faults import FaultyRequest, Rejection, check_fault
 from bwp_nb.sandbox.log import KINDS, Log
-from bwp_nb.sandbox.validation import Issue
-from bwp_nb.wire.clock import Clock
-from bwp_nb.wire.platform import read_json
+from bwp_nb.sandbox.validation import Events, Issue
+from bwp_nb.wire.platform import Clock, read_json
 
+_START = datetime(2024, 11, 22, 9, tzinfo=UTC)
 _TOKEN_LIFETIME = 900
 
 #: What the body of a request contains: the type of each parameter, and what to call it.
@@ -35,12 +35,37 @@ _PARAMETERS = {
     "extensions": (dict | None, "an object"),
 }
 
-_DENIED = "inferred: the response to a missing or expired token, or to another target id"
-_NO_TOKEN = "unknown: how the token endpoint rejects credentials"  # noqa: S105
+
+_DUPLICATE = "unknown: whether the API keeps an event whose eventId it has seen; this sandbox {} {} of them"
 _WRONG_CREDENTIALS = (
     "This is a sandbox: it accepts only its own credentials. Live ones do not belong here; nothing of these was kept."
 )
-_DUPLICATE = "unknown: whether the API keeps an event whose eventId it has seen; this sandbox {} {} of them"
+
+
+class SandboxClock(Clock):
+    """Simulated time: it starts at a fixed instant, and advances with each response, timeout and wait."""
+
+    def __init__(self) -> None:
+        self._passed = 0.0
+        self._lock = threading.Lock()
+
+    def reset(self) -> None:
+        """Go back to the fixed instant."""
+        with self._lock:
+            self._passed = 0.0
+
+    def now(self) -> datetime:
+        """Return the current simulated time, in UTC."""
+        return _START + timedelta(seconds=self._passed)
+
+    def monotonic(self) -> float:
+        """Return the seconds since the fixed instant."""
+        return self._passed
+
+    def sleep(self, seconds: float) -> None:
+        """Advance the clock without waiting."""
+        with self._lock:
+            self._passed += seconds
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -129,10 +154,9 @@ class Sandbox(httpx.BaseTransport):
 
     def _repr_html_(self) -> str:
         """Return how the sandbox behaves, what arrived, and the faults that are yet to happen."""
-        behaviour = (
-            f"simulated; refuses the {self.refuses}, reports {self.reports}" + ", deduplicates" * self.deduplicate
-        )
-        rows = [["behaviour", behaviour], *([name, str(count)] for name, count in self.counts.items() if count)]
+        behaviour = f"simulated; refuses the {self.refuses}, reports {self.reports}"
+        rows = [["behaviour", behaviour + ", deduplicates" * self.deduplicate]]
+        rows += [[name, str(count)] for name, count in self.counts.items() if count]
         rows += [["fault rates", ", ".join(f"{name} {rate:g}" for name, rate in self.fault_rates.items())]]
         rows += [["pending faults", ", ".join(self.pending_faults)]]
         return card(html_table(row for row in rows if row[1]))
@@ -315,8 +339,8 @@ class Sandbox(httpx.BaseTransport):
         with self._lock:
             self.token_requests += 1
             if parse_qs(request.content.decode("utf-8", "replace")) != {name: [text] for name, text in own.items()}:
-                refusal = {"error": "invalid_client", "error_description": _WRONG_CREDENTIALS, "sandbox": [_NO_TOKEN]}
-                return responses.json_response(401, refusal)
+                refusal: dict[str, Any] = {"error": "invalid_client", "error_description": _WRONG_CREDENTIALS}
+                return responses.json_response(401, refusal | responses.labelled("no_token"))
             while len(self._tokens) >= self.keep_tokens:
                 self._tokens.popitem(last=False)
             token = f"sandbox-token-{self.token_requests:08}"
@@ -338,8 +362,8 @@ class Sandbox(httpx.BaseTransport):
 
     def _denial(self) -> httpx.Response:
         if self._denies_by_status:
-            return responses.json_response(401, {"message": "Unauthorized", "sandbox": [_DENIED]})
-        return responses.error_response(responses.DENIED, "AccessDeniedError", 403, _DENIED)
+            return responses.json_response(401, {"message": "Unauthorized", **responses.labelled("denied")})
+        return responses.error_response(responses.DENIED, "AccessDeniedError", 403, "denied")
 
     def _answer(self, body: bytes, rejection: Rejection | None) -> httpx.Response:
         try:
@@ -360,27 +384,16 @@ class Sandbox(httpx.BaseTransport):
         if document is None or errors:
             result = ExecutionResult(None, errors)
         else:
-            result = execute_sync(
-                validation.schema(),
-                document,
-                {"sendUserEvents": resolve},
-                variable_values=given.get("variables"),
-                operation_name=given.get("operationName"),
-            )
+            chosen: dict[str, Any] = {
+                "variable_values": given.get("variables"),
+                "operation_name": given.get("operationName"),
+            }
+            result = execute_sync(validation.schema(), document, {"sendUserEvents": resolve}, **chosen)
         return responses.graphql_response(result, notes)
 
-    def _send_user_events(
-        self, events: list[dict[str, Any]], rejection: Rejection | None, notes: list[str]
-    ) -> dict[str, str]:
+    def _send_user_events(self, events: Events, rejection: Rejection | None, notes: list[str]) -> dict[str, str]:
         """Accept the events that conform and return the documented output, or raise the documented error."""
-        issues = [
-            [
-                *validation.event_issues(index, event),
-                *validation.refused_values(event, self._refused_values),
-                *self._hit(rejection, event),
-            ]
-            for index, event in enumerate(events)
-        ]
+        issues = [[*self._issues(index, event, rejection)] for index, event in enumerate(events)]
         accepted, rejected, error = validation.verdict(events, issues, self.refuses, self.reports)
         self._keep(accepted, notes)
         if error is None:
@@ -389,12 +402,14 @@ class Sandbox(httpx.BaseTransport):
             self._logs["rejected"].add(json.dumps({"event": event, "reason": error.message}).encode())
         raise error
 
-    def _hit(self, rejection: Rejection | None, event: dict[str, Any]) -> Iterator[Issue]:
-        """Yield what a fault says of an event; of one that was accepted before nothing, as its content was valid."""
+    def _issues(self, index: int, event: dict[str, Any], rejection: Rejection | None) -> Iterator[Issue]:
+        """Yield what is wrong with an event; a fault finds nothing in one that was accepted before: it was valid."""
+        yield from validation.event_issues(index, event)
+        yield from validation.refused_values(event, self._refused_values)
         if rejection and event["eventId"] not in self._seen and validation.contains(event, rejection.value):
-            yield Issue(rejection.text, LABEL, is_whole=True)
+            yield Issue(rejection.text, "fault", is_whole=True)
 
-    def _keep(self, events: list[dict[str, Any]], notes: list[str]) -> None:
+    def _keep(self, events: Events, notes: list[str]) -> None:
         repeated = 0
         for event in events:
             known = event["eventId"] in self._seen

@@ -17,10 +17,8 @@ import httpx
 
 from bwp_nb.displays.html import Listing, Shown
 from bwp_nb.displays.short_errors import InvalidArgument
-from bwp_nb.sandbox.responses import DENIED, JSON, error_response, html_response, json_response
-from bwp_nb.wire.clock import Clock
-
-LABEL = "inferred: a simulated fault; no page shows this response to sendUserEvents"
+from bwp_nb.sandbox.responses import DENIED, JSON, error_response, html_response, json_response, labelled
+from bwp_nb.wire.platform import Clock
 
 
 class Rejection(NamedTuple):
@@ -128,15 +126,15 @@ class FaultyRequest:
 
     def throttled(self) -> httpx.Response:
         """A GraphQL error with the classification ThrottlingError."""
-        return error_response("Rate exceeded", "ThrottlingError", 429, LABEL)
+        return error_response("Rate exceeded", "ThrottlingError", 429)
 
     def internal_error(self) -> httpx.Response:
         """A GraphQL error with the classification InternalServerError."""
-        return error_response("Internal server error", "InternalServerError", 500, LABEL)
+        return error_response("Internal server error", "InternalServerError", 500)
 
     def access_denied(self) -> httpx.Response:
         """A GraphQL error with the classification AccessDeniedError, even with a valid token."""
-        return error_response(DENIED, "AccessDeniedError", 403, LABEL)
+        return error_response(DENIED, "AccessDeniedError", 403)
 
     def expired_token(self) -> httpx.Response:
         """Every token so far has expired: HTTP 401 until the client gets a new one."""
@@ -175,12 +173,12 @@ class FaultyRequest:
 
     def data_and_errors(self, status: str = "successful") -> httpx.Response:
         """The events are accepted, and the response contains both a status and an error."""
-        error = {"message": "Something beside the point failed", "extensions": {"sandbox": [LABEL]}}
+        error = {"message": "Something beside the point failed", "extensions": labelled("fault")}
         return self._accepted({"errors": [error], "data": {"sendUserEvents": {"status": status}}})
 
     def other_status(self, status: str = "accepted") -> httpx.Response:
         """The events are accepted, with a status that is not documented."""
-        return self._accepted({"data": {"sendUserEvents": {"status": status}}, "extensions": {"sandbox": [LABEL]}})
+        return self._accepted({"data": {"sendUserEvents": {"status": status}}, "extensions": labelled("fault")})
 
     def huge(self, mebibytes: int = 256) -> httpx.Response:
         """The events are accepted, and the response is 256 MiB long."""

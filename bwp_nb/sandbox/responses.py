@@ -6,13 +6,20 @@ from typing import Any
 import httpx
 from graphql import ExecutionResult, GraphQLError, GraphQLSyntaxError
 
+from bwp_nb.displays.sources import facts
+
 JSON = "application/json"
+
+# What the sandbox says of its own responses: what in them is inferred, unknown or not of the API.
+_LABELS: dict[str, str] = facts()["labels"]
 
 #: The message that the documentation of other operations shows for an AccessDeniedError.
 DENIED = "You do not have sufficient access to perform this action."
 
-_UNEXECUTED = "inferred: a request that does not match the schema gets no data, and a string as its classification"
-_BAD_BODY = "inferred: the response to a body that is not a GraphQL request"
+
+def labelled(*labels: str) -> dict[str, list[str]]:
+    """Return labels as `extensions.sandbox`."""
+    return {"sandbox": sorted(_LABELS[label] for label in labels)} if labels else {}
 
 
 def json_response(
@@ -30,9 +37,9 @@ def html_response(status_code: int, title: str, headers: dict[str, str] | None =
     return httpx.Response(status_code, content=page, headers={"Content-Type": "text/html", **(headers or {})})
 
 
-def error_response(message: str, kind: str, code: int, label: str) -> httpx.Response:
+def error_response(message: str, kind: str, code: int, label: str = "fault") -> httpx.Response:
     """Return a GraphQL error in the documented envelope, labelled in `extensions.sandbox`."""
-    extensions = {"classification": classification(kind, code), "sandbox": [label]}
+    extensions = {"classification": classification(kind, code), **labelled(label)}
     error = {"message": message, "path": ["sendUserEvents"], "extensions": extensions}
     return json_response(200, {"errors": [error], "data": {"sendUserEvents": None}})
 
@@ -44,7 +51,7 @@ def classification(kind: str, error_code: int, **details: Any) -> dict[str, Any]
 
 def bad_body_response(message: str) -> httpx.Response:
     """Return the error for a body that is not a GraphQL request."""
-    extensions = {"classification": "InvalidSyntax", "sandbox": [_BAD_BODY]}
+    extensions = {"classification": "InvalidSyntax", **labelled("bad_body")}
     return json_response(400, {"errors": [{"message": message, "extensions": extensions}]})
 
 
@@ -58,4 +65,4 @@ def graphql_response(result: ExecutionResult, notes: list[str]) -> httpx.Respons
 
 def _unexecuted(error: GraphQLError) -> dict[str, Any]:
     kind = "InvalidSyntax" if isinstance(error, GraphQLSyntaxError) else "ValidationError"
-    return {**error.formatted, "extensions": {"classification": kind, "sandbox": [_UNEXECUTED]}}
+    return {**error.formatted, "extensions": {"classification": kind, **labelled("unexecuted")}}

@@ -18,8 +18,7 @@ import threading
 from bwp_nb.contract import documented
 from bwp_nb.sandbox.addresses import Site
 from bwp_nb.sandbox.api import Sandbox
-from bwp_nb.wire.clock import SystemClock
-from bwp_nb.wire.platform import refuse_in_browser
+from bwp_nb.wire.platform import Clock, refuse_in_browser
 
 try:
     from tornado.web import Application
@@ -87,7 +86,7 @@ def serve(
     ...     server.endpoint.endswith("/graphql")
     True
     """
-    sandbox = sandbox or Sandbox(clock=SystemClock(), latency=0.0, keep=KEEP)
+    sandbox = sandbox or Sandbox(clock=Clock(), latency=0.0, keep=KEEP)
     return Server(sandbox, port, host, deadline, ssl_context)
 
 

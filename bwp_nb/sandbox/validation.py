@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 import graphql
 
 from bwp_nb.contract import schema_text
-from bwp_nb.sandbox.responses import classification
+from bwp_nb.sandbox.responses import classification, labelled
 
 # The documented classification of an input that is not valid.
 _VALIDATION_ERROR = classification("ValidationError", 400, code="UnspecifiedError", details={})
@@ -22,25 +22,13 @@ _VALIDATION_ERROR = classification("ValidationError", 400, code="UnspecifiedErro
 MAX_TOKENS = 50_000
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?Z", re.ASCII)
 
-_EVENT = "literal reading: an event that does not conform is dropped and an exception is returned (User Event Schema)"
-_OTHERS = "unknown: whether the other events of the call are accepted; this sandbox accepts them"
-_CALL = "inferred: no event of a call is accepted if one does not conform; no page shows it"
-_ALL = "inferred, on weak evidence: all issues share one pair of brackets; the page startReportTask shows one of two"
-_FIRST = "inferred: only the first issue is reported, as on the page startReportTask"
-_REFUSED_VALUE = "not the API: this sandbox is configured to refuse this value"
-_SIZE = "inferred: the wording of a length limit, from the validation library that the API appears to use"
-_TOO_MANY = "inferred: a call with too many events is rejected as a whole, in these words"
-_ZONE = (
-    "inferred: only date-times that end in Z are accepted; the pages ask for UTC, and only show that `2023` is rejected"
-)
-
 
 #: The events of a call, as they arrived.
 Events = list[dict[str, Any]]
 
 
 class Issue(NamedTuple):
-    """What is wrong with an event, in the API's words as far as known; `label` says what is inferred about it.
+    """What is wrong with an event, in the API's words as far as known; `label` names what is inferred about it.
 
     If `is_whole`, the text is the whole message.
     """
@@ -85,17 +73,16 @@ def verdict(
     reported = [issue for issue in found if issue.is_whole][:1] or (found[:1] if reports == "first" else found)
     labels = {issue.label for issue in reported if issue.label}
     if len(found) > 1 and not reported[0].is_whole:
-        labels.add(_FIRST if reports == "first" else _ALL)
+        labels.add(reports)
     if len(events) > 1 and not too_many:
-        labels |= {_CALL} if refuses == "call" else {_EVENT, _OTHERS} if accepted else {_EVENT}
+        labels |= {"call"} if refuses == "call" else {"event", "others"} if accepted else {"event"}
     return accepted, rejected, _error(reported, labels)
 
 
 def _error(issues: list[Issue], labels: set[str]) -> graphql.GraphQLError:
     listed = ", ".join(issue.text for issue in issues)
     message = f"Input request is not valid, the following issues were encountered: [{listed}]"
-    marked = {"sandbox": sorted(labels)} if labels else {}
-    extensions = {"classification": _VALIDATION_ERROR, **marked}
+    extensions = {"classification": _VALIDATION_ERROR, **labelled(*labels)}
     return graphql.GraphQLError(issues[0].text if issues[0].is_whole else message, extensions=extensions)
 
 
@@ -106,10 +93,10 @@ def event_issues(index: int, event: dict[str, Any]) -> Iterator[Issue]:
         value = event.get(field)
         if value is not None and not limit["min"] <= _java_length(value) <= limit["max"]:
             path = f"/sendUserEvents/input/events[{index}]/{field}"
-            yield Issue(f"{path} size must be between {limit['min']} and {limit['max']}", _SIZE)
+            yield Issue(f"{path} size must be between {limit['min']} and {limit['max']}", "size")
     text = event["eventTime"]
     if not _is_instant(text):
-        label = _ZONE if _is_date_time(text) else None
+        label = "zone" if _is_date_time(text) else None
         yield Issue(f"eventTime {text} is invalid local ISO 8601 UTC time format.", label)
 
 
@@ -117,7 +104,7 @@ def refused_values(event: dict[str, Any], refused: Mapping[str, bool]) -> Iterat
     """Yield the values of an event that this sandbox refuses; those that map to true are quoted."""
     for name, value in _values(event) if refused else ():
         if value in refused:
-            yield Issue(f"{name} {value} is invalid" if refused[value] else "an event is invalid", _REFUSED_VALUE)
+            yield Issue(f"{name} {value} is invalid" if refused[value] else "an event is invalid", "refused_value")
 
 
 def contains(event: dict[str, Any], value: str | None) -> bool:
@@ -135,7 +122,7 @@ def _values(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _too_many(events: Events) -> Iterator[Issue]:
     most = _limit("SendUserEventInput", "events", "maxItems")["max"]
     if len(events) > most:
-        yield Issue(f"/sendUserEvents/input/events size must be between 0 and {most}", _TOO_MANY)
+        yield Issue(f"/sendUserEvents/input/events size must be between 0 and {most}", "too_many")
 
 
 @cache

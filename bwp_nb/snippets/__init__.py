@@ -101,6 +101,11 @@ class _Program(Template):
     delimiter = "@@"
 
 
+def _program(file: str, **parts: str) -> str:
+    """Return the program in a file of this folder with its parts filled in."""
+    return _Program(files(__package__).joinpath(file).read_text("utf-8")).substitute(parts)
+
+
 @dataclass(frozen=True)
 class _Tool:
     """How a program writes a credential, as a variable or as a literal, and each of its headers."""
@@ -120,8 +125,7 @@ class _Tool:
         headers = [self.header % (header, value(name)) for header, name in given.items() if name in to.names]
         values = {name.removeprefix("BWP_").lower(): value(name) for name in _CREDENTIALS}
         parts = {name: getattr(to, name) for name in ("note", "endpoint", "token_endpoint", "api_version")}
-        program = files(__package__).joinpath(self.file).read_text("utf-8")
-        return _Program(program).substitute(parts, **values, headers="".join(headers), body=body)
+        return _program(self.file, **parts, **values, headers="".join(headers), body=body)
 
 
 _CURL = _Tool("curl.sh", "${}", lambda text: re.sub(r'([\\"$`])', r"\\\1", text), '  --header "%s: %s" \\\n')
@@ -268,10 +272,7 @@ def python_bwp_nb(mutation: Mutation, to: Destination = LIVE) -> str:
     chosen = {f"BWP_{name.upper()}": getattr(to, name) for name in fields if getattr(to, name) != getattr(LIVE, name)}
     settings = to.environment or {"BWP_MODE": "live", **chosen}
     given = "".join(f"    {name!r}: {value!r},\n" for name, value in settings.items())
-    return (
-        f"# {to.note} Needs bwp_nb.\nimport os\n\nimport bwp_nb as bwp\n\nos.environ |= {{\n{given}}}\n"
-        f"client = bwp.connect()\nreceipt = client.send([\n{events}]{unchecked})\nprint(receipt)\n"
-    )
+    return _program("bwp_nb.txt", note=to.note, settings=given, events=events, unchecked=unchecked)
 
 
 #: Each form of a request by its name: a function of the request and its destination.

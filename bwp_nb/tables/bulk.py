@@ -8,9 +8,9 @@ from typing import Any
 
 from bwp_nb.client import Client
 from bwp_nb.contract.hints import hints
+from bwp_nb.errors import Problem
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.mutation import MAX_EVENTS, body
-from bwp_nb.problems import Problem
 from bwp_nb.tables.batches import batches
 from bwp_nb.tables.encoding import encode_rows
 from bwp_nb.tables.ledger import STATES, Ledger, Run

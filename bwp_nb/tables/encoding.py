@@ -10,9 +10,8 @@ from itertools import filterfalse, repeat
 from json.encoder import encode_basestring
 from typing import Any
 
-from bwp_nb import mutation
-from bwp_nb.event import CLIENT_TYPES, LENGTHS, SURE_TIME, TEXT_FIELDS, UserEvent
-from bwp_nb.problems import Problem
+from bwp_nb.errors import Problem
+from bwp_nb.event import CLIENT_TYPES, LENGTHS, SURE_TIME, TEXT_FIELDS, UserEvent, encode_event
 from bwp_nb.tables.mapping import MappedRows
 
 _OPTIONAL = ("schema_name", "schema_version")
@@ -61,7 +60,7 @@ def encode_rows(rows: MappedRows) -> EncodedRows:
         if found:
             problems[chunk.first + place] = found
         elif isinstance(event, UserEvent):
-            texts[place] = mutation.encode_event(event)
+            texts[place] = encode_event(event)
     return EncodedRows(texts, problems)
 
 

@@ -109,7 +109,7 @@ class Ledger:
             if read_only:
                 return self.path.open("rb")
             if not self.path.parent.is_dir():  # which filelock would make
-                raise FileNotFoundError(errno.ENOENT, "its folder does not exist")
+                raise FileNotFoundError(errno.ENOENT, f"the folder {self.path.parent.name!r} does not exist")
             self._lock = filelock.FileLock(f"{self.path}.lock")
             self._lock.acquire(timeout=0)
             return self.path.open("a+b", buffering=0)

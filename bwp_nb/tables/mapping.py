@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from typing import Any
 
-from bwp_nb.errors import InvalidEvent, InvalidTable
+from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent, rule
-from bwp_nb.problems import Problem
 from bwp_nb.tables.chunks import Chunk, Table
 from bwp_nb.tables.columns import NESTED, Columns, meant
 from bwp_nb.tables.conversion import Conversion, is_missing, zone

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.displays.html import card, chip, html_table
-from bwp_nb.errors import LedgerError
+from bwp_nb.errors import LedgerError, Problem
 from bwp_nb.event import TEXT_FIELDS
-from bwp_nb.problems import Problem
 from bwp_nb.tables.columns import Columns
 from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger

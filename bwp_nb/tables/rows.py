@@ -10,16 +10,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from bwp_nb.errors import InvalidEvent, InvalidTable
+from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
-from bwp_nb.problems import Problem
 from bwp_nb.tables.chunks import Chunk, Table
 from bwp_nb.tables.columns import NESTED
 from bwp_nb.tables.files import DELIMITERS, TextFile, csv_table, text_table
 from bwp_nb.tables.mapping import REQUIRED, TAKEN, ColumnMapping, MappedRows, flat, record
 from bwp_nb.tables.source import table
-from bwp_nb.text import quoted, readable
+from bwp_nb.text import quoted, readable, typed
 
 _SOURCE_RULE = "a request, an event, or a row of a table"
 _COLUMN_RULE = "a column for each field and each property (our own rule)"
@@ -98,8 +97,8 @@ def _listed(rows: Iterable[Any]) -> Table:
     given = list(rows)
     for place, row in enumerate(given):
         if not isinstance(row, UserEvent) and not hasattr(row, "items"):
-            message = f"expected a UserEvent, a dict or a Series, got {quoted(row)}"
-            raise InvalidEvent([Problem("row", row, _SOURCE_RULE, message, place)])
+            message = f"expected a UserEvent, a dict or a Series, got {typed(row)}"
+            raise InvalidEvent([Problem(f"rows[{place}]", row, _SOURCE_RULE, message)])
     return table(given)
 
 

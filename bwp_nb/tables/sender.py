@@ -268,7 +268,7 @@ class Sender:
     def _delivered(self, part: Batch) -> Receipt | BwpError:
         wait = partial(self._wait, len(part))
         try:
-            return self._client._deliver(part.body, len(part), operation="send_table", wait=wait)
+            return self._client._deliver(part.body, len(part), wait)
         except BwpError as error:
             return error
 

@@ -6,9 +6,8 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import Any
 
-from bwp_nb.errors import InvalidEvent
+from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.event import TEXT_FIELDS
-from bwp_nb.problems import Problem
 from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.columns import Columns
 from bwp_nb.tables.duplicates import Hashes, repeats

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bwp_nb.wire.clock import Clock
+from bwp_nb.wire.platform import Clock
 
 #: The number of requests after which one more worker takes part again, or a size that was refused is tried again.
 RECOVERY = 50

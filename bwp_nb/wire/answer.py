@@ -2,18 +2,20 @@
 
 import email.utils
 import json
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
-from bwp_nb.contract.classifications import ACCESS_DENIED, classification
+from bwp_nb.contract.classifications import ACCESS_DENIED, classification, inner
 from bwp_nb.displays.html import card, chip, html_table
-from bwp_nb.errors import MutationRejected, OutcomeUnknown, RequestFailed
+from bwp_nb.displays.sources import facts
+from bwp_nb.errors import MutationRejected, OutcomeUnknown, RejectedValue, RequestFailed
+from bwp_nb.event import rule
 from bwp_nb.text import quoted, readable
-from bwp_nb.wire.rejected_values import rejected_values
 
 #: The largest number of bytes that is read of a response.
 MAX_BYTES = 1_048_576
@@ -21,10 +23,11 @@ MAX_BYTES = 1_048_576
 #: The only documented status (“sendUserEvents”).
 SUCCESSFUL = "successful"
 
-_ADVICE = {413: " Send fewer or smaller events in a request.", 429: " Lower the request rate."}
-
 #: HTTP statuses after which the events were not processed, by HTTP's own meaning (RFC 9110, 6585); no page says so.
 NOT_PROCESSED = (307, 308, 400, 401, 403, 404, 405, 411, 413, 414, 415, 422, 429, 431)
+
+# The form in which the validation library that the API seems to use (inferred) names a value.
+_PATH = r"\bevents\[(?P<index>[0-9]{1,9})\][/.](?P<field>\w+)"
 
 
 @dataclass(frozen=True)
@@ -110,33 +113,39 @@ class Answer:
         """Return the GraphQL response, or raise `RequestFailed` saying what came instead."""
         if _redirects(self):
             target = readable(self.headers.get("location", "nowhere"), 200)
-            raise self._failed(
-                f"HTTP {self.status_code} redirects to {target}; redirects are not followed. Check the endpoint."
-            )
+            raise self.failure(f"redirects to {target}; redirects are not followed", "Check the endpoint.")
         if not self.is_whole:
-            raise self.failure(f"a body that was not read, because it is compressed or longer than {MAX_BYTES} bytes")
+            raise self.failure(f"returned a body that was not read: {self._unread}")
         try:
             given = json.loads(self.content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             given = None
         if not isinstance(given, dict) or not ("data" in given or "errors" in given):
             text = readable(self.content.decode("utf-8", "replace").strip(), 120)
-            raise self.failure(f"{self.media_type} instead of a GraphQL response: {text}" if text else "no body")
+            is_broken = given is None and self.media_type == "application/json"
+            what = "a body that is not valid JSON" if is_broken else f"{self.media_type} instead of a GraphQL response"
+            is_page = self.media_type == "text/html" and self.status_code == 200
+            page = "Check the endpoint, and any proxy or sign-in page in front of it." if is_page else ""
+            raise self.failure(f"returned {what}: {text}" if text else "returned no body", page)
         if not isinstance(given.get("errors"), list | None):
-            raise self.failure(f"errors that are not a list: {quoted(given['errors'])}")
+            raise self.failure(f"returned errors that are not a list: {quoted(given['errors'])}")
         return given
 
-    def failure(self, what: str) -> RequestFailed:
-        """Return the error for a response that is not a GraphQL response."""
-        return self._failed(f"HTTP {self.status_code} returned {what.rstrip('.')}.{_ADVICE.get(self.status_code, '')}")
+    @property
+    def _unread(self) -> str:
+        """Why the body was not read."""
+        coding = readable(self.headers.get("content-encoding", "identity"), 40)
+        if coding != "identity":
+            return f"it is compressed ({coding}), which was not asked for"
+        return f"it is longer than {MAX_BYTES} bytes"
 
-    def _failed(self, message: str) -> RequestFailed:
+    def failure(self, what: str, advice: str = "") -> RequestFailed:
+        """Return the error for a response that is not a GraphQL response."""
+        code, advice = self.status_code, advice or facts()["http_advice"].get(str(self.status_code), "")
         return RequestFailed(
-            message,
-            status_code=self.status_code,
-            retryable=self.status_code == 429 or self.status_code >= 500,
-            may_have_arrived=self.status_code not in NOT_PROCESSED,
-        )
+            f"HTTP {code} {what.rstrip('.')}. {advice}".rstrip(), status_code=code,
+            retryable=code == 429 or code >= 500, may_have_arrived=code not in NOT_PROCESSED,
+        )  # fmt: skip
 
     def retry_after(self, now: datetime) -> float | None:
         """Return the seconds of a `Retry-After` header, a number or a date (RFC 9110); None without one."""
@@ -182,9 +191,7 @@ def is_denied(given: dict[str, Any]) -> bool:
 
 def status_of(given: dict[str, Any]) -> str | None:
     """Return `data.sendUserEvents.status` if it is a string."""
-    data = given.get("data")
-    output = data.get("sendUserEvents") if isinstance(data, dict) else None
-    status = output.get("status") if isinstance(output, dict) else None
+    status = inner(given, "data", "sendUserEvents", "status")
     return status if isinstance(status, str) else None
 
 
@@ -211,6 +218,42 @@ def _messages(errors: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _notes(given: dict[str, Any]) -> tuple[str, ...]:
-    extensions = given.get("extensions")
-    notes = extensions.get("sandbox") if isinstance(extensions, dict) else None
+    notes = inner(given, "extensions", "sandbox")
     return tuple(map(str, notes)) if isinstance(notes, list) else ()
+
+
+def rejected_values(messages: Sequence[str], events: Sequence[dict[str, Any]]) -> list[RejectedValue]:
+    """Return the sent values that the messages name, in the order of the events; none if they identify no event.
+
+    An error has no event id, but its text quotes field and value (“sendUserEvents”: `eventTime 2023 is invalid …`), or
+    gives the path, as in `…/events[0]/eventType size …`.
+
+    `events` are `UserEvent` inputs, by the API's names. Two events with the same rejected value are both named.
+    """
+    named: dict[tuple[int, str], str] = {}
+    for message in messages:
+        for place in _named(message, events):
+            named.setdefault(place, message)
+    return [
+        RejectedValue(index, str(event.get("eventId")), name, str(event[name]), rule(name), named[index, name])
+        for index, event in enumerate(events)
+        for name in event
+        if (index, name) in named
+    ]
+
+
+def _named(message: str, events: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+    """Yield the event and field of each value in the text, from the left; where several values fit, the longest."""
+    places: dict[str, list[tuple[int, str]]] = {}
+    for index, event in enumerate(events):
+        for name, value in event.items():
+            if isinstance(value, str) and f"{name} {value}" in message:
+                places.setdefault(f"{name} {value}", []).append((index, name))
+    quotes = [re.escape(quote) for quote in sorted(places, key=len, reverse=True)]
+    quoting = rf"(?<![\w/.-])(?P<quote>{'|'.join(quotes)})(?=$| is | must |, |\])|" if quotes else ""
+    for match in re.finditer(quoting + _PATH, message):
+        found = match.groupdict()
+        if found.get("quote"):
+            yield from places[found["quote"]]
+        elif int(found["index"]) < len(events):
+            yield int(found["index"]), found["field"]

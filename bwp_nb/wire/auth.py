@@ -22,8 +22,7 @@ import httpx
 from bwp_nb.errors import RequestFailed
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import Answer
-from bwp_nb.wire.clock import Clock
-from bwp_nb.wire.locks import fork_safe_lock
+from bwp_nb.wire.platform import Clock, fork_safe_lock
 from bwp_nb.wire.transport import is_certificate_error
 
 #: The lifetime of a token in seconds if the response does not give it: the documented 15 minutes.
@@ -92,11 +91,8 @@ class Credentials:
 
     def form(self) -> dict[str, str]:
         """Return the form for the token endpoint (inferred from a published client)."""
-        return {
-            "grant_type": "client_credentials",
-            "client_id": self.client_id,
-            "client_secret": self.client_secret.reveal(),
-        }
+        secret = self.client_secret
+        return {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": secret.reveal()}
 
 
 class TokenAuth:
@@ -106,11 +102,7 @@ class TokenAuth:
     """
 
     def __init__(
-        self,
-        credentials: Credentials,
-        token_endpoint: str,
-        transport: httpx.BaseTransport,
-        clock: Clock,
+        self, credentials: Credentials, token_endpoint: str, transport: httpx.BaseTransport, clock: Clock
     ) -> None:
         self._credentials = credentials
         self._token_endpoint = token_endpoint
@@ -160,8 +152,7 @@ class TokenAuth:
                 if self._under_way is mine:
                     return self._renewed(extensions)
                 if time.monotonic() >= deadline:
-                    message = f"Cannot get a token from {self._token_endpoint}: another thread still waits for one."
-                    raise RequestFailed(message, retryable=True)
+                    raise self._failure("another thread still waits for one.")
                 time.sleep(_POLL)
         finally:
             if self._under_way is mine:  # without a lock or a call, at which an interrupt could come first
@@ -170,8 +161,7 @@ class TokenAuth:
     def _renewed(self, extensions: Mapping[str, Any]) -> str:
         started = self._clock.monotonic()
         if started < self._ask_at:
-            message = f"Cannot get a token from {self._token_endpoint}: it asks to wait before the next request."
-            error = RequestFailed(message, retryable=True)
+            error = self._failure("it asks to wait before the next request.")
             error.retry_after = self._ask_at - started
             raise error
         text, lifetime = self._new_token(extensions)
@@ -186,10 +176,8 @@ class TokenAuth:
         try:
             answer = Answer.read(self._transport.handle_request(request))
         except httpx.RequestError as error:
-            said = readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), self.secrets), 200)
             # Without its cause: its frames hold the body, and so the secret.
-            message = f"Cannot get a token from {self._token_endpoint}: {said}."
-            raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
+            raise self._failure(f"{said(error, self.secrets)}.", retryable=not is_certificate_error(error)) from None
         if (issued := _issued(answer)) is not None:
             return issued
         refusal = _refusal(answer.status_code, cleaned(answer.media_type, self.secrets))
@@ -197,13 +185,15 @@ class TokenAuth:
         self._ask_at = self._clock.monotonic() + (refusal.retry_after or 0.0)
         raise refusal
 
+    def _failure(self, why: str, *, retryable: bool = True) -> RequestFailed:
+        return RequestFailed(f"Cannot get a token from {self._token_endpoint}: {why}", retryable=retryable)
+
 
 def _refusal(code: int, media_type: str) -> RequestFailed:
     """Return the error for a response of the token endpoint without a token."""
+    message = f"The token endpoint returned HTTP {code} with {media_type} and without an access token."
     if code in (400, 401, 403):
         message = f"The token endpoint refused the credentials (HTTP {code}). Check client id and client secret."
-        return RequestFailed(message, status_code=code)
-    message = f"The token endpoint returned HTTP {code} with {media_type} and without an access token."
     return RequestFailed(message, status_code=code, retryable=code == 429 or code >= 500)
 
 
@@ -215,7 +205,7 @@ def _issued(answer: Answer) -> tuple[str, float] | None:
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
     is_token = isinstance(text, str) and _TOKEN.fullmatch(text) is not None
-    return (text, lifetime if lifetime < LONGEST else LONGEST) if is_token else None  # LONGEST also for NaN
+    return (text, min(LONGEST, lifetime)) if is_token else None  # LONGEST for NaN, too
 
 
 def redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
@@ -226,6 +216,11 @@ def redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
     headers = [(name, cleaned(value, secrets)) for name, value in answer.headers.multi_items()]
     content = cleaned(answer.content.decode("latin-1"), secrets).encode("latin-1")
     return replace(answer, headers=httpx.Headers(headers), content=content)
+
+
+def said(error: Exception, secrets: Sequence[Secret]) -> str:
+    """Return an error as text, without the secrets in it."""
+    return readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), secrets), 200)
 
 
 def cleaned(text: str, secrets: Sequence[Secret]) -> str:
@@ -239,6 +234,5 @@ def _spellings(character: str) -> str:
     """Return a pattern for the ways to write a character of a secret."""
     if character.isalnum():
         return character
-    code = f"{ord(character):02x}"
-    escapes = f"(?i:%{code}|\\\\u00{code}|&#x0*{code};|&#0*{ord(character)};)"
-    return f"(?:\\\\?{re.escape(character)}|{escapes}|{re.escape(html.escape(character))})"
+    code, plain, entity = f"{ord(character):02x}", re.escape(character), re.escape(html.escape(character))
+    return rf"(?:\\?{plain}|(?i:%{code}|\\u00{code}|&#x0*{code};|&#0*{ord(character)};)|{entity})"

@@ -1,9 +1,50 @@
-"""What Python in a browser cannot do."""
+"""What depends on the platform: the clock, locks after a fork, and what Python in a browser cannot do."""
 
 import json
+import os
 import sys
+import threading
+import time
+import weakref
+from datetime import UTC, datetime
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import Any
+
+
+class Clock:
+    """The computer's clock, which a sandbox or a test can replace."""
+
+    def now(self) -> datetime:
+        """Return the current time, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds from an arbitrary start; they never decrease."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait some seconds."""
+        time.sleep(seconds)
+
+
+_LOCKS: "weakref.WeakSet[threading.Lock]" = weakref.WeakSet()
+
+
+def fork_safe_lock() -> threading.Lock:
+    """Return a lock that is free in a forked process, even if another thread holds it in the parent."""
+    lock = threading.Lock()
+    _LOCKS.add(lock)
+    return lock
+
+
+def _free() -> None:
+    for lock in _LOCKS:
+        if lock.locked():
+            lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free)
 
 
 def refuse_in_browser(what: str) -> None:

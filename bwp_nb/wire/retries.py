@@ -1,18 +1,15 @@
 """When a send is retried, how long the client waits before, and when it stops."""
 
 import random
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TypeVar
+from datetime import datetime, timedelta
 
 from bwp_nb.displays.html import Shown
 from bwp_nb.errors import BwpError
 from bwp_nb.text import counted
-from bwp_nb.wire.clock import Clock
-from bwp_nb.wire.locks import fork_safe_lock
-
-T = TypeVar("T")
 
 
 class RetryQuota:
@@ -20,20 +17,18 @@ class RetryQuota:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._left = size
-        self._lock = fork_safe_lock()
+        self._left = deque(range(size), maxlen=size)  # which threads change without a lock
 
     def take(self) -> bool:
         """Take one retry, and return whether there was one."""
-        with self._lock:
-            had_one = self._left > 0
-            self._left -= had_one
-            return had_one
+        with suppress(IndexError):
+            self._left.pop()
+            return True
+        return False
 
     def give_back(self) -> None:
         """Return one retry."""
-        with self._lock:
-            self._left = min(self.size, self._left + 1)
+        self._left.append(0)
 
 
 @dataclass(frozen=True)
@@ -68,69 +63,50 @@ class Retries(Shown):
     longest_wait: float = 20.0
     uniform: Callable[[float, float], float] = random.uniform
 
-    def run(
-        self,
-        attempt: Callable[[], T],
-        clock: Clock,
-        quota: RetryQuota,
-        wait: Callable[[BwpError, float], None] | None = None,
-    ) -> T:
-        """Call a function until it succeeds, or raise its last error with the reason why it is not retried.
+    def wait(self, attempts: int, error: BwpError) -> float:
+        """Return the seconds to wait after some attempts, the last of which ended with an error.
 
         Parameters
         ----------
-        attempt : callable
-            Makes one attempt; it returns a result, or raises a `BwpError`.
-        clock : Clock
-            Measures the time, and waits.
-        quota : RetryQuota
-            Gives each retry, until it has none left.
-        wait : callable of BwpError and float, optional
-            Waits instead of the clock; an error that it raises ends the call. Default: the clock's `sleep`.
+        attempts : int
+            The number of attempts so far.
+        error : BwpError
+            The error of the last one.
 
         Returns
         -------
-        object
-            What the first successful attempt returned.
-
-        Raises
-        ------
-        BwpError
-            The error of the last attempt.
+        float
+            The seconds until the next attempt.
         """
-        ends = clock.monotonic() + self.deadline
-        number = 0
-        while True:
-            number += 1
-            try:
-                return attempt()
-            except BwpError as error:
-                if not error.retryable:
-                    raise
-                seconds = self._wait(number, error.retry_after)
-                error.stop_reason = self._stop_reason(error, number, seconds, ends - clock.monotonic(), clock)
-                if not error.stop_reason and not quota.take():
-                    error.stop_reason = f"The client has used up its {quota.size} retries; this looks like an outage. "
-                if error.stop_reason:
-                    raise
-                failed = error
-            try:
-                wait(failed, seconds) if wait else clock.sleep(seconds)
-            except BaseException:
-                quota.give_back()
-                raise
+        longest = min(self.longest_wait, self.first_wait * 2 ** (attempts - 1))
+        return max(self.uniform(0, longest), error.retry_after or 0.0)
 
-    def _wait(self, number: int, asked: float | None) -> float:
-        longest = min(self.longest_wait, self.first_wait * 2 ** (number - 1))
-        return max(self.uniform(0, longest), asked or 0.0)
+    def stop_reason(self, attempts: int, error: BwpError, wait: float, left: float, now: datetime) -> str:
+        """Return why no attempt follows a wait.
 
-    def _stop_reason(self, error: BwpError, number: int, seconds: float, left: float, clock: Clock) -> str:
-        """Return why this was the last attempt, as a sentence and a space; empty if it was not."""
-        if number >= self.attempts:
+        Parameters
+        ----------
+        attempts : int
+            The number of attempts so far.
+        error : BwpError
+            The error of the last one.
+        wait : float
+            The seconds to wait.
+        left : float
+            The seconds that the call may still take.
+        now : datetime
+            The current time.
+
+        Returns
+        -------
+        str
+            A sentence and a space; empty if there is another attempt.
+        """
+        if attempts >= self.attempts:
             return f"Stopped after {counted(self.attempts, 'attempt')}. "
-        if seconds < left:
+        if wait < left:
             return ""
         if error.retry_after is not None and error.retry_after >= left:
-            moment = (clock.now() + timedelta(seconds=error.retry_after)).isoformat(timespec="seconds")
+            moment = (now + timedelta(seconds=error.retry_after)).isoformat(timespec="seconds")
             return f"The server asks to wait until {moment}, longer than this call may take ({self.deadline:g} s). "
         return f"This call may take no more than {self.deadline:g} s. "

@@ -23,9 +23,10 @@ import pandas as pd
 
 import bwp_nb as bwp
 from bwp_nb import traffic
-from bwp_nb.mutation import body, encode_event
+from bwp_nb.event import encode_event
+from bwp_nb.mutation import body
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
-from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import Clock
 from bwp_nb.wire.transport import DeadlineTransport
 from tests.benchmarks import rivals, shop
 
@@ -51,7 +52,7 @@ def client_of(address: str) -> bwp.Client:
     """Return a client as `connect` makes it for a server, of the sink."""
     transport = DeadlineTransport()
     credentials = Credentials("benchmark", Secret("benchmark"), "benchmark")
-    auth = TokenAuth(credentials, f"{address}/token", transport, SystemClock())
+    auth = TokenAuth(credentials, f"{address}/token", transport, Clock())
     return bwp.Client(transport, f"{address}/graphql", auth=auth)
 
 

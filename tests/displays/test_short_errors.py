@@ -60,7 +60,7 @@ def test_an_error_shows_each_event_and_field_with_its_value_and_rule(shell: Inte
         Cell In[1], line 1: client.send(event(event_type="x"))
         InvalidEvent: Not sent, 1 problem
           event 0, eventType: expected 3 to 64 characters, got 1: 'x'. Rule: 3 to 64 characters (documented in
-            “UserEvent”, version 2024-01-01; counted in UTF-16 code units: inferred).
+            “UserEvent”, version 2024-01-01; that it counts UTF-16 code units is inferred).
         Fix the value and send again, or pass check=False to see the API's answer."""
     shell.execution_count = 1
     assert textwrap.dedent(expected).split("\n") == shown(shell, 'client.send(event(event_type="x"))')

@@ -18,7 +18,7 @@ from hypothesis import given
 
 import bwp_nb as bwp
 from bwp_nb import InvalidEvent, MutationRejected, Sandbox, UserEvent, connect, documented
-from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import Clock
 from tests.strategies import BAD_TIMES, GOOD_TIMES, PROPERTY, event, nearly_valid_events
 
 ALL = [documented.PAGE_LOAD, documented.INVALID_EVENT_TIME, documented.PRE_ORDER_PAGE_LOAD]
@@ -419,7 +419,7 @@ def test_simulated_time_advances_only_during_requests() -> None:
 
 def test_a_sandbox_can_use_the_system_clock() -> None:
     """Then latency is real, and a reset does not turn the clock back."""
-    sandbox = Sandbox(clock=SystemClock(), latency=0.05)
+    sandbox = Sandbox(clock=Clock(), latency=0.05)
     receipt = connect(sandbox).send(event())
     sandbox.reset()
     assert 0.04 < receipt.elapsed < 20
@@ -428,7 +428,7 @@ def test_a_sandbox_can_use_the_system_clock() -> None:
 
 def test_while_one_request_waits_others_are_answered() -> None:
     """Each request waits on its own."""
-    sandbox = Sandbox(clock=SystemClock(), latency=0)
+    sandbox = Sandbox(clock=Clock(), latency=0)
     sandbox.fail_next("timeout_before")
     waiting, other = (connect(sandbox) for _ in range(2))
     waiting.timeout = 3

@@ -11,7 +11,8 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb import traffic
-from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import Clock
+from tests.killing import killed_run
 
 ROOT = Path(__file__).parent.parent.parent
 KILLS = 50
@@ -24,7 +25,7 @@ def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
     day = traffic.shop_day(12_000, invalid_rate=0.01)
     path, ledger = tmp_path / "day.csv", tmp_path / "day.ledger"
     day.to_csv(path, index=False)
-    with bwp.serve(bwp.Sandbox(clock=SystemClock(), latency=0.0)) as server:  # which keeps all of them
+    with bwp.serve(bwp.Sandbox(clock=Clock(), latency=0.0)) as server:  # which keeps all of them
         command = [sys.executable, "-m", "tests.killing", str(path), str(ledger), str(KILLS), str(WORKERS), "0"]
         run = subprocess.run(
             command,
@@ -52,7 +53,7 @@ def test_a_run_that_is_killed_during_a_request_is_resumed(tmp_path: Path) -> Non
     """The rows that were being sent are unknown and sent again with their ids; no other row is."""
     day, ledger = tmp_path / "day.csv", tmp_path / "day.ledger"
     traffic.shop_day(1_000, invalid_rate=0).drop(columns="event_id").to_csv(day, index=False)
-    assert -9 == traffic.killed_run(day, ledger)
+    assert -9 == killed_run(day, ledger)
     first = bwp.Report.read(ledger, day)
     assert {"sent": 250, "rejected": 0, "invalid": 0, "failed": 700, "unknown": 50} == first.counts
     client = bwp.connect()
@@ -67,7 +68,7 @@ def test_unknown_rows_can_be_skipped(tmp_path: Path) -> None:
     """The same call with `on_unknown="skip"` sends the others."""
     day, ledger = tmp_path / "day.csv", tmp_path / "day.ledger"
     traffic.shop_day(1_000, invalid_rate=0).to_csv(day, index=False)
-    traffic.killed_run(day, ledger)
+    killed_run(day, ledger)
     client = bwp.connect()
     report = bwp.send_table(client, day, ledger=ledger, on_unknown="skip", progress=False)
     assert {"sent": 950, "rejected": 0, "invalid": 0, "failed": 0, "unknown": 50} == report.counts

@@ -274,8 +274,8 @@ def test_a_ledger_has_one_lock_by_any_name(tmp_path: Path) -> None:
     ("path", "reason"),
     [
         ("", "Is a directory"),
-        ("nowhere/a", "its folder does not exist"),
-        ("a-file/a", "its folder does not exist"),
+        ("nowhere/a", "the folder 'nowhere' does not exist"),
+        ("a-file/a", "the folder 'a-file' does not exist"),
         ("a\0b", "null byte"),
     ],
 )

@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bwp_nb as bwp
-from bwp_nb.errors import InvalidEvent
+from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.event import TEXT_FIELDS, rule
 from bwp_nb.mutation import body
-from bwp_nb.problems import Problem
 from bwp_nb.tables.encoding import EncodedRows, encode_rows
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
 from bwp_nb.tables.source import table

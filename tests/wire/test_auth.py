@@ -18,7 +18,7 @@ import bwp_nb as bwp
 from bwp_nb import BwpError, Client, MutationRejected, OutcomeUnknown, RequestFailed, Sandbox
 from bwp_nb.sandbox.api import SandboxClock
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
-from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import Clock
 from bwp_nb.wire.retries import Retries
 from bwp_nb.wire.transport import DeadlineTransport
 from tests.servers import SUCCESS, Connection, once, serving
@@ -336,7 +336,7 @@ def test_a_hanging_token_endpoint_is_asked_once_for_sixteen_threads() -> None:
     """With one deadline for all, they end with it, not one after the other."""
     with serving(once(Connection.drain)) as server:
         credentials = Credentials("id", Secret(MARKER), "bp-1")
-        auth = TokenAuth(credentials, server.endpoint, DeadlineTransport(), SystemClock())
+        auth = TokenAuth(credentials, server.endpoint, DeadlineTransport(), Clock())
         deadline, found = time.monotonic() + 1.0, []
 
         def sign(_: int) -> None:

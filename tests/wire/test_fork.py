@@ -15,7 +15,7 @@ import trustme
 import bwp_nb as bwp
 from bwp_nb import Client
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
-from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import Clock
 from bwp_nb.wire.retries import Retries
 from bwp_nb.wire.transport import DeadlineTransport
 from tests.servers import SUCCESS, Connection, serving
@@ -124,7 +124,7 @@ def test_a_child_does_not_wait_for_a_token_that_its_parent_requests() -> None:
             done.wait(60)
         return httpx.Response(200, json={"access_token": "a"} if request.url.path == "/token" else SUCCESS)
 
-    transport, clock = httpx.MockTransport(answer), SystemClock()
+    transport, clock = httpx.MockTransport(answer), Clock()
     auth = TokenAuth(Credentials("id", Secret("a"), "bp-1"), "https://api.invalid/token", transport, clock)
     client = Client(transport, "https://api.invalid/graphql", auth=auth, clock=clock)
     thread = threading.Thread(target=client.send, args=(client.new_event("click"),))

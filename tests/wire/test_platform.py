@@ -12,7 +12,6 @@ from bwp_nb.wire.transport import DeadlineTransport
 
 REFUSED: dict[str, Callable[[], object]] = {
     "A live connection": DeadlineTransport,
-    "killed_run": lambda: bwp.traffic.killed_run("day.csv", "day.ledger"),
     "send_table with more than one worker": lambda: bwp.send_table(bwp.connect(), bwp.traffic.shop_day(5)),
 }
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bwp_nb import MutationRejected, connect
-from bwp_nb.wire.rejected_values import rejected_values
+from bwp_nb.wire.answer import rejected_values
 from tests.strategies import PROPERTY, event
 
 

@@ -9,7 +9,7 @@ import trustme
 
 from bwp_nb import Client, InvalidSettings, RequestFailed
 from bwp_nb.wire.auth import Credentials, Secret, TokenAuth
-from bwp_nb.wire.clock import SystemClock
+from bwp_nb.wire.platform import Clock
 from bwp_nb.wire.retries import Retries
 from bwp_nb.wire.transport import DeadlineTransport
 from tests.servers import Connection, Server, serving, succeed_always
@@ -102,7 +102,7 @@ def test_a_wrong_certificate_of_the_token_endpoint_is_never_tried_again_either(n
     """The credentials were not sent."""
     with serving(succeed_always, _server_context(WRONG[name]())) as server:
         transport = _transport()
-        auth = TokenAuth(Credentials("id", Secret("a"), "bp-1"), server.endpoint, transport, SystemClock())
+        auth = TokenAuth(Credentials("id", Secret("a"), "bp-1"), server.endpoint, transport, Clock())
         retries = Retries(attempts=3, first_wait=0.01)
         with (
             Client(transport, server.endpoint, auth=auth, retries=retries) as client,

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from bwp_nb import Client, Receipt, RequestFailed
-from bwp_nb.wire import http11
+from bwp_nb.wire import transport
 from bwp_nb.wire.retries import Retries
 from bwp_nb.wire.transport import DeadlineTransport
 from tests.servers import SUCCESS, Connection, once, serving, succeed_always
@@ -279,7 +279,7 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pyte
     """A firewall in between may have forgotten it."""
     with serving(succeed_always) as server, _client(server.endpoint) as client:
         client.send(event())
-        monkeypatch.setattr(http11, "IDLE_SECONDS", -1)
+        monkeypatch.setattr(transport, "IDLE_SECONDS", -1)
         client.send(event())
         assert 1 == server.connections
         monkeypatch.undo()

@@ -51,7 +51,7 @@ class Example:
     def _repr_html_(self) -> str:
         """Return the request beside the response, and the page that prints them."""
         page = next(title for title, address in PAGES.items() if address == self.source)
-        request, response = code(self.request, "graphql"), code(json.dumps(self.response, indent=2), "json")
+        request, response = code(self.request, "graphql"), code(self.response, "json")
         return card(f"Printed in “{page}”, version {self.version}.", beside(request=request, response=response))
 
 
