@@ -63,10 +63,12 @@ def _keep_dots(_app: Sphinx, _what: str, _name: str, _found: object, _options: A
     lines[:] = [re.sub(r"(^|[\s(])(`[.~!][^`]*`)", r"\1`\2`", line) for line in lines]
 
 
-def _keep_first_line(_app: Sphinx, what: str, _name: str, _found: object, _options: Any, lines: list[str]) -> None:
-    """Keep the first line of an attribute; with a colon in it, napoleon takes what is before it for a type."""
-    if what in {"attribute", "data", "property"}:
-        lines.insert(0, "")
+def _keep_first_words(_app: Sphinx, what: str, _name: str, _found: object, _options: Any, lines: list[str]) -> None:
+    """Put back before its colon what napoleon took from the sentence of an attribute for a type."""
+    taken = [line for line in lines if line.startswith(":type: ")]
+    if what in {"attribute", "data", "property"} and taken:
+        first, *rest = [line for line in lines if line not in taken]
+        lines[:] = [f"{taken[0].removeprefix(':type: ')}: {first}", *rest]
 
 
 def _parameters_as_spans(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
@@ -101,7 +103,7 @@ def setup(app: Sphinx) -> None:
     """Connect them to Sphinx."""
     app.connect("autodoc-skip-member", _is_alias)
     app.connect("autodoc-process-docstring", _keep_dots)
-    app.connect("autodoc-process-docstring", _keep_first_line, priority=400)
+    app.connect("autodoc-process-docstring", _keep_first_words, priority=600)
     app.connect("html-page-context", _parameters_as_spans)
     app.connect("doctree-read", _link_pages)
 
