@@ -185,7 +185,7 @@ def test_a_csv_file_that_cannot_be_read_is_refused_in_a_sentence(content: bytes,
     [
         (None, "Expected a DataFrame, .* got None"),
         ({"a": "b"}, "Expected a DataFrame, .* got {'a': 'b'}"),
-        (["page-load"], "Row 0: expected a UserEvent, or a dict .* got 'page-load'"),
+        (["page-load"], r"rows\[0\]: expected a UserEvent, or a dict .* got str 'page-load'"),
         ("nowhere.csv", "nowhere.csv cannot be read: No such file or directory."),
         ("day.xlsx", "expected a file ending in .csv, .tsv, .jsonl, .ndjson, .parquet"),
         (pd.DataFrame({0: ["a"]}), "expected a str as its name, got 0"),
@@ -317,8 +317,8 @@ def test_a_map_of_arrow_has_properties(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([{"a": "1"}, event(), "b"], "Row 2: expected a UserEvent, or a dict with str as .*, got 'b'"),
-        ([{1: "a"}], "rows[0]: expected a UserEvent, or a dict with str as keys, got dict {1: 'a'}"),
+        ([{"a": "1"}, event(), "b"], r"rows\[2\]: expected a UserEvent, or a dict with str as keys, got str 'b'"),
+        ([{1: "a"}], r"rows\[0\]: expected a UserEvent, or a dict with str as keys, got dict {1: 'a'}"),
     ],
 )
 def test_rows_of_another_kind_are_refused(rows: list[Any], words: str) -> None:
