@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import bwp_nb as bwp
+from bwp_nb.displays.short_errors import MissingExtra
 from bwp_nb.tables.chunks import CHUNK
 from bwp_nb.tables.conversion import column_cells
 from bwp_nb.tables.mapping import ColumnMapping, MappedRows
@@ -202,7 +203,7 @@ def test_other_sources_are_refused_in_a_sentence(source: Any, words: str) -> Non
 def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library is large, so it is not installed unasked."""
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(bwp.InvalidTable, match=r"bwp-nb\[parquet\]"):
+    with pytest.raises(MissingExtra, match=r"bwp-nb\[parquet\]"):
         table(_written(tmp_path / "a.parquet", ""))
 
 
