@@ -72,8 +72,9 @@ def test_all_notebooks_get_pandas_from_the_host_of_pyodide(served: Served) -> No
 def test_the_notebook_runs_to_its_end(served: Served, context: BrowserContext) -> None:
     """Its last cells show the receipt and the request."""
     page = context.new_page()
-    page.goto(f"{served.url}/lab/notebooks/index.html?path=try_it.ipynb")
-    page.get_by_role("menuitem", name="Run", exact=True).click(timeout=180_000)
+    with page.expect_console_message(lambda message: message.text == "No new packages to load", timeout=180_000):
+        page.goto(f"{served.url}/lab/notebooks/index.html?path=try_it.ipynb")  # until Python runs, cells would not
+    page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     expect(page.get_by_role("cell", name="successful").first).to_be_visible(timeout=180_000)
     expect(page.get_by_text("sendUserEvents").last).to_be_visible()
