@@ -169,7 +169,7 @@ def test_the_guide_is_written_and_never_overwrites_a_file_silently(tmp_path: Pat
         assert [(path.name, path.read_bytes()) for path in own] == [(path.name, path.read_bytes()) for path in written]
     written[0].unlink()
     written[1].write_text("mine")
-    with pytest.raises(FileExistsError, match=r"other files of these names: 02_replay.*\.ipynb\. Not written"):
+    with pytest.raises(FileExistsError, match=r"other files with these names: 02_replay.*\.ipynb\. Not written"):
         bwp.notebooks.write(folder)
     assert ["mine", False] == [written[1].read_text(), written[0].exists()]
     bwp.notebooks.write(folder, overwrite=True)

@@ -41,6 +41,7 @@ def objects(text: str) -> dict[str, Any]:
         "differences": bwp.compare(client.history[0], exchange),
         "Difference": bwp.Difference(text, text, ...),
         "Report": report,
+        "PartsReport": bwp.PartsReport(report._parts, {text: text}, [text]),
         "DryRun": bwp.dry_run(day),
         "Diagnosis": bwp.Diagnosis([Step(text, "failed", text, text)]),
         "Drift": bwp.Drift([Change(text, "changed", text, text, text, text, text)]),
