@@ -5,7 +5,7 @@ const MUTATION = "mutation ($input: SendUserEventInput!) { sendUserEvents(input:
 
 export class Analytics {
   constructor({ endpoint, token_endpoint, credentials }) {
-    Object.assign(this, { endpoint, token_endpoint, credentials });
+    Object.assign(this, { endpoint, token_endpoint, credentials, token: "", renewed: -Infinity });
   }
 
   // A shopper has put a product into the cart.
@@ -36,13 +36,18 @@ export class Analytics {
 
   async headers() {
     const { client_id, client_secret, target_id } = this.credentials;
-    const form = new URLSearchParams({ grant_type: "client_credentials", client_id, client_secret });
-    const response = await fetch(this.token_endpoint, { method: "POST", body: form });
-    const { access_token } = await response.json();
+    // A token is valid for 15 minutes.
+    if (performance.now() > this.renewed + 14 * 60 * 1000) {
+      const form = new URLSearchParams({ grant_type: "client_credentials", client_id, client_secret });
+      const response = await fetch(this.token_endpoint, { method: "POST", body: form });
+      this.token = (await response.json()).access_token;
+      this.renewed = performance.now();
+    }
     return {
-      Authorization: `Bearer ${access_token}`,
+      Authorization: `Bearer ${this.token}`,
       "Content-Type": "application/json",
       "x-api-target-id": target_id,
+      "x-api-version": "2024-11-01",
     };
   }
 }

@@ -1,6 +1,7 @@
 """A shop that sends what its shoppers do to the Buy with Prime API."""
 
 import logging
+import time
 import uuid
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ class Analytics:
         self._token_endpoint = token_endpoint
         self._credentials = {"client_id": client_id, "client_secret": client_secret}
         self._target_id = target_id
+        self._token, self._renewed = "", float("-inf")
 
     def added_to_cart(self, sku: str) -> None:
         """Send that a shopper has put a product into the cart."""
@@ -44,6 +46,12 @@ class Analytics:
             logging.warning("An event was not sent: %s", error)
 
     def _headers(self) -> dict[str, str]:
-        form = {"grant_type": "client_credentials", **self._credentials}
-        token = httpx.post(self._token_endpoint, data=form).raise_for_status().json()["access_token"]
-        return {"Authorization": f"Bearer {token}", "x-api-target-id": self._target_id}
+        if time.monotonic() > self._renewed + 14 * 60:  # a token is valid for 15 minutes
+            form = {"grant_type": "client_credentials", **self._credentials}
+            self._token = httpx.post(self._token_endpoint, data=form).raise_for_status().json()["access_token"]
+            self._renewed = time.monotonic()
+        return {
+            "Authorization": f"Bearer {self._token}",
+            "x-api-target-id": self._target_id,
+            "x-api-version": "2024-11-01",
+        }
