@@ -308,7 +308,7 @@ def _problems(event: UserEvent) -> Iterator[Problem]:
         message = f"{quoted(event.event_time)} is not a UTC date-time; expected e.g. '2023-12-03T10:15:30Z'"
         yield Problem("eventTime", event.event_time, rule("eventTime"), message)
     if event.client_type not in CLIENT_TYPES:
-        older = " (a value of the older version 2024-01-01)" if event.client_type in _OLDER_CLIENT_TYPES else ""
+        older = " (a value of the older API version 2024-01-01)" if event.client_type in _OLDER_CLIENT_TYPES else ""
         message = f"expected {' or '.join(CLIENT_TYPES)}, got {quoted(event.client_type)}{older}"
         yield Problem("clientType", event.client_type, rule("clientType"), message)
     if event.schema_name is not None:

@@ -263,4 +263,6 @@ def _literal(node: ast.expr, name: str) -> Any:
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, MemoryError):
-        raise _Unreadable(f"{name} on line {node.lineno} is not a literal, and pasted code is not run") from None
+        raise _Unreadable(
+            f"{name} on line {node.lineno} is not a literal, and pasted code is not run; replace it by its value"
+        ) from None

@@ -15,7 +15,7 @@ def typed(value: object) -> str:
 def readable(text: str, limit: int = 400) -> str:
     """Return somebody else's text on one line: unprintable characters are escaped, long texts are cut."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
-    return shown if len(text) <= limit else f"{shown}… ({len(text)} characters)"
+    return shown if len(text) <= limit else f"{shown}… ({len(text)} characters in all)"
 
 
 def counted(count: int, noun: str) -> str:

@@ -250,7 +250,7 @@ def test_only_the_documented_client_types_pass(name: str) -> None:
 
 def test_a_client_type_of_an_older_guide_is_called_one() -> None:
     """Who copied it learns where it came from."""
-    assert "older version 2024-01-01" in event(client_type="WEB_CLIENT").problems()[0].message
+    assert "older API version 2024-01-01" in event(client_type="WEB_CLIENT").problems()[0].message
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Sends a table of events, or checks it only: connects what reads, encodes, sends, records and reports."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bwp_nb.client import Client
+from bwp_nb.errors import InvalidTable
 from bwp_nb.mutation import MAX_EVENTS
 from bwp_nb.tables.ledger import STATES, Ledger, Run
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
@@ -135,13 +137,15 @@ def send_table(
     options = SendOptions(workers, batch_size, max_wait, rate, progress, on_unknown, on_refused, on_duplicates)
     if on_unknown == "skip" and ledger is None:
         raise ValueError("on_unknown='skip' has no effect without ledger=")
-    given = table(source, delimiter, encoding)
-    mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
+    with _unsent():
+        given = table(source, delimiter, encoding)
+        mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
     book = Ledger(ledger)
     try:
         generated = _generated(client, book.run, ids_from, given.part)
         may_repeat = on_duplicates == "send"
-        staged = StagedTable(given, mapping, generated, may_repeat=may_repeat, digests=book.path is not None)
+        with _unsent():
+            staged = StagedTable(given, mapping, generated, may_repeat=may_repeat, digests=book.path is not None)
         client._confirm()  # in this thread: the workers cannot read the keyboard
         if book.run is None:
             book.begin(Run(staged.digest, client.target, staged.rows, generated.run, generated.time))
@@ -161,6 +165,15 @@ def send_table(
         return report
     finally:
         book.close()
+
+
+@contextmanager
+def _unsent() -> Iterator[None]:
+    """Say in the error of a table that nothing was sent: it is read before its first row is sent."""
+    try:
+        yield
+    except InvalidTable as error:
+        raise InvalidTable(f"{error} Nothing was sent.") from None
 
 
 def dry_run(

@@ -95,7 +95,7 @@ def test_the_reference_has_every_public_name(pages: dict[Path, Page]) -> None:
     """Each is an anchor of a page; a module is one by what is in it."""
     anchors = {anchor for page in pages.values() for anchor in page.anchors}
     names = {anchor.rpartition(".")[2] for anchor in anchors if anchor.startswith("bwp_nb.")}
-    modules = {"documented", "forms", "plots", "snippets", "traffic"}
+    modules = {"documented", "forms", "notebooks", "plots", "snippets", "traffic"}
     assert set() == set(bwp.__all__) - modules - names
     assert set() == {"EventForm", "outcomes", "curl", "shop_day", "PAGE_LOAD"} - names
 
