@@ -371,14 +371,15 @@ class Interrupting(httpx.BaseTransport):
     """Sends to a sandbox, and has the main thread interrupted at one request."""
 
     def __init__(self, sandbox: bwp.Sandbox, at: int) -> None:
-        self._sandbox, self._left = sandbox, at
+        self._sandbox, self._left, self._until = sandbox, at, 0.0
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer as the sandbox does."""
         self._left -= 1
         if self._left == 0:
+            self._until = time.monotonic() + 1
             os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C does: it wakes the main thread, which waits for this one
-            time.sleep(0.2)  # so that the call ends before the parts do
+        time.sleep(max(0.0, self._until - time.monotonic()))  # no part ends before the call has noticed
         return self._sandbox.handle_request(request)
 
 
