@@ -7,15 +7,22 @@ from types import CodeType, FunctionType, TracebackType
 from typing import Any
 
 import bwp_nb as bwp
+from bwp_nb.displays.short_errors import MissingExtra
 
 _SECTION = re.compile(r"^(\w[\w ]*)\n-{3,}\n(.*?)(?=^\w[\w ]*\n-{3,}\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def public() -> dict[str, Any]:
-    """Return the public functions, classes and methods by their names, those of public modules included."""
+    """Return the public functions, classes and methods by their names, those of public modules included.
+
+    Without those of an extra that is not installed, or too old.
+    """
     found: dict[str, Any] = {}
     for name in bwp.__all__:
-        given = getattr(bwp, name)
+        try:
+            given = getattr(bwp, name)
+        except MissingExtra:
+            continue
         if not inspect.ismodule(given):
             found |= _members(name, given)
             continue
