@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -23,6 +23,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb import traffic
+from bwp_nb.tables import engines
 from bwp_nb.tables.engines import Call
 from bwp_nb.wire.auth import Secret
 from tests import parting
@@ -378,12 +379,15 @@ class Interrupting(httpx.BaseTransport):
         self._left -= 1
         if self._left == 0:
             self._until = time.monotonic() + 1
-            os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C does: it wakes the main thread, which waits for this one
+            _REACHED.set()
+            if threading.current_thread() is threading.main_thread():
+                signal.raise_signal(signal.SIGINT)
         time.sleep(max(0.0, self._until - time.monotonic()))  # no part ends before the call has noticed
         return self._sandbox.handle_request(request)
 
 
 _SANDBOX = bwp.Sandbox()
+_REACHED = threading.Event()
 
 
 def connect_interrupted() -> bwp.Client:
@@ -396,12 +400,22 @@ def connect_uninterrupted() -> bwp.Client:
     return bwp.Client(Interrupting(_SANDBOX, 0), "https://api.invalid/graphql")
 
 
-@pytest.mark.parametrize("in_threads", [False])  # with threads, which thread gets the signal is not certain
+def _waiting_interrupted(futures: Any, timeout: float) -> Any:
+    """Wait as the driver does, but be interrupted once the request is reached: which thread gets a signal varies."""
+    if _REACHED.wait(60):
+        _REACHED.clear()
+        engines.wait = wait
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("in_threads", [False, True])
 def test_an_interrupt_loses_nothing(in_threads: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The requests that were being sent end; the error has the report; the same call sends the rest."""
     monkeypatch.setattr(_SANDBOX, "handle_request", _without_token(bwp.connect()))
     export = _export(tmp_path / "export", "a.csv", "b.csv", "c.csv", rows=1_100)
     ledgers = tmp_path / "ledgers"
+    _REACHED.clear()
+    monkeypatch.setattr(engines, "wait", _waiting_interrupted)
     with ThreadPoolExecutor(2) as threads:
         options: dict[str, Any] = {"executor": threads if in_threads else None, "workers": 1, "progress": False}
         with pytest.raises(KeyboardInterrupt) as raised:
