@@ -77,56 +77,67 @@ class TextFile(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A file or a folder of Parquet files that is sent by itself, and its name; see `file_table` for the `root`."""
+    """A file or a folder of Parquet files that is sent by itself; for the `root` see `file_table`."""
 
     name: str
     path: Path
     root: Path | None
+    ledger: Path
 
-    def table(self, options: Mapping[str, Any]) -> Table:
+    def table(self, options: Mapping[str, Any], check: Callable[[], None] = lambda: None) -> Table:
         """Return the table in it; the `delimiter` and the `encoding` may be among the options."""
         found = file_table(self.path, options.get("delimiter"), options.get("encoding"), self.root)
-        return replace(found, name=readable(self.name), part=self.name)
+        return replace(found, part=self.name, check=check)
 
 
-def parts(sources: str | Path | Iterable[str | Path], without: Path) -> list[Part]:
-    """Return the parts in a folder, of a glob, or at some paths, by their names; nothing in the folder `without`."""
+def parts(sources: str | Path | Iterable[str | Path], ledgers: Path) -> list[Part]:
+    """Return the parts in a folder, of a glob, or at some paths, by their names; nothing in the folder `ledgers`."""
     root = None
     if not isinstance(sources, str | Path):
         found = [Path(os.path.abspath(path)) for path in sources]
     elif (path := Path(os.path.abspath(sources))).is_dir():
-        root, found = path, [file for file in visible(path, "*") if file.is_file()]
+        root, found = path, [file for file in visible(path, "*") if file.is_symlink() or not file.is_dir()]
     elif path.exists() or not glob.has_magic(str(path)):
         found = [path]
     else:
         root = next(folder for folder in path.parents if not glob.has_magic(str(folder)))
         found = [Path(text) for text in glob.glob(str(path), recursive=True)]
-    found = [path for path in found if without not in (path, *path.parents)]
-    named = [Part(path.relative_to(root).as_posix() if root else path.name, path, root) for path in found]
-    if not named:
-        raise InvalidTable(f"sources: no file was found by {quoted(sources)}. Nothing was sent.")
+    found = [path for path in found if ledgers not in (path, *path.parents)]
+    if not found:
+        said = f"no file was found by {quoted(sources)} outside the folder of the ledgers"
+        raise InvalidTable(f"sources: {said}. Nothing was sent.")
+    places = set(found)
+    for path in found:
+        if not path.exists():
+            raise InvalidTable(f"sources: {readable(str(path))} does not exist. Nothing was sent.")
+        if folders := places.intersection(path.parents):
+            said = f"{readable(str(path))} is also in {readable(str(min(folders)))}, so it would be sent twice"
+            raise InvalidTable(f"sources: {said}. Pass one of them, or a glob such as **/*.parquet. Nothing was sent.")
+    named = [Part(name, path, root, ledgers / f"{name}.ledger") for path in found for name in [_name(path, root)]]
     named.sort(key=lambda part: part.name.casefold())
     for part, other in pairwise(named):
         if part.name.casefold() == other.name.casefold():
             paths = f"{readable(str(part.path))} and {readable(str(other.path))}"
             advice = "Pass their folder or a glob, by which parts are called by their path."
             raise InvalidTable(f"sources: two are called {quoted(part.name)}: {paths}. {advice} Nothing was sent.")
-    if missing := [part.path for part in named if not part.path.exists()]:
-        raise InvalidTable(f"sources: {readable(str(missing[0]))} does not exist. Nothing was sent.")
     return named
+
+
+def _name(path: Path, root: Path | None) -> str:
+    return path.relative_to(root).as_posix() if root else path.name
 
 
 def file_table(
     path: Path, delimiter: str | None = None, encoding: str | None = None, root: Path | None = None
 ) -> Table:
-    """Return the table in a file or a folder.
+    """Return the table in a file or a folder, which is called by its path below `root` if that is given.
 
     Folders between `root`, by default the path itself, and a Parquet file may have values of columns as their names.
     """
-    text = TextFile(path.name, lambda: path.open("rb"))
+    text = TextFile(_name(path, root), lambda: path.open("rb"))
     if not path.is_dir() and text.kind != ".parquet":
         return text_table(text, delimiter, encoding)
-    name = readable(path.name)
+    name = readable(text.name)
     if delimiter or encoding:
         raise InvalidTable(f"delimiter= and encoding= have no effect on {name}, which is Parquet.")
     return parquet_table(name, path, root or path)

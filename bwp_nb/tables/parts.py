@@ -8,17 +8,20 @@ import os
 import pickle
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
-from functools import partial
+from concurrent.futures import Executor, Future, wait
+from contextlib import closing, suppress
+from functools import cache, partial
 from inspect import signature
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from bwp_nb.client import Client
-from bwp_nb.errors import LedgerError
+from bwp_nb.errors import BwpError, LedgerError
 from bwp_nb.tables.bulk import dry_run, send_table
 from bwp_nb.tables.columns import Columns
-from bwp_nb.tables.engines import Call, End, close_idle, run
 from bwp_nb.tables.files import Part, parts
 from bwp_nb.tables.ledger import Ledger
 from bwp_nb.tables.mapping import ColumnMapping
@@ -26,10 +29,17 @@ from bwp_nb.tables.options import SendOptions
 from bwp_nb.tables.report import Report
 from bwp_nb.tables.sent import SentTable
 from bwp_nb.tables.staging import StagedTable, refuse_shared_ids
-from bwp_nb.text import counted, quoted, readable, typed
+from bwp_nb.text import counted, readable, typed
+from bwp_nb.wire.platform import fork_safe_lock
 
-_MAX_NAMED = 3
+#: Why a part did not finish, empty if it did; and what was done with its columns.
+_End = tuple[str, Columns]
+
 _NOT_CHECKED = "Ids were not checked between parts; check_ids=True does it before anything is sent."
+
+#: This process's clients of the latest calls, by what marks a call: a few, since an engine may run calls side by side.
+_clients: dict[Path, Client] = {}
+_connecting = fork_safe_lock()
 
 
 class PartsReport(Report):
@@ -47,19 +57,11 @@ class PartsReport(Report):
 
     _several = ("part", "part")
 
-    def __init__(self, parts: Sequence[SentTable], unfinished: Mapping[str, str], notes: Sequence[str]) -> None:
+    def __init__(self, parts: Sequence[SentTable], unfinished: Mapping[str, str], notes: Sequence[str] = ()) -> None:
         named = [f"{readable(name)} ({why.rstrip('.')})" for name, why in unfinished.items()]
-        more = [f"and {len(named) - _MAX_NAMED} more, see report.unfinished"] if len(named) > _MAX_NAMED else []
-        listed = "; ".join(named[:_MAX_NAMED] + more)
-        advice = "The same call goes on with what is left."
-        stopped = f"{counted(len(named), 'part')} did not finish: {listed}. {advice}" if named else ""
-        super().__init__(parts, stopped)
+        stopped = f"{counted(len(named), 'part')} did not finish (see report.unfinished): {'; '.join(named[:3])}."
+        super().__init__(parts, f"{stopped} The same call goes on with what is left." if named else "")
         self._is_merged, self._more_notes, self.unfinished = True, notes, dict(unfinished)
-
-    @property
-    def ok(self) -> bool:
-        """Whether all rows of all parts are sent."""
-        return super().ok and not self.unfinished
 
 
 def send_parts(
@@ -90,13 +92,14 @@ def send_parts(
         or below the fixed beginning of the glob, otherwise by its file name. In a folder, files and folders are left
         out if their name begins with `.` or `_`.
     ledgers : str or Path
-        The folder of the ledgers, which is made if necessary: on storage that all workers share, with file locks.
+        The folder of the ledgers, which is made if necessary: on storage that all workers share, with file locks. While
+        a call uses an executor, a file `.running-…` is in it; removing that file stops the call.
     executor : concurrent.futures.Executor, optional
         Where to send the parts, such as a `ProcessPoolExecutor` or `dask.distributed.Client(…).get_executor()`.
         Default: in this process, one after the other.
     check_ids : bool, default False
         Whether to read all ids before the run and refuse those that are in two parts. It takes a reading of all sources
-        in this process, and 9 bytes of memory for each row.
+        in this process, which must all be readable, and 9 bytes of memory for each row.
     progress : bool, default True
         Whether to show a progress bar: of all parts, or of each part if they are sent in this process.
     **options
@@ -110,11 +113,16 @@ def send_parts(
     Raises
     ------
     InvalidTable
-        If no source is found, if two have the same name or, with `check_ids`, the same id; nothing was sent.
+        If no source is found, if one is in another, or if two have the same name or, with `check_ids`, the same id or
+        one cannot be read; nothing was sent.
     LedgerError
-        If the folder has the ledger of a part that is not among the sources, or cannot be made; nothing was sent.
+        If the folder has the ledger of a part that is not among the sources; nothing was sent.
+    OSError
+        If the folder of the ledgers cannot be made; nothing was sent.
     ValueError, TypeError
         If an argument has another value or name than those above, or cannot be pickled; nothing was sent.
+    RuntimeError
+        If the executor is shut down or broken before it has all parts; the error has the report as its `report`.
     KeyboardInterrupt
         If the call is interrupted, after the requests that were being sent have ended; it has the report as its
         `report`. A second interrupt does not wait for them.
@@ -130,50 +138,46 @@ def send_parts(
     >>> report.ok, report.rows
     (True, 20)
     """
-    options = _checked(connect, executor, check_ids, options)
+    options = _checked(connect, executor, options | {"progress": progress and executor is None})
     folder = Path(os.path.abspath(ledgers))
-    books = {part: folder / f"{part.name}.ledger" for part in parts(sources, folder)}
-    notes = [*_prepare(folder, books), *([] if check_ids else [_NOT_CHECKED])]
-    ends = {part.name: ("it was not started", Columns()) for part in books}
-    unread = refuse_shared_ids({part.name: partial(_ids, part, options) for part in books}) if check_ids else {}
-    ends |= {name: (why, Columns()) for name, why in unread.items()}
-    left = {part: ledger for part, ledger in books.items() if part.name not in unread}
-    lock_wait, shown = (options.get("max_wait", 60.0), False) if executor else (0.0, progress)
-    call = Call(connect, options | {"progress": shown}, folder / f".stop-{uuid.uuid4()}", os.getpid(), lock_wait)
+    found = parts(sources, folder)
+    _refuse_others(folder, found)
+    if check_ids:
+        refuse_shared_ids({part.name: partial(_ids, part, options) for part in found})
+    ends = dict.fromkeys(found, ("it was interrupted or cancelled", Columns()))
+    report = partial(_report, ends, options, [] if check_ids else [_NOT_CHECKED])
+    mark = folder / f".running-{uuid.uuid4()}" if executor else folder
+    send = partial(_send, connect, options, mark, options.get("max_wait", 60.0) if executor else 0.0)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         if executor:
-            run(executor, call, left, ends, is_shown=progress)
+            _run(executor, send, mark, ends, progress)
         else:
-            ends.update((part.name, call.send(part, ledger)) for part, ledger in left.items())
+            ends.update((part, send(part)) for part in found)
     except BaseException as error:
-        error.report = _report(books, options, ends, notes)  # type: ignore[attr-defined]
+        error.report = report()  # type: ignore[attr-defined]
         raise
     finally:
-        close_idle()
-    return _report(books, options, ends, notes)
+        if mark in _clients:
+            _clients.pop(mark).close()
+    return report()
 
 
-def _checked(
-    connect: Callable[[], Client], executor: Executor | None, check_ids: bool, options: Mapping[str, Any]
-) -> dict[str, Any]:
+def _checked(connect: Any, executor: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options, as values that can be read repeatedly, or raise an error for what does not fit."""
     signature(send_table).bind(None, None, ledger=None, **options)
     found = {name: list(given) if isinstance(given, Iterator) else given for name, given in options.items()}
     SendOptions(**_only(SendOptions, found))
     dry_run([], **_only(dry_run, found | {"delimiter": None, "encoding": None}))
-    if check_ids and options.get("on_duplicates") == "send":
-        raise ValueError("check_ids=True has no effect with on_duplicates='send'")
     if not callable(connect):
         raise ValueError(f"connect: expected a function that makes a Client, such as bwp.connect, got {typed(connect)}")
     if not isinstance(executor, Executor | None):
-        advice = "of a Dask client, pass client.get_executor()"
-        raise ValueError(f"executor: expected a concurrent.futures.Executor, got {typed(executor)}; {advice}")
+        raise ValueError(f"executor: expected an Executor, such as Dask's client.get_executor(), got {typed(executor)}")
     try:
         pickle.dumps((connect, found) if executor else None)
     except Exception as error:
         advice = "Define connect as a function of a module, which reads secrets on the worker. Nothing was sent."
-        said = f"connect or an option cannot be pickled for other processes: {readable(str(error), 160)}"
-        raise ValueError(f"{said}. {advice}") from None
+        raise ValueError(f"connect or an option cannot be pickled: {readable(str(error), 160)}. {advice}") from None
     return found
 
 
@@ -181,21 +185,11 @@ def _only(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str,
     return {name: options[name] for name in signature(function).parameters if name in options}
 
 
-def _prepare(folder: Path, books: Mapping[Part, Path]) -> Iterator[str]:
-    """Make the folders of the ledgers, and say which parts have none yet; refuse ledgers of other parts."""
-    found = set(folder.rglob("*.ledger"))
-    if others := sorted(found - set(books.values())):
-        said = f"{quoted(others[0].relative_to(folder).as_posix())} belongs to a part that is not among the sources"
-        advice = "Pass the same sources, or another folder; a part that was renamed would be sent again"
-        raise LedgerError(f"Cannot use the ledgers in {readable(folder.name)}: {said}. {advice}. Nothing was sent.")
-    try:
-        for ledger in books.values():
-            ledger.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LedgerError(f"Cannot make {readable(str(folder))}: {error.strerror}. Nothing was sent.") from None
-    new = [readable(part.name) for part, ledger in books.items() if ledger not in found]
-    if found and new:
-        yield f"Without a ledger before this call: {', '.join(new[:_MAX_NAMED])}{', …' * (len(new) > _MAX_NAMED)}."
+def _refuse_others(folder: Path, found: Iterable[Part]) -> None:
+    """Raise `LedgerError` if there are ledgers of other parts, which may have another name now."""
+    if others := set(folder.rglob("*.ledger")) - {part.ledger for part in found}:
+        advice = "Pass the same sources or another folder: a renamed part would be sent again. Nothing was sent."
+        raise LedgerError(f"{readable(str(min(others)))} belongs to a part that is not among the sources. {advice}")
 
 
 def _ids(part: Part, options: Mapping[str, Any]) -> Iterator[Any]:
@@ -206,24 +200,79 @@ def _ids(part: Part, options: Mapping[str, Any]) -> Iterator[Any]:
         yield from mapping.mapped(chunk).fields["event_id"]
 
 
-def _report(
-    books: Mapping[Part, Path], options: Mapping[str, Any], ends: Mapping[str, End], notes: Sequence[str]
-) -> PartsReport:
-    found, unfinished = [], {}
-    for part, ledger in books.items():
-        why, columns = ends[part.name]
+def _run(executor: Executor, send: Callable[[Part], _End], mark: Path, ends: dict[Part, _End], shown: bool) -> None:
+    """Send parts as long as the file `mark` exists, and set their ends; after an interrupt, the requests end first."""
+    from tqdm.auto import tqdm
+
+    futures: dict[Future[_End], Part] = {}
+    mark.touch()
+    try:
+        for part in ends:
+            futures[executor.submit(send, part)] = part
+        left = set(futures)
+        with tqdm(total=len(left), unit=" parts", disable=not shown) as bar:
+            while left:
+                done, left = wait(left, 0.5)  # an interrupt that another thread received is noticed between two waits
+                bar.update(len(done))
+    finally:
+        mark.unlink(missing_ok=True)
+        for future in wait(futures).done:
+            if not future.cancelled():
+                error = future.exception()
+                ends[futures[future]] = _failed(error) if error else future.result()
+
+
+def _failed(error: BaseException) -> _End:
+    return f"{type(error).__name__}: {readable(str(error), 1_000)}", Columns()
+
+
+def _send(connect: Callable[[], Client], options: Mapping[str, Any], mark: Path, lock_wait: float, part: Part) -> _End:
+    """Send a part in this process, as long as `mark` exists."""
+    check = partial(_check, mark)
+    try:
+        check()
+        part.ledger.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError, NotImplementedError), FileLock(f"{part.ledger}.lock").acquire(lock_wait):
+            pass  # an engine runs a part again while a process that it takes for lost may still be sending it
+        report = send_table(_client(connect, mark), part.table(options, check), ledger=part.ledger, **options)
+        return report.stopped, report.columns
+    except Exception as error:
+        return _failed(error)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(str(error)) from None  # without its report, which cannot be pickled
+
+
+def _check(mark: Path) -> None:
+    """Raise an error if the call was interrupted, or if its driver started this process and has ended."""
+    if not mark.exists() or (parent_process() and os.getppid() != _first_parent(os.getpid())):
+        raise BwpError("the call was interrupted")
+
+
+#: Returns the parent that a process had when this was first called in it; once that ends, it has another one.
+_first_parent = cache(lambda _: os.getppid())
+
+
+def _client(connect: Callable[[], Client], mark: Path) -> Client:
+    """Return this process's client of a call, which all of its parts share: every client requests tokens of its own."""
+    with _connecting:
+        client = _clients.get(mark) or _clients.setdefault(mark, connect())
+        for old in list(_clients)[:-4]:
+            _clients.pop(old).close()
+        return client
+
+
+def _report(ends: Mapping[Part, _End], options: Mapping[str, Any], notes: Sequence[str]) -> PartsReport:
+    found, unfinished = [], {part.name: why for part, (why, _) in ends.items() if why}
+    for part, (_, columns) in ends.items():
         try:
-            book = Ledger(ledger, read_only=True)
-            book.close()
-            if book.run:
-                found.append(SentTable(book, readable(part.name), columns, partial(_staged, part, ledger, options)))
+            with closing(Ledger(part.ledger, read_only=True)) as book:
+                if book.run:
+                    found.append(SentTable(book, readable(part.name), columns, partial(_staged, part, options)))
         except LedgerError as error:
-            why = why or str(error)
-        if why:
-            unfinished[part.name] = why
+            unfinished.setdefault(part.name, str(error))
     return PartsReport(found, unfinished, notes)
 
 
-def _staged(part: Part, ledger: Path, options: Mapping[str, Any]) -> StagedTable:
+def _staged(part: Part, options: Mapping[str, Any]) -> StagedTable:
     """Read a part again, for what its rows contain."""
-    return Report.read(ledger, part.table(options), **_only(Report.read, options))._parts[0].table
+    return Report.read(part.ledger, part.table(options), **_only(Report.read, options))._parts[0].table

@@ -145,7 +145,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether all rows are sent."""
-        return self.counts["sent"] == self.rows
+        return not self.stopped and self.counts["sent"] == self.rows
 
     @property
     def split_requests(self) -> int:

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from bwp_nb.displays.short_errors import extra
-from bwp_nb.errors import BwpError, InvalidEvent, InvalidTable, Problem
+from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.columns import Columns
@@ -131,24 +131,18 @@ class StagedTable:
                 yield Problem("eventId", event_id, _RULE, message, row)
 
 
-def refuse_shared_ids(parts: Mapping[str, Callable[[], Iterable[Any]]]) -> dict[str, str]:
-    """Raise `InvalidTable` if two parts have the same id; return why parts cannot be read, by their name."""
-    hashes, unread = array("q"), {}
-    for name, ids in parts.items():
-        try:
-            hashes.extend(hash(given) for given in ids() if isinstance(given, str))
-        except BwpError as error:
-            unread[name] = str(error)
+def refuse_shared_ids(parts: Mapping[str, Callable[[], Iterable[Any]]]) -> None:
+    """Raise `InvalidTable` if two parts, which are given by their names, have the same id."""
+    hashes = array("q", (hash(given) for ids in parts.values() for given in ids() if isinstance(given, str)))
     suspects = _equal(hashes)
     first: dict[str, tuple[str, int]] = {}
     for name, ids in parts.items() if suspects else ():
-        for row, given in enumerate(ids() if name not in unread else ()):
+        for row, given in enumerate(ids()):
             if isinstance(given, str) and hash(given) in suspects:
                 other, other_row = first.setdefault(given, (name, row))
                 if other != name:
                     places = f"row {other_row} of {readable(other)} and row {row} of {readable(name)}"
                     raise InvalidTable(f"Two parts have the event_id {quoted(given)}: {places}. {_SHARED}")
-    return unread
 
 
 def _equal(hashes: "array[int]") -> set[int]:
