@@ -104,7 +104,7 @@ def parts(sources: str | Path | Iterable[str | Path], ledgers: Path) -> list[Par
         found = [Path(text) for text in glob.glob(str(path), recursive=True)]
     found = [path for path in found if ledgers not in (path, *path.parents)]
     if not found:
-        said = f"no file was found by {quoted(sources)} outside the folder of the ledgers"
+        said = f"no file was found by {readable(str(sources))} outside the folder of the ledgers"
         raise InvalidTable(f"sources: {said}. Nothing was sent.")
     places = set(found)
     for path in found:

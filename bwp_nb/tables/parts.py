@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 from bwp_nb.client import Client
-from bwp_nb.errors import BwpError, LedgerError
+from bwp_nb.errors import LedgerError
 from bwp_nb.tables.bulk import dry_run, send_table
 from bwp_nb.tables.columns import Columns
 from bwp_nb.tables.files import Part, parts
@@ -118,7 +118,7 @@ def send_parts(
     LedgerError
         If the folder has the ledger of a part that is not among the sources; nothing was sent.
     OSError
-        If the folder of the ledgers cannot be made; nothing was sent.
+        If the folder of the ledgers cannot be made or written; nothing was sent.
     ValueError, TypeError
         If an argument has another value or name than those above, or cannot be pickled; nothing was sent.
     RuntimeError
@@ -158,8 +158,8 @@ def send_parts(
         error.report = report()  # type: ignore[attr-defined]
         raise
     finally:
-        if mark in _clients:
-            _clients.pop(mark).close()
+        if client := _clients.pop(mark, None):
+            client.close()
     return report()
 
 
@@ -245,7 +245,7 @@ def _send(connect: Callable[[], Client], options: Mapping[str, Any], mark: Path,
 def _check(mark: Path) -> None:
     """Raise an error if the call was interrupted, or if its driver started this process and has ended."""
     if not mark.exists() or (parent_process() and os.getppid() != _first_parent(os.getpid())):
-        raise BwpError("the call was interrupted")
+        raise InterruptedError("the call was interrupted")
 
 
 #: Returns the parent that a process had when this was first called in it; once that ends, it has another one.

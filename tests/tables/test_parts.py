@@ -10,6 +10,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from importlib.util import find_spec
+from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb import traffic
+from bwp_nb.tables import files
 from bwp_nb.tables import parts as sending
 from bwp_nb.wire.auth import Secret
 from tests import parting
@@ -126,6 +128,23 @@ def test_parts_are_called_by_their_path(tmp_path: Path) -> None:
     assert (["a.parquet", "day=02"], True) == (_names(report), report.ok)
 
 
+def test_a_part_may_have_any_name(tmp_path: Path) -> None:
+    """Its name and its path are one in the report, in messages and among the ledgers."""
+    names = ["Größe 1/donnees [a].csv", "Größe 1/é\n.csv", "Größe 2/donnees [a].csv", "Größe 2/x"]
+    export = _export(tmp_path / "export", *names[:2])
+    (export / "Größe 2").mkdir()
+    (export / "Größe 2" / "donnees [a].csv").write_text("no,events\n1,2\n")
+    (export / "Größe 2" / "x").symlink_to(export / "Größe 1")
+    report = _sent(bwp.connect(), export, tmp_path / "ledgers")
+    assert ["Größe 1/donnees [a].csv", "Größe 1/é\\n.csv"] == _names(report)
+    assert names[2:] == list(report.unfinished)
+    assert "Größe 2/donnees [a].csv" in report.unfinished[names[2]]
+    assert report.unfinished[names[3]] == "InvalidTable: Größe 2/x contains no file ending in .parquet."
+    ledgers = {path.relative_to(tmp_path / "ledgers").as_posix() for path in (tmp_path / "ledgers").rglob("*.ledger")}
+    assert {f"{name}.ledger" for name in names[:2]} == ledgers
+    assert 2 * ROWS == len(report.frame())
+
+
 def test_ledgers_may_be_in_the_folder_of_the_parts(tmp_path: Path) -> None:
     """They are not taken for parts by the next call."""
     export = _export(tmp_path / "export", "a.csv")
@@ -141,6 +160,8 @@ def test_ledgers_may_be_in_the_folder_of_the_parts(tmp_path: Path) -> None:
         ("export/none.csv", r"none\.csv does not exist"),
         (["export/a.csv", "export/A.CSV/../a.csv"], r"two are called 'a\.csv': .*Pass their folder or a glob"),
         (["export/a.csv", "other/A.csv"], "two are called"),
+        (["export/a.csv", "export"], r"a\.csv is also in .*export, so it would be sent twice"),
+        ("export/**", r"a\.csv is also in .*export, so it would be sent twice"),
     ],
 )
 def test_sources_that_make_no_parts_are_refused(
@@ -328,6 +349,27 @@ def test_a_process_connects_once_and_closes_the_client(tmp_path: Path, monkeypat
         assert {str(os.getpid())} & set(made) == {path.stem for path in notes.glob("*.closed")}
 
 
+def test_a_process_keeps_the_clients_of_the_latest_calls(tmp_path: Path) -> None:
+    """A worker serves many calls, some side by side; it closes what earlier ones used."""
+    made = [bwp.connect() for _ in range(6)]
+    closed: list[int] = []
+    for number, client in enumerate(made):
+        client.close = partial(closed.append, number)  # type: ignore[method-assign]
+        assert client is sending._client(lambda: client, tmp_path / str(number))  # noqa: B023  # called at once
+    assert made[2] is sending._client(bwp.connect, tmp_path / "2")
+    assert [0, 1] == closed
+    for number in range(2, 6):
+        del sending._clients[tmp_path / str(number)]
+
+
+def test_what_connect_does_wrong_is_reported(tmp_path: Path) -> None:
+    """For each part, since another process may have better settings."""
+    _export(tmp_path / "export", "a.csv")
+    for connect, said in ((lambda: None, "AttributeError: 'NoneType'"), (lambda: 1 / 0, "ZeroDivisionError: ")):
+        report = bwp.send_parts(connect, tmp_path / "export", tmp_path / "ledgers", progress=False)  # type: ignore[arg-type]
+        assert report.unfinished["a.csv"].startswith(said)
+
+
 def test_a_broken_pool_keeps_what_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report says which parts did not finish; the same pool is refused then, and another one sends the rest."""
     export = _export(tmp_path / "export", "a.csv", "b.csv")
@@ -446,12 +488,56 @@ def _without_token(client: bwp.Client) -> Callable[[httpx.Request], httpx.Respon
     return answered
 
 
+def test_an_interrupt_of_a_process_can_be_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in a terminal reaches the processes of a pool, too; the error of a table has its report, unlike this."""
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        error = KeyboardInterrupt("Stopped. 0 of 60 rows are sent.")
+        error.report = threading.Lock()  # type: ignore[attr-defined]
+        raise error
+
+    monkeypatch.setattr(sending, "send_table", interrupted)
+    (part,) = files.parts(_export(tmp_path / "export", "a.csv"), tmp_path / "ledgers")
+    with pytest.raises(KeyboardInterrupt) as raised:
+        sending._send(bwp.connect, {}, tmp_path, 0.0, part)
+    sending._clients.pop(tmp_path).close()
+    assert "Stopped. 0 of 60 rows are sent." == str(pickle.loads(pickle.dumps(raised.value)))  # noqa: S301  # ours
+
+
+def connect_stopping() -> bwp.Client:
+    """Make a client whose third request removes the file that marks its call."""
+    client, requests = bwp.connect(), count(1)
+    handle = client.sandbox.handle_request
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        if next(requests) == 3:
+            (mark,) = Path(os.environ["LEDGERS"]).glob(".running-*")
+            mark.unlink()
+        return handle(request)
+
+    client.sandbox.handle_request = answered  # type: ignore[method-assign]
+    return client
+
+
+def test_removing_its_file_stops_a_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever its processes run; the same call sends the rest."""
+    monkeypatch.setenv("LEDGERS", str(tmp_path / "ledgers"))
+    export = _export(tmp_path / "export", "a.csv", "b.csv", rows=1_100)
+    with ThreadPoolExecutor(1) as executor:
+        options: dict[str, Any] = {"executor": executor, "workers": 1, "progress": False}
+        report = bwp.send_parts(connect_stopping, export, tmp_path / "ledgers", **options)
+        assert dict.fromkeys(["a.csv", "b.csv"], "InterruptedError: the call was interrupted") == report.unfinished
+        assert 1_000 == report.counts["sent"]
+        report = bwp.send_parts(bwp.connect, export, tmp_path / "ledgers", **options)
+    assert (True, 2_200, {1}) == (report.ok, report.rows, set(report.frame(ids=False)["copies"]))
+
+
 def test_a_process_stops_when_its_driver_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If it was started by `multiprocessing`; otherwise it may outlive a shell, for example."""
     monkeypatch.setattr(sending, "parent_process", lambda: SimpleNamespace(pid=os.getppid()))
     sending._check(tmp_path)
     monkeypatch.setattr(os, "getppid", lambda: 1)
-    with pytest.raises(bwp.BwpError, match="the call was interrupted"):
+    with pytest.raises(InterruptedError, match="the call was interrupted"):
         sending._check(tmp_path)
     monkeypatch.setattr(sending, "parent_process", lambda: None)
     sending._check(tmp_path)
