@@ -124,8 +124,8 @@ def send_parts(
     RuntimeError
         If the executor is shut down or broken before it has all parts; the error has the report as its `report`.
     KeyboardInterrupt
-        If the call is interrupted, after the requests that were being sent have ended; it has the report as its
-        `report`. A second interrupt does not wait for them.
+        If the call is interrupted, after the requests that were being sent have ended, or after 60 seconds; it has the
+        report as its `report`. A second interrupt does not wait for them.
 
     Examples
     --------
@@ -216,7 +216,7 @@ def _run(executor: Executor, send: Callable[[Part], _End], mark: Path, ends: dic
                 bar.update(len(done))
     finally:
         mark.unlink(missing_ok=True)
-        for future in wait(futures).done:
+        for future in wait(futures, 60).done:  # not longer, since an engine may have no process left
             if not future.cancelled():
                 error = future.exception()
                 ends[futures[future]] = _failed(error) if error else future.result()
