@@ -478,6 +478,25 @@ def test_an_interrupt_loses_nothing(in_threads: bool, tmp_path: Path, monkeypatc
     assert {1} == set(left.frame(ids=False)["copies"])
 
 
+def test_an_interrupt_waits_for_a_minute_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the requests that are being sent; an engine that lost its processes never ends a part."""
+    waited: list[float] = []
+
+    def waiting(futures: Any, seconds: float) -> Any:
+        waited.append(seconds)
+        if len(waited) == 1:
+            raise KeyboardInterrupt
+        return wait(futures, 0)
+
+    monkeypatch.setattr(sending, "wait", waiting)
+    monkeypatch.setattr(executor := Executor(), "submit", lambda *_: Future())
+    export = _export(tmp_path / "export", "a.csv")
+    with pytest.raises(KeyboardInterrupt) as raised:
+        bwp.send_parts(bwp.connect, export, tmp_path / "ledgers", executor=executor, progress=False)
+    assert {"a.csv": "it was interrupted or cancelled"} == raised.value.report.unfinished  # type: ignore[attr-defined]
+    assert [0.5, 60] == waited
+
+
 def _without_token(client: bwp.Client) -> Callable[[httpx.Request], httpx.Response]:
     """Return what answers requests that are not signed, by a client's sandbox."""
 
