@@ -141,7 +141,9 @@ def send_parts(
     options = _checked(connect, executor, options | {"progress": progress and executor is None})
     folder = Path(os.path.abspath(ledgers))
     found = parts(sources, folder)
-    _refuse_others(folder, found)
+    if others := set(folder.rglob("*.ledger")) - {part.ledger for part in found}:
+        advice = "Pass the same sources or another folder: a renamed part would be sent again. Nothing was sent."
+        raise LedgerError(f"{readable(str(min(others)))} belongs to a part that is not among the sources. {advice}")
     if check_ids:
         refuse_shared_ids({part.name: partial(_ids, part, options) for part in found})
     ends = dict.fromkeys(found, ("it was interrupted or cancelled", Columns()))
@@ -183,13 +185,6 @@ def _checked(connect: Any, executor: Any, options: Mapping[str, Any]) -> dict[st
 
 def _only(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in signature(function).parameters if name in options}
-
-
-def _refuse_others(folder: Path, found: Iterable[Part]) -> None:
-    """Raise `LedgerError` if there are ledgers of other parts, which may have another name now."""
-    if others := set(folder.rglob("*.ledger")) - {part.ledger for part in found}:
-        advice = "Pass the same sources or another folder: a renamed part would be sent again. Nothing was sent."
-        raise LedgerError(f"{readable(str(min(others)))} belongs to a part that is not among the sources. {advice}")
 
 
 def _ids(part: Part, options: Mapping[str, Any]) -> Iterator[Any]:
@@ -243,8 +238,10 @@ def _send(connect: Callable[[], Client], options: Mapping[str, Any], mark: Path,
 
 
 def _check(mark: Path) -> None:
-    """Raise an error if the call was interrupted, or if its driver started this process and has ended."""
-    if not mark.exists() or (parent_process() and os.getppid() != _first_parent(os.getpid())):
+    """Raise an error if the call was interrupted, or if the process that started this one has ended."""
+    parent = parent_process()  # to a fork it seems alive as long as another fork is
+    is_orphan = parent and not (parent.is_alive() and os.getppid() == _first_parent(os.getpid()))
+    if is_orphan or not mark.exists():
         raise InterruptedError("the call was interrupted")
 
 

@@ -552,9 +552,14 @@ def test_removing_its_file_stops_a_call(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_process_stops_when_its_driver_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If it was started by `multiprocessing`; otherwise it may outlive a shell, for example."""
-    monkeypatch.setattr(sending, "parent_process", lambda: SimpleNamespace(pid=os.getppid()))
+    """If `multiprocessing` started it: a fork notices it by its parent's id, a child of a fork server by a pipe."""
+    parent = SimpleNamespace(is_alive=lambda: True)
+    monkeypatch.setattr(sending, "parent_process", lambda: parent)
     sending._check(tmp_path)
+    parent.is_alive = lambda: False
+    with pytest.raises(InterruptedError, match="the call was interrupted"):
+        sending._check(tmp_path)
+    parent.is_alive = lambda: True
     monkeypatch.setattr(os, "getppid", lambda: 1)
     with pytest.raises(InterruptedError, match="the call was interrupted"):
         sending._check(tmp_path)
