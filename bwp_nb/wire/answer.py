@@ -126,7 +126,7 @@ class Answer:
             what = "a body that is not valid JSON" if is_broken else f"{self.media_type} instead of a GraphQL response"
             is_page = self.media_type == "text/html" and self.status_code == 200
             page = "Check the endpoint, and any proxy or sign-in page in front of it." if is_page else ""
-            raise self.failure(f"returned {what}: {text}" if text else "returned no body", page)
+            raise self.failure(f"returned {what}: '{text}'" if text else "returned no body", page)
         if not isinstance(given.get("errors"), list | None):
             raise self.failure(f"returned errors that are not a list: {quoted(given['errors'])}")
         return given
