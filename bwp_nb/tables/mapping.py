@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent, rule
 from bwp_nb.tables.chunks import Chunk, Table
@@ -190,7 +191,7 @@ class GeneratedIds:
 
     def __init__(self, run: str, time: str, ids_from: str = "run") -> None:
         if ids_from not in ("run", "content"):
-            raise ValueError(f"ids_from: expected 'run' or 'content', got {quoted(ids_from)}")
+            raise InvalidArgument(f"ids_from: expected 'run' or 'content', got {quoted(ids_from)}")
         self.run = run
         self.time = time
         self._part = run.partition("\n")[2]
