@@ -113,7 +113,8 @@ class ColumnMapping:
         """Raise `InvalidTable` if a column that was asked for is not among those that a table has."""
         for wanted in (*self.columns, *(self.properties or ())):
             if wanted not in seen:
-                raise InvalidTable(f"Missing column {quoted(wanted)}. {_listed(name, sorted(seen))}")
+                said = f"Missing column {quoted(wanted)}, which columns= or properties= names"
+                raise InvalidTable(f"{said}. {_listed(name, sorted(seen))}")
 
     def refuse_nearly_fields(self, columns: Iterable[str]) -> None:
         """Raise `InvalidTable` for a column with nearly the name of a field."""
@@ -137,7 +138,8 @@ class ColumnMapping:
                 )
         for given in found:
             if found.count(given) > 1:
-                raise InvalidTable(f"The field {given} is given twice. {_listed(name, columns)}")
+                said = f"The field {given} is given twice: keep one column for it, or its value in fields="
+                raise InvalidTable(f"{said}. {_listed(name, columns)}")
 
     def field(self, column: str) -> str | None:
         """Return the field that a column is mapped to, if any."""
