@@ -326,7 +326,7 @@ def test_options_say_how_the_table_is_read(day: pd.DataFrame, capsys: pytest.Cap
             "event_type,client_type,client_version,event_id\nclick,a,b,c\nclick,a,b,c\n",
             [],
             4,
-            "is a duplicate of row 0",
+            "is a duplicate of event 0",
         ),
         ("a\n1\n", ["--timezone", "nowhere"], 2, "timezone: expected a name such as 'Europe/Berlin'"),
     ],

@@ -138,8 +138,9 @@ class ColumnMapping:
                 )
         for given in found:
             if found.count(given) > 1:
-                said = f"The field {given} is given twice: keep one column for it, or its value in fields="
-                raise InvalidTable(f"{said}. {_listed(name, columns)}")
+                sources = [quoted(column) for column in columns if self.field(column) == given]
+                named = " and ".join([*sources, "fields="][: found.count(given)])
+                raise InvalidTable(f"The field {given} is given twice, by {named}. Keep one of them.")
 
     def field(self, column: str) -> str | None:
         """Return the field that a column is mapped to, if any."""

@@ -288,7 +288,7 @@ class Report:
             Only of `send_parts`: if a source cannot be read any more, or has changed.
         """
         if Path(path).suffix != ".csv":
-            raise InvalidArgument(f"path: expected a .csv file, got {Path(path).name!r}; save_quarantine writes .jsonl")
+            raise InvalidArgument(f"save_spreadsheet: expected a path ending in .csv, got {Path(path).name!r}")
         events = self._events("invalid", "rejected")
         outcomes = self._outcomes().iloc[events.index]
         named = outcomes[[*SPREADSHEET_COLUMNS, *outcomes.columns.intersection([self._several[1]])]]
@@ -523,7 +523,7 @@ def _hinted(rows: EncodedRows) -> Iterator[str]:
 
 def _save_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
     if Path(path).suffix != ".jsonl":
-        raise InvalidArgument(f"path: expected a .jsonl file, got {Path(path).name!r}; save_spreadsheet writes .csv")
+        raise InvalidArgument(f"save_quarantine: expected a path ending in .jsonl, got {Path(path).name!r}")
     with Path(path).open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")

@@ -181,7 +181,7 @@ def test_rows_may_call_a_field_by_either_name(tmp_path: Path) -> None:
     report, arrived = _sent(_jsonl(tmp_path / "a.jsonl", VALID | {"event_id": "A"}, theirs, VALID | {"eventId": "C"}))
     assert ["A", "B"] == [event["eventId"] for event in arrived]
     assert "event_id is given twice" in report.frame()["reason"][2]
-    with pytest.raises(bwp.InvalidEvent, match="'B' is a duplicate of row 0"):
+    with pytest.raises(bwp.InvalidEvent, match="'B' is a duplicate of event 0"):
         _sent(_jsonl(tmp_path / "b.jsonl", VALID | {"event_id": "B"}, theirs))
 
 
