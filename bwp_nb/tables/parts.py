@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 from bwp_nb.client import Client
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.errors import LedgerError
 from bwp_nb.tables.bulk import dry_run, send_table
 from bwp_nb.tables.columns import Columns
@@ -172,14 +173,14 @@ def _checked(connect: Any, executor: Any, options: Mapping[str, Any]) -> dict[st
     SendOptions(**_only(SendOptions, found))
     dry_run([], **_only(dry_run, found | {"delimiter": None, "encoding": None}))
     if not callable(connect):
-        raise ValueError(f"connect: expected a function that makes a Client, such as bwp.connect, got {typed(connect)}")
+        raise InvalidArgument(f"connect: expected a function such as bwp.connect, got {typed(connect)}")
     if not isinstance(executor, Executor | None):
-        raise ValueError(f"executor: expected an Executor, such as Dask's client.get_executor(), got {typed(executor)}")
+        raise InvalidArgument(f"executor: expected an Executor such as client.get_executor(), got {typed(executor)}")
     try:
         pickle.dumps((connect, found) if executor else None)
     except Exception as error:
         advice = "Define connect as a function of a module, which reads secrets on the worker. Nothing was sent."
-        raise ValueError(f"connect or an option cannot be pickled: {readable(str(error), 160)}. {advice}") from None
+        raise InvalidArgument(f"connect or an option is not picklable: {readable(str(error), 160)}. {advice}") from None
     return found
 
 
@@ -240,8 +241,7 @@ def _send(connect: Callable[[], Client], options: Mapping[str, Any], mark: Path,
 def _check(mark: Path) -> None:
     """Raise an error if the call was interrupted, or if the process that started this one has ended."""
     parent = parent_process()  # to a fork it seems alive as long as another fork is
-    is_orphan = parent and not (parent.is_alive() and os.getppid() == _first_parent(os.getpid()))
-    if is_orphan or not mark.exists():
+    if not mark.exists() or (parent and not (parent.is_alive() and os.getppid() == _first_parent(os.getpid()))):
         raise InterruptedError("the call was interrupted")
 
 
