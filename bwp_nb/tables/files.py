@@ -106,12 +106,13 @@ def parts(sources: str | Path | Iterable[str | Path], ledgers: Path) -> list[Par
     if not found:
         said = f"no file was found by {readable(str(sources))} outside the folder of the ledgers"
         raise InvalidTable(f"sources: {said}. Nothing was sent.")
-    places = set(found)
-    for path in found:
+    places = [Path(os.path.realpath(path)) for path in found]  # a link may lead to another source
+    sent = dict(zip(places, found, strict=True))
+    for place, path in zip(places, found, strict=True):
         if not path.exists():
             raise InvalidTable(f"sources: {readable(str(path))} does not exist. Nothing was sent.")
-        if folders := places.intersection(path.parents):
-            said = f"{readable(str(path))} is also in {readable(str(min(folders)))}, so it would be sent twice"
+        if others := {sent[at] for at in (place, *place.parents) if at in sent} - {path}:
+            said = f"{readable(str(path))} would be sent twice, also as {readable(str(min(others)))}"
             raise InvalidTable(f"sources: {said}. Pass one of them, or a glob such as **/*.parquet. Nothing was sent.")
     named = [Part(name, path, root, ledgers / f"{name}.ledger") for path in found for name in [_name(path, root)]]
     named.sort(key=lambda part: part.name.casefold())

@@ -114,8 +114,8 @@ def send_parts(
     Raises
     ------
     InvalidTable
-        If no source is found, if one is in another, or if two have the same name or, with `check_ids`, the same id or
-        one cannot be read; nothing was sent.
+        If no source is found, if one is in another or a link to it, if two have the same name or, with `check_ids`, the
+        same id, or if one cannot be read then; nothing was sent.
     LedgerError
         If the folder has the ledger of a part that is not among the sources; nothing was sent.
     OSError

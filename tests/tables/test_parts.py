@@ -134,7 +134,7 @@ def test_a_part_may_have_any_name(tmp_path: Path) -> None:
     export = _export(tmp_path / "export", *names[:2])
     (export / "Größe 2").mkdir()
     (export / "Größe 2" / "donnees [a].csv").write_text("no,events\n1,2\n")
-    (export / "Größe 2" / "x").symlink_to(export / "Größe 1")
+    (export / "Größe 2" / "x").symlink_to(_export(tmp_path / "elsewhere", "a.csv"))
     report = _sent(bwp.connect(), export, tmp_path / "ledgers")
     assert ["Größe 1/donnees [a].csv", "Größe 1/é\\n.csv"] == _names(report)
     assert names[2:] == list(report.unfinished)
@@ -160,8 +160,10 @@ def test_ledgers_may_be_in_the_folder_of_the_parts(tmp_path: Path) -> None:
         ("export/none.csv", r"none\.csv does not exist"),
         (["export/a.csv", "export/A.CSV/../a.csv"], r"two are called 'a\.csv': .*Pass their folder or a glob"),
         (["export/a.csv", "other/A.csv"], "two are called"),
-        (["export/a.csv", "export"], r"a\.csv is also in .*export, so it would be sent twice"),
-        ("export/**", r"a\.csv is also in .*export, so it would be sent twice"),
+        (["export/a.csv", "export"], r"a\.csv would be sent twice, also as .*export\. Pass one of them"),
+        ("export/**", r"a\.csv would be sent twice, also as .*export\. Pass one of them"),
+        ("linked", r"linked/\S+\.csv would be sent twice, also as .*linked/\S+\.csv\."),
+        (["again", "export/a.csv"], r"export/a\.csv would be sent twice, also as .*again\."),
     ],
 )
 def test_sources_that_make_no_parts_are_refused(
@@ -169,7 +171,9 @@ def test_sources_that_make_no_parts_are_refused(
 ) -> None:
     """Before anything is made or sent."""
     monkeypatch.chdir(tmp_path)
-    _export(tmp_path, "export/a.csv", "other/A.csv")
+    _export(tmp_path, "export/a.csv", "other/A.csv", "linked/b.csv")
+    (tmp_path / "linked" / "latest.csv").symlink_to(tmp_path / "linked" / "b.csv")
+    (tmp_path / "again").symlink_to(tmp_path / "export")
     with pytest.raises(bwp.InvalidTable, match=message):
         _sent(bwp.connect(), sources, tmp_path / "ledgers")
     assert not (tmp_path / "ledgers").exists()
