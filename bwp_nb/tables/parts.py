@@ -93,8 +93,8 @@ def send_parts(
         or below the fixed beginning of the glob, otherwise by its file name. In a folder, files and folders are left
         out if their name begins with `.` or `_`.
     ledgers : str or Path
-        The folder of the ledgers, which is made if necessary: on storage that all workers share, with file locks. While
-        a call uses an executor, a file `.running-…` is in it; removing that file stops the call.
+        The folder of the ledgers, which is made if necessary: on storage that all workers share, with file locks. A
+        running call has a file `.running-…` in it; removing that file stops the call.
     executor : concurrent.futures.Executor, optional
         Where to send the parts, such as a `ProcessPoolExecutor` or `dask.distributed.Client(…).get_executor()`.
         Default: in this process, one after the other.
@@ -149,9 +149,10 @@ def send_parts(
         refuse_shared_ids({part.name: partial(_ids, part, options) for part in found})
     ends = dict.fromkeys(found, ("it was interrupted or cancelled", Columns()))
     report = partial(_report, ends, options, [] if check_ids else [_NOT_CHECKED])
-    mark = folder / f".running-{uuid.uuid4()}" if executor else folder
+    mark = folder / f".running-{uuid.uuid4()}"  # parts are sent as long as it exists
     send = partial(_send, connect, options, mark, options.get("max_wait", 60.0) if executor else 0.0)
     folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
     try:
         if executor:
             _run(executor, send, mark, ends, progress)
@@ -161,6 +162,7 @@ def send_parts(
         error.report = report()  # type: ignore[attr-defined]
         raise
     finally:
+        mark.unlink(missing_ok=True)
         if client := _clients.pop(mark, None):
             client.close()
     return report()
@@ -197,14 +199,12 @@ def _ids(part: Part, options: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _run(executor: Executor, send: Callable[[Part], _End], mark: Path, ends: dict[Part, _End], shown: bool) -> None:
-    """Send parts as long as the file `mark` exists, and set their ends; after an interrupt, the requests end first."""
+    """Send parts, and set their ends; after an interrupt, without the `mark`, the requests that are being sent end."""
     from tqdm.auto import tqdm
 
     futures: dict[Future[_End], Part] = {}
-    mark.touch()
     try:
-        for part in ends:
-            futures[executor.submit(send, part)] = part
+        futures.update((executor.submit(send, part), part) for part in ends)
         left = set(futures)
         with tqdm(total=len(left), unit=" parts", disable=not shown) as bar:
             while left:
