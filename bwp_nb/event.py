@@ -23,6 +23,7 @@ from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.text import quoted, typed
 
 CLIENT_TYPES = contract.CLIENT_TYPES
+#: The documented event types; whether others are refused is unknown. `reference("event types")` says when each is sent.
 EVENT_TYPES = contract.EVENT_TYPES
 PROPERTY_NAMES = contract.PROPERTY_NAMES
 _OLDER_CLIENT_TYPES = ("WEB_CLIENT", "ANDROID", "IOS")  # of the 2024-01-01 guide, “Analytics Event Schema”
