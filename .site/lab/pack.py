@@ -35,10 +35,13 @@ client.send(client.new_event("page-load", current_url="https://example.com"))
 bwp.forms.EventForm(client)
 """
 
-#: What is left out unless the form imports it: what a browser cannot run, tests, and the lexers of other languages.
+#: What is left out unless the form imports it: what a browser cannot run, since it has no sockets, processes and
+#: terminals; tests and documentation; and the lexers of other languages.
 LEFT_OUT = re.compile(
-    r"multiprocessing/|pygments/lexers/(?!_|data|graphql|javascript|python|shell)|certifi/cacert"
-    r"|.*/tests?/|.*\.dist-info/(sboms/|RECORD|INSTALLER|REQUESTED|direct_url)|.*__pycache__|bin/"
+    r"multiprocessing/|asyncio/(proactor|windows)|(ftp|imap|pop|smtp)lib|(wsgiref|xmlrpc|_pyrepl)/|prompt_toolkit/contrib/"
+    r"|IPython/(terminal|testing|sphinxext)/|certifi/cacert|.*/tests?/"
+    r"|pygments/(sphinxext|lexers/(?!__init__|_mapping|data|graphql|javascript|python|shell))"
+    r"|.*\.dist-info/(sboms/|RECORD|INSTALLER|REQUESTED|direct_url)|.*__pycache__|bin/"
 )
 
 
