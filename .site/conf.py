@@ -4,7 +4,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
 from pygments.lexer import RegexLexer, bygroups
@@ -60,7 +60,7 @@ html_theme_options = {
 class _SchemaLexer(RegexLexer):
     """The language of GraphQL's types; Pygments knows that of its requests."""
 
-    tokens = {  # noqa: RUF012
+    tokens: ClassVar[dict[str, list[tuple[str, Any]]]] = {
         "root": [
             (r'^( *)("""[^"]*"""|"(?:\\.|[^"\\])*")', bygroups(Whitespace, String.Doc)),
             (r'"(?:\\.|[^"\\])*"', String),
