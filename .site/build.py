@@ -30,6 +30,8 @@ def pages() -> None:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         (SOURCE / name).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / name, SOURCE / name)
+    readme = SOURCE / "README.md"
+    readme.write_text(readme.read_text("utf-8").replace("](.site/", "]("), "utf-8")  # it links to files of this folder
     command = ["sphinx", "--fail-on-warning", "--keep-going", "--quiet", "--fresh-env", "--write-all"]
     subprocess.run([sys.executable, "-m", *command, SOURCE, SITE], env=os.environ | {"BWP_ROOT": str(ROOT)}, check=True)
 

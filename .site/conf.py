@@ -4,9 +4,11 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
+from pygments.lexer import RegexLexer, bygroups
+from pygments.token import Comment, Keyword, Name, Number, Punctuation, String, Whitespace
 from sphinx.application import Sphinx
 
 from bwp_nb.displays.sources import CITED, PAGES
@@ -22,6 +24,7 @@ html_baseurl = _PROJECT["urls"]["Homepage"]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 default_role = "py:obj"  # A name in backticks links to its entry, if it has one.
 nb_execution_mode = "off"  # The outputs are those that are committed, which the tests compare.
+nb_render_error_lexer = "text"  # An error is shown in a few lines, which are not a traceback.
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # They would be loaded from another host.
 myst_enable_extensions = ["attrs_block", "colon_fence"]
 myst_heading_anchors = 3
@@ -33,6 +36,7 @@ autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
 
 exclude_patterns = ["README.md", "examples", "lab"]  # shown in parts, and in the lab
 
@@ -53,6 +57,25 @@ html_theme_options = {
 }
 
 
+class _SchemaLexer(RegexLexer):
+    """The language of GraphQL's types; Pygments knows that of its requests."""
+
+    tokens: ClassVar[dict[str, list[tuple[str, Any]]]] = {
+        "root": [
+            (r'^( *)("""[^"]*"""|"(?:\\.|[^"\\])*")', bygroups(Whitespace, String.Doc)),
+            (r'"(?:\\.|[^"\\])*"', String),
+            (r"#.*", Comment),
+            (r"^[a-z]+|\b(?:on|repeatable)\b", Keyword),
+            (r"@\w+", Name.Decorator),
+            (r"[A-Z]\w*", Name.Class),
+            (r"\d+", Number),
+            (r"\w+", Name),
+            (r"\s", Whitespace),
+            (r"[][(){}:!|=,]", Punctuation),
+        ]
+    }
+
+
 def _is_alias(_app: Sphinx, _what: str, _name: str, found: object, _skip: bool, _options: Any) -> bool | None:
     """Leave out what Python says of the fields of a named tuple."""
     return True if re.match(r"Alias for field number \d", found.__doc__ or "") else None
@@ -69,6 +92,13 @@ def _keep_first_words(_app: Sphinx, what: str, _name: str, _found: object, _opti
     if what in {"attribute", "data", "property"} and taken:
         first, *rest = [line for line in lines if line not in taken]
         lines[:] = [f"{taken[0].removeprefix(':type: ')}: {first}", *rest]
+
+
+def _hide_reprs(
+    _app: Sphinx, _what: str, _name: str, _found: object, _options: Any, given: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Leave out of a signature the defaults that are not written in Python, such as those of a dataclass's factory."""
+    return re.sub(r"= ?<.*?>+(?=[,)])", "= ...", given or "") or None, returned
 
 
 def _parameters_as_spans(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
@@ -101,15 +131,14 @@ def _linked(text: str) -> list[nodes.Node]:
 
 def setup(app: Sphinx) -> None:
     """Connect them to Sphinx."""
+    app.add_lexer("graphql-schema", _SchemaLexer)
     app.connect("autodoc-skip-member", _is_alias)
     app.connect("autodoc-process-docstring", _keep_dots)
     app.connect("autodoc-process-docstring", _keep_first_words, priority=600)
+    app.connect("autodoc-process-signature", _hide_reprs)
     app.connect("html-page-context", _parameters_as_spans)
     app.connect("doctree-read", _link_pages)
 
 
 #: An attribute that is also a property is described once.
 napoleon_use_ivar = True
-
-#: Errors are shown in a few lines, which are not a traceback.
-suppress_warnings = ["misc.highlighting_failure"]

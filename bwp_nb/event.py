@@ -23,6 +23,7 @@ from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.text import quoted, typed
 
 CLIENT_TYPES = contract.CLIENT_TYPES
+#: The documented event types; whether others are refused is unknown. `reference("event types")` says when each is sent.
 EVENT_TYPES = contract.EVENT_TYPES
 PROPERTY_NAMES = contract.PROPERTY_NAMES
 _SENDER = "choose by what sends the events"  # “UserEvent” (version 2024-01-01)

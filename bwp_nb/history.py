@@ -42,8 +42,10 @@ class Exchange:
         The last HTTP status.
     elapsed : float
         The seconds that the call took by the client's clock, with all attempts and waits.
-    bytes_sent, bytes_received : int
-        The size of the request's body, and of the last response's.
+    bytes_sent : int
+        The size of the request's body.
+    bytes_received : int
+        The size of the last response's body.
     message : str
         The error as text; empty without one.
     sent : bytes or dict
@@ -146,8 +148,10 @@ class History:
 
     Attributes
     ----------
-    dropped, dropped_events : int
-        The number of older exchanges that were dropped, and of their events.
+    dropped : int
+        The number of older exchanges that were dropped.
+    dropped_events : int
+        The number of their events.
 
     Examples
     --------
@@ -317,8 +321,10 @@ class Difference(Shown):
     ----------
     path : str
         Where it is, as a JSON path such as `$.data.sendUserEvents.status`.
-    before, after : object
-        The two values; `...` for one that is missing.
+    before : object
+        The value before; `...` if it is missing.
+    after : object
+        The value after; `...` if it is missing.
     """
 
     path: str

@@ -5,6 +5,7 @@ stays source, which is half the size. What Python needs before it can unpack any
 is in another, compressed as a whole; most of it is two files from which Python imports, as is quicker than unpacking.
 """
 
+import _imp
 import io
 import re
 import sys
@@ -35,11 +36,18 @@ client.send(client.new_event("page-load", current_url="https://example.com"))
 bwp.forms.EventForm(client)
 """
 
-#: What is left out unless the form imports it: what a browser cannot run, tests, and the lexers of other languages.
+#: What is left out unless the form imports it: what a browser cannot run, since it has no sockets, processes and
+#: terminals, and is not Windows; what is in C as well; tests and documentation; and the lexers of other languages.
 LEFT_OUT = re.compile(
-    r"multiprocessing/|pygments/lexers/(?!_|data|graphql|javascript|python|shell)|certifi/cacert"
-    r"|.*/tests?/|.*\.dist-info/(sboms/|RECORD|INSTALLER|REQUESTED|direct_url)|.*__pycache__|bin/"
+    r"multiprocessing/|asyncio/(proactor|windows)|(ftp|imap|pop|smtp)lib|(wsgiref|xmlrpc|_pyrepl)/|.*win32"
+    r"|httpcore/_a?sync/(http2|socks)|prompt_toolkit/contrib/|IPython/(terminal|testing|sphinxext)/|certifi/cacert"
+    r"|_py(datetime|io)\.|.*/tests?/|.*\.dist-info/(sboms/|RECORD|INSTALLER|REQUESTED|direct_url)|.*__pycache__|bin/"
+    r"|pygments/(sphinxext|formatters/(?!_|html|other|terminal))"
+    r"|pygments/lexers/(?!__|_mapping|data|graphql|javascript|python|shell)"
 )
+
+#: The bytes from which on an encoding has a table, and is smaller as bytecode.
+TABLE = 5_000
 
 
 def visit() -> set[str]:
@@ -64,6 +72,12 @@ def files() -> Iterator[tuple[str, str, bytes]]:
             yield str(PACKAGES), str(path.relative_to(PACKAGES)), path.read_bytes()
 
 
+def is_left_out(name: str) -> bool:
+    """Return whether a file is not needed, as are the sources of what is in the interpreter itself."""
+    module = name.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+    return bool(LEFT_OUT.match(name)) or name.endswith("/") or _imp.is_frozen(module)
+
+
 def compiled(source: bytes, path: str) -> bytes:
     """Return the bytecode of a module, which is not compared with its source, since that is not there."""
     code = compile(source, path, "exec", dont_inherit=True)
@@ -83,10 +97,12 @@ def pack() -> None:
     packed: dict[Path, dict[str, bytes]] = {LIBRARY: {}, REST: {}, IMPORTED: {}, PACKAGES: {}}
     for folder, name, content in files():
         target = place(folder, name)
-        if f"{folder}/{name}" in used:
+        is_table = name.startswith("encodings/") and len(content) > TABLE
+        if f"{folder}/{name}" in used or is_table:
             packed[target][f"{name}c"] = compiled(content, f"{target}/{name}")
-        elif not LEFT_OUT.match(name) and not name.endswith("/"):
-            packed[target][name] = content
+        elif not is_left_out(name):
+            is_metadata = name.endswith(".dist-info/METADATA")  # which end with the project's README
+            packed[target][name] = content.partition(b"\n\n")[0] if is_metadata else content
     (RUNTIME / "python_stdlib.zip").write_bytes(zipped(packed[LIBRARY], ZIP_DEFLATED))
     packed[PACKAGES] |= {path.name: zipped(packed[path], ZIP_STORED) for path in (REST, IMPORTED)}
     (RUNTIME / "packages.tar").write_bytes(zstd.compress(tarred(packed[PACKAGES]), 19))

@@ -205,7 +205,7 @@ class FaultyRequest:
         return second if b'"successful"' in second.content else first  # a token may have expired in between
 
     def message(self, text: str = "Not today", value: str | None = None) -> httpx.Response:
-        """Events that contain `value`, by default all, are rejected with the message `text`, unless accepted before."""
+        """Events that contain a given value, by default all, are rejected with a given text, unless accepted before."""
         return self.answer(Rejection(text, value))
 
     @property

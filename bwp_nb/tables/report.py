@@ -400,8 +400,10 @@ class DryRun:
         The number of rows.
     valid : int
         How many of them break no rule.
-    requests, bytes : int
-        The number of requests that they would take, and the size of these.
+    requests : int
+        The number of requests that they would take.
+    bytes : int
+        The size of these requests.
     problems : dict of int to list of Problem
         The problems of the other rows, by row.
     columns : Columns

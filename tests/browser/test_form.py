@@ -265,8 +265,8 @@ def test_axe_finds_nothing_serious_in_any_state(open_in_lab: OpenNotebook, theme
     button(page, "The sandbox").click()
     expect(field(page, "Fault")).to_be_visible()
     assert [] == violations(page)
-    field(page, "Fault").select_option(label="message: Events that contain `value`, by default all, are rejected with "
-        "the message `text`, unless accepted before")  # fmt: skip
+    field(page, "Fault").select_option(label="message: Events that contain a given value, by default all, are rejected "
+        "with a given text, unless accepted before")  # fmt: skip
     expect(field(page, "text")).to_be_visible()
     field(page, "Request").select_option("cURL")
     write(field(page, "eventTime *"), "2023")

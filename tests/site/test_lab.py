@@ -44,7 +44,7 @@ def _press(page: Page, *names: str) -> None:
 
 
 def test_an_event_is_made_refused_fixed_and_sent(form: Page, served: Served) -> None:
-    """By mouse and keys: a wrong time is named, the API refuses it, the right one is accepted; the size is printed."""
+    """By mouse and keys: a wrong time is named, refused, and fixed; legible in light and dark; the size is printed."""
     _write(form, "2023")
     expect(form.get_by_text("'2023' is not a UTC date-time").first).to_be_visible()
     _press(form, "Send anyway")
@@ -52,11 +52,14 @@ def test_an_event_is_made_refused_fixed_and_sent(form: Page, served: Served) -> 
     _write(form, "2023-12-03T10:15:30Z")
     _press(form, "Send")
     expect(form.get_by_text("Sent:").first).to_be_visible()
-    found = Axe().run(form, context=".jp-OutputArea-output").response["violations"]
-    assert [] == [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")]
     files = {path: path.read_bytes() for path in served.files}
     sizes = [len(data) if path.suffix in COMPRESSED else len(gzip.compress(data, 6)) for path, data in files.items()]
     print(f"First visit: {sum(sizes) / 1e6:.1f} MB compressed, {sum(map(len, files.values())) / 1e6:.1f} MB of files")
+    for scheme in ("light", "dark"):
+        form.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        expect(form.locator("body")).to_have_attribute("data-jp-theme-light", str(scheme == "light").lower())
+        found = Axe().run(form, context=".jp-OutputArea-output").response["violations"]
+        assert [] == [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")]
 
 
 def test_all_notebooks_get_pandas_from_the_host_of_pyodide(served: Served) -> None:

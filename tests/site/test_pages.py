@@ -92,12 +92,20 @@ def test_the_notebooks_are_the_committed_ones(pages: dict[Path, Page]) -> None:
 
 
 def test_the_reference_has_every_public_name(pages: dict[Path, Page]) -> None:
-    """Each is an anchor of a page; a module is one by what is in it."""
+    """Each is an anchor of a page; a module has a heading, and below it what is in it."""
     anchors = {anchor for page in pages.values() for anchor in page.anchors}
     names = {anchor.rpartition(".")[2] for anchor in anchors if anchor.startswith("bwp_nb.")}
     modules = {"documented", "forms", "notebooks", "plots", "snippets", "traffic"}
     assert set() == set(bwp.__all__) - modules - names
+    assert set() == modules - {anchor.rpartition("-bwp-")[2] for anchor in anchors}
     assert set() == {"EventForm", "outcomes", "curl", "shop_day", "PAGE_LOAD"} - names
+
+
+def test_the_reference_is_in_our_words(pages: dict[Path, Page]) -> None:
+    """It shows neither the repr of a function or a factory, nor the docstring of a builtin, nor a name as a type."""
+    foreign = re.compile(r"&lt;(?:factory|function|bound method)|Built-in|,</em>\)")
+    texts = {path.name: path.read_text("utf-8") for path in pages if path.parent.name == "reference"}
+    assert {} == {name: foreign.findall(text) for name, text in texts.items() if foreign.search(text)}
 
 
 def test_the_search_finds_a_notebook_and_a_name(served: Served, context: BrowserContext) -> None:
