@@ -81,13 +81,17 @@ class Drafts:
         found = [(draft.outcome, draft.problems(with_empty=self.is_pressed)) for draft in self.items]
         return [outcome or ("invalid" if problems else "valid") for outcome, problems in found]
 
-    def problems(self) -> list[Problem]:
-        """Return the problems of the request as typed, each with the index of its event."""
+    def problems(self, *, unsendable: bool = False) -> list[Problem]:
+        """Return the problems of the request as typed, or only those with which nothing can be sent.
+
+        Each has the index of its event.
+        """
         if not 1 <= len(self.items) <= MAX_EVENTS:
             message = f"expected 1 to {MAX_EVENTS} events, got {len(self.items)}"
             return [Problem("events", len(self.items), COUNT_RULE, message)]
-        found = enumerate(draft.problems(with_empty=self.is_pressed) for draft in self.items)
-        return [replace(problem, index=index) for index, problems in found for problem in problems]
+        with_empty = self.is_pressed
+        found = [draft.repeated() if unsendable else draft.problems(with_empty=with_empty) for draft in self.items]
+        return [replace(problem, index=index) for index, problems in enumerate(found) for problem in problems]
 
     def replace(self, items: list[Draft], index: int, note: str) -> str:
         """Take other events, of which one is selected."""

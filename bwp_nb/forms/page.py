@@ -46,7 +46,7 @@ class Page:
         answer.on_click(self.guard(self._answered, in_turn=False))
         self.head = [self.html(f'<style onload="{start}">{css}</style>'), self.errors, answer, self._script]
         self._runs, self._can_answer = 0, False
-        self._waiting: Act | None = None
+        self._waiting: list[Act] = []
         self._focused = answer
 
     def make(self, kind: Any, *values: Any, css: str = "", changed: Act | None = None, **more: Any) -> Any:
@@ -70,7 +70,8 @@ class Page:
     def button(self, label: str, pressed: Act, css: str = "", *, in_turn: bool = True, **more: Any) -> Any:
         """Return a new button that calls a function, which takes long if it is not called `in_turn`."""
         made = self.make(widgets.Button, description=label, css=css if in_turn else "bwp-once", **more)
-        made.on_click(self.guard(pressed if in_turn else partial(self._when_typed, pressed), in_turn=in_turn))
+        act = self.guard(pressed, in_turn=in_turn)
+        made.on_click(self.guard(partial(self._when_typed, act), in_turn=False))
         return made
 
     def fold(self, label: str, make: Callable[[], Any]) -> list[Any]:
@@ -115,15 +116,15 @@ class Page:
         which comes after the text. A page that runs no scripts is not asked, nor is a program.
         """
         if self._can_answer and _is_callback():
-            self._waiting = action
+            self._waiting.append(action)
             self._run("answer")
         else:
             action()
 
     def _answered(self) -> None:
-        self._can_answer, action, self._waiting = True, self._waiting, None
-        if action is not None:
-            action()
+        self._can_answer = True
+        while self._waiting:
+            self._waiting.pop(0)()
 
     def _run(self, name: str) -> None:
         """Call a function of the form's script."""
