@@ -11,18 +11,7 @@ from dataclasses import replace
 from textwrap import dedent
 from typing import Any
 
-from graphql import (
-    DocumentNode,
-    FieldNode,
-    GraphQLSchema,
-    GraphQLSyntaxError,
-    Undefined,
-    UniqueInputFieldNamesRule,
-    get_operation_ast,
-    parse,
-    validate,
-    value_from_ast_untyped,
-)
+import graphql
 
 from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent
@@ -56,7 +45,7 @@ def _events(text: str) -> list[UserEvent]:
         return [_built(index, _keywords(call)) for index, call in enumerate(built)]
     query, variables, operation_name = _graphql_parts(_posted_body(text, calls))
     given = _input(_document(query), variables, operation_name)
-    if given is Undefined:
+    if given is graphql.Undefined:
         raise _Unreadable("the variables are missing; paste the JSON body, which has the query and its variables")
     if not isinstance(given, dict) or set(given) != {"events"}:
         raise _Unreadable(f"expected an input with events and nothing else, got {quoted(given)}")
@@ -94,51 +83,48 @@ def _graphql_parts(text: str) -> tuple[str, dict[str, Any], str | None]:
     return body["query"], variables, body.get("operationName")
 
 
-def _document(query: str) -> DocumentNode:
+def _document(query: str) -> graphql.DocumentNode:
     try:
-        document = parse(query, max_tokens=100_000)
-    except GraphQLSyntaxError as error:
+        document = graphql.parse(query, max_tokens=100_000)
+    except graphql.GraphQLSyntaxError as error:
         line, column = error.locations[0] if error.locations else (1, 1)
         if re.split(r"\r\n|\n|\r", query)[line - 1].lstrip().startswith("//"):
             advice = "the guides print such a line above their examples, and GraphQL comments begin with #; delete it"
             raise _Unreadable(f"line {line} begins with //: {advice}") from None
         said = readable(error.message.removeprefix("Syntax Error: ").rstrip("."))
         raise _Unreadable(f"invalid GraphQL at line {line}, column {column}: {said}") from None
-    for found in validate(GraphQLSchema(assume_valid=True), document, [UniqueInputFieldNamesRule]):
+    for found in graphql.validate(
+        graphql.GraphQLSchema(assume_valid=True), document, [graphql.UniqueInputFieldNamesRule]
+    ):
         raise _Unreadable(readable(found.message, 120))
     return document
 
 
-def _input(document: DocumentNode, variables: dict[str, Any], operation_name: str | None) -> Any:
+def _input(document: graphql.DocumentNode, variables: dict[str, Any], operation_name: str | None) -> Any:
     """Return the value of the argument `input` of `sendUserEvents`, with its variables filled in."""
-    operation = get_operation_ast(document, operation_name)
+    operation = graphql.get_operation_ast(document, operation_name)
     if operation is None:
         raise _Unreadable("expected one operation, or an operationName that selects one")
     if operation.operation.value != "mutation":
         raise _Unreadable(f"expected a mutation, got a {operation.operation.value}")
     selected: Any = operation.selection_set.selections
-    names = [node.name.value if isinstance(node, FieldNode) else "a fragment" for node in selected]
+    names = [node.name.value if isinstance(node, graphql.FieldNode) else "a fragment" for node in selected]
     if names != ["sendUserEvents"]:
         raise _Unreadable(f"expected sendUserEvents alone, got {readable(', '.join(names), 80)}")
     arguments = {argument.name.value: argument.value for argument in selected[0].arguments or ()}
     if set(arguments) != {"input"}:
         raise _Unreadable(f"expected the argument input alone, got {readable(', '.join(arguments), 80) or 'none'}")
-    defaults = {
-        definition.variable.name.value: value_from_ast_untyped(definition.default_value)
-        for definition in operation.variable_definitions or ()
-        if definition.default_value
-    }
-    return value_from_ast_untyped(arguments["input"], defaults | variables)
+    defined: Any = [one for one in operation.variable_definitions or () if one.default_value]
+    defaults = {one.variable.name.value: graphql.value_from_ast_untyped(one.default_value) for one in defined}
+    return graphql.value_from_ast_untyped(arguments["input"], defaults | variables)
 
 
 def _event(index: int, given: Any) -> UserEvent:
     """Return one event of the input."""
     if not isinstance(given, dict):
         raise InvalidEvent([Problem("events", given, "UserEvent", f"expected a UserEvent, got {quoted(given)}", index)])
-    given = {name: value for name, value in given.items() if value is not Undefined}
     known = (*_OUR_NAMES, "additionalProperties")
-    unknown = [name for name in given if name not in known]
-    if unknown:
+    if unknown := [name for name in given if name not in known]:
         message = f"unknown field; UserEvent has {', '.join(known)}"
         raise InvalidEvent([Problem(readable(name, 80), given[name], _RULE, message, index) for name in unknown])
     values = {name: given.get(api_name) for api_name, name in _OUR_NAMES.items()}
@@ -194,9 +180,7 @@ _BODY = re.compile(r'"\{(?:\s|\\[nrt])*\\"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[
 _LIKE_JSON = re.compile(r"""\s*(?:\[|\{\s*["'}])""")
 
 _DATA = ("data", "data-ascii", "data-binary", "data-raw", "json")
-_LETTERS = "".join(
-    f"{c}:" if c in "ACDEFHKPQRTUXYbcdehmortuwxyz" else c for c in string.ascii_letters + string.digits + "#"
-)
+_LETTERS = re.sub("[ACDEFHKPQRTUXYbcdehmortuwxyz]", r"\g<0>:", f"{string.ascii_letters}{string.digits}#")
 
 _SPECIAL = re.compile(r"\\\r?\n|\\.|\$(?=[\w({])|`", re.DOTALL)
 _PART = re.compile(rf"""'[^']*'|\$'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|{_SPECIAL.pattern}""", re.DOTALL)
@@ -276,6 +260,5 @@ def _literal(node: ast.expr, name: str) -> Any:
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, MemoryError):
-        raise _Unreadable(
-            f"{name} on line {node.lineno} is not a literal, and pasted code is not run; replace it by its value"
-        ) from None
+        said = f"{name} on line {node.lineno} is not a literal, and pasted code is not run; replace it by its value"
+        raise _Unreadable(said) from None

@@ -10,11 +10,11 @@ from bwp_nb.displays.html import html_table
 from bwp_nb.forms.page import Page, set_visible, status
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.sandbox.faults import faults
-from bwp_nb.text import counted, quoted, readable
+from bwp_nb.text import counted, readable
 
 _SHOWN = 10
 _FIELDS = ("eventType", "eventTime", "eventId")
-_MOST_SECONDS = 24 * 60 * 60
+_NUMBERS: dict[str, Any] = {"seconds": float, "mebibytes": int}
 _TITLE = "<h3>The sandbox</h3><p>Order a fault, then send. The client retries; order several to see it stop.</p>"
 _panels: WeakSet["SandboxPanel"] = WeakSet()
 
@@ -75,9 +75,8 @@ class SandboxPanel:
             set_visible(option, visible=option.description in self._takes[self.fault.value])
 
     def _order(self) -> None:
-        texts = {option.description: option.value for option in self.options if option.value}
         try:
-            given = {name: _OPTIONS.get(name, str)(text) for name, text in texts.items()}
+            given = {it.description: _NUMBERS.get(it.description, str)(it.value) for it in self.options if it.value}
             self.sandbox.fail_next(self.fault.value, times=self.times.value, **given)
             self.show()
         except ValueError as error:
@@ -92,17 +91,6 @@ def refresh(sandbox: Sandbox | None) -> None:
     """Refresh every panel of a sandbox, if there is one."""
     for panel in [panel for panel in _panels if panel.sandbox is sandbox]:
         panel.show()
-
-
-def _seconds(text: str) -> float:
-    """Return a number of seconds; a whole one as an int, which is what Retry-After can contain."""
-    seconds = float(text)
-    if not 0 <= seconds <= _MOST_SECONDS:  # neither is NaN
-        raise ValueError(f"expected 0 to {_MOST_SECONDS} seconds, got {quoted(text)}")
-    return int(seconds) if seconds.is_integer() else seconds
-
-
-_OPTIONS: dict[str, Any] = {"seconds": _seconds, "mebibytes": int}
 
 
 def _arrived(sandbox: Sandbox) -> str:

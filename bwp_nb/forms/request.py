@@ -1,7 +1,6 @@
 """The request of a form as text for other tools, the answer to it, and texts and files that fill the form."""
 
 import base64
-import io
 import json
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
@@ -19,7 +18,6 @@ from bwp_nb.forms.page import Page, code, set_visible, status
 from bwp_nb.history import Exchange, History
 from bwp_nb.mutation import Mutation
 from bwp_nb.tables import rows
-from bwp_nb.tables.files import TextFile
 from bwp_nb.text import counted, readable
 from bwp_nb.wire.answer import Receipt
 
@@ -35,7 +33,6 @@ _EARLIER = '<p class="bwp-rule">This is the answer to the request before the las
 _MOST_WHILE_TYPING = 4_000
 
 _HINT = "GraphQL, JSON, a cURL command, Python or JavaScript code, JSONL, CSV, or cells of a spreadsheet"
-_KINDS = ".json,.jsonl,.ndjson,.csv,.tsv,.gz,.parquet,.graphql,.sh,.py,.js,.txt,.xlsx"
 
 # The link is pressed at once; where HTML runs no attributes, the user presses it.
 _PRESS = """<style onload="this.parentNode.querySelector('a').click()"></style>"""
@@ -127,9 +124,8 @@ class AnswerArea:
     def take(self, outcome: Receipt | BwpError | None, call: Exchange | None, history: History) -> None:
         """Take the outcome of a send, and list the latest sends of a client."""
         self._answer = "" if outcome is None else answer(outcome, call)
-        calls = [call for call in history if call.operation != "execute" and call.attempts]
-        labels = [f"{call.time[11:19]} {call.outcome}, {counted(call.events, 'event')}" for call in calls]
-        self.past.options = [*zip(labels, calls, strict=True)][:-11:-1]
+        calls = [call for call in history if call.operation != "execute" and call.attempts][:-11:-1]
+        self.past.options = [(f"{one.time[11:19]} {one.outcome}, {counted(one.events, 'event')}", one) for one in calls]
         self.past.index = 0 if calls else None
 
     def show(self, *, is_earlier: bool) -> None:
@@ -149,7 +145,7 @@ class Sources:
         self._fill = fill
         self.pasted = page.make(widgets.Textarea, description="Paste events", placeholder=_HINT, rows=4)
         self.fill_in = page.button("Fill the form with it", lambda: self._take(self.pasted.value))
-        self.opened = page.make(widgets.FileUpload, description="Open a file", accept=_KINDS, changed=self._open)
+        self.opened = page.make(widgets.FileUpload, description="Open a file", tooltip="≤ 10 MB", changed=self._open)
         self._status = page.html()
         self.view = page.box([self.pasted, self.fill_in, self.opened, self._status], "bwp-sources")
 
@@ -157,7 +153,7 @@ class Sources:
         """Fill the form from the chosen file, and let the same file be chosen again."""
         if self.opened.value:
             file, self.opened.value = self.opened.value[0], ()
-            self._take(TextFile(file["name"], partial(io.BytesIO, file["content"])))
+            self._take(rows.file(file["name"], file["content"]))
 
     def _take(self, source: Any) -> None:
         """Fill the form from a source; if that fails, show why, and leave the pasted text."""

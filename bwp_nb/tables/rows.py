@@ -6,8 +6,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -51,6 +51,11 @@ def to_csv(events: Iterable[UserEvent]) -> str:
     return text.getvalue()
 
 
+def file(name: str, content: bytes) -> TextFile:
+    """Return the content of a file of that name as a source of `events_of`."""
+    return TextFile(name, lambda: io.BytesIO(content))
+
+
 def events_of(
     source: Any,
     default: Callable[[], UserEvent],
@@ -76,7 +81,7 @@ def events_of(
 
 def _read(source: Any) -> Mutation | Table:
     if isinstance(source, Path):
-        source = TextFile(source.name, partial(source.open, "rb"))
+        return _file(TextFile(source.name, lambda: source.open("rb")))
     if isinstance(source, TextFile):
         return _file(source)
     if isinstance(source, str):
@@ -109,7 +114,7 @@ def _text(text: str) -> Mutation | Table:
     if found and not any(isinstance(row, dict) and "query" in row and not _names_field(row) for row in found):
         return replace(table(found), name="the text")
     if not found and (delimiter := _delimiter(text)):
-        return csv_table(TextFile("the text", lambda: io.BytesIO(text.encode())), delimiter)
+        return csv_table(file("the text", text.encode("utf-8", "surrogatepass")), delimiter)
     if not re.search(r"[{(]", text):
         expected = "a request, or rows below a header that names a field, such as event_type"
         raise InvalidTable(f"Expected {expected}, got {quoted(text.strip())}.")
@@ -117,10 +122,10 @@ def _text(text: str) -> Mutation | Table:
 
 
 def _delimiter(text: str) -> str | None:
-    """Return what separates the cells of a header, if a text begins with one: it names a field, or has tabs."""
+    """Return what separates the cells of a header, if a text begins with one, in which a field is named."""
     head = text.lstrip("\r\n").partition("\n")[0]
     named = (delimiter for delimiter in "\t,;" if _names_field(head.split(delimiter)))
-    return next(named, "\t" if _CELLS.match(head) else None)
+    return next(named, None)
 
 
 def _names_field(names: Iterable[str]) -> bool:
@@ -129,7 +134,6 @@ def _names_field(names: Iterable[str]) -> bool:
 
 
 _NAME = re.compile(r'\s*"?[\w .-]+"?\s*')
-_CELLS = re.compile(r"[\w .-]+\t[\w .-]+")
 
 
 def _events(
@@ -141,18 +145,14 @@ def _events(
         known = set(map(ColumnMapping(columns, None, {}).field, names))
         fields = {**{name: "" for name in REQUIRED if name not in known}, **fields}
     mapping = ColumnMapping.of(replace(given, names=names), columns, None, fields)
-    found: list[UserEvent] = []
-    problems: list[Problem] = []
-    for rows in map(mapping.mapped, chunks):
-        for place in range(rows.chunk.length):
-            event = _event(rows, place, default)
-            if isinstance(event, UserEvent):
-                found.append(event)
-            else:
-                problems += [replace(problem, index=rows.chunk.first + place) for problem in event]
-    if problems:
+    events = [
+        (rows.chunk.first + place, _event(rows, place, default))
+        for rows in map(mapping.mapped, chunks)
+        for place in range(rows.chunk.length)
+    ]
+    if problems := [replace(one, index=index) for index, event in events if isinstance(event, list) for one in event]:
         raise InvalidEvent(problems)
-    return found
+    return [event for _, event in events if isinstance(event, UserEvent)]
 
 
 def _event(rows: MappedRows, place: int, default: Callable[[], UserEvent]) -> UserEvent | list[Problem]:
@@ -165,30 +165,18 @@ def _event(rows: MappedRows, place: int, default: Callable[[], UserEvent]) -> Us
 
 
 def _json_rows(text: str) -> list[Any]:
-    """Return the rows in a text of JSON or JSONL, or the events of variables; an empty list for any other text."""
-    try:
+    """Return the rows in a text of JSON or JSONL; an empty list for any other text."""
+    with suppress(ValueError, RecursionError):
         whole = _json(text)
-    except (ValueError, RecursionError):
-        return _jsonl_rows(text)
-    for name in ("variables", "input", "events"):
-        if isinstance(whole, dict) and [name] == [*whole]:
-            whole = whole[name]
-    return whole if isinstance(whole, list) else [whole]
-
-
-def _jsonl_rows(text: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+        return whole if isinstance(whole, list) else [whole]
+    found: list[Any] = []
     for number, line in [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]:
         try:
-            row = _json(line)
+            found.append(_json(line))
         except (ValueError, RecursionError):
-            row = None
-        if isinstance(row, dict):
-            found.append(row)
-        elif found:
-            raise InvalidTable(f"line {number}: expected a JSON object, got {quoted(line.strip())}.")
-        else:
-            return []
+            if not found or not isinstance(found[0], dict):
+                return []
+            raise InvalidTable(f"line {number}: expected a JSON object, got {quoted(line.strip())}.") from None
     return found
 
 
