@@ -11,17 +11,7 @@ from dataclasses import replace
 from textwrap import dedent
 from typing import Any
 
-from graphql import (
-    DocumentNode,
-    FieldNode,
-    GraphQLSchema,
-    GraphQLSyntaxError,
-    UniqueInputFieldNamesRule,
-    get_operation_ast,
-    parse,
-    validate,
-    value_from_ast_untyped,
-)
+import graphql
 
 from bwp_nb.errors import InvalidEvent, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent
@@ -50,31 +40,40 @@ def events(text: str) -> list[UserEvent]:
 def _events(text: str) -> list[UserEvent]:
     if not isinstance(text, str):
         raise _Unreadable(f"expected a str, got {typed(text)}")
-    tree = _python(text)
-    if calls := _calls(tree):
-        return [_built(index, _keywords(call)) for index, call in enumerate(calls)]
-    query, variables, operation_name = _graphql_parts(_posted_body(text, tree))
+    calls = _calls(text)
+    if built := [call for call in calls if ast.unparse(call.func).rpartition(".")[2] == "UserEvent"]:
+        return [_built(index, _keywords(call)) for index, call in enumerate(built)]
+    query, variables, operation_name = _graphql_parts(_posted_body(text, calls))
     given = _input(_document(query), variables, operation_name)
+    if given is graphql.Undefined:
+        raise _Unreadable("the variables are missing; paste the JSON body, which has the query and its variables")
     if not isinstance(given, dict) or set(given) != {"events"}:
         raise _Unreadable(f"expected an input with events and nothing else, got {quoted(given)}")
     return [_event(index, item) for index, item in enumerate(_listed(given["events"]))]
 
 
-def _posted_body(text: str, tree: ast.Module) -> str:
-    """Return the body that a cURL command or a Python call with `json=` posts; any other text unchanged."""
+def _posted_body(text: str, calls: list[ast.Call]) -> str:
+    """Return the body that a cURL command or a call in Python or JavaScript posts; any other text unchanged."""
     if command := _CURL.match(text):
         return _curl_body(text[command.end() :])
     if written := _JAVASCRIPT.match(text):
         return written[1]
-    posted = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "json"]
-    return json.dumps(_literal(posted[0], "json")) if posted else text
+    if not calls:
+        return text
+    if posted := [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "json"]:
+        return json.dumps(_literal(posted[0], "json"))
+    if body := _BODY.search(text):
+        return str(json.loads(body[0]))
+    raise _Unreadable("the code has no UserEvent(…), no call with json=, and no JSON body as a text")
 
 
 def _graphql_parts(text: str) -> tuple[str, dict[str, Any], str | None]:
     """Return the query, the variables and the operation's name of a JSON body, or of a bare GraphQL text."""
     try:
         body = json.loads(text)
-    except ValueError:
+    except ValueError as error:
+        if _LIKE_JSON.match(text):
+            raise _Unreadable(f"invalid JSON: {readable(str(error))}") from None
         return text, {}, None
     if not isinstance(body, dict) or not isinstance(body.get("query"), str):
         raise _Unreadable("expected a JSON object with a query")
@@ -84,41 +83,40 @@ def _graphql_parts(text: str) -> tuple[str, dict[str, Any], str | None]:
     return body["query"], variables, body.get("operationName")
 
 
-def _document(query: str) -> DocumentNode:
+def _document(query: str) -> graphql.DocumentNode:
     try:
-        document = parse(query, max_tokens=100_000)
-    except GraphQLSyntaxError as error:
+        document = graphql.parse(query, max_tokens=100_000)
+    except graphql.GraphQLSyntaxError as error:
         line, column = error.locations[0] if error.locations else (1, 1)
         if re.split(r"\r\n|\n|\r", query)[line - 1].lstrip().startswith("//"):
             advice = "the guides print such a line above their examples, and GraphQL comments begin with #; delete it"
             raise _Unreadable(f"line {line} begins with //: {advice}") from None
         said = readable(error.message.removeprefix("Syntax Error: ").rstrip("."))
         raise _Unreadable(f"invalid GraphQL at line {line}, column {column}: {said}") from None
-    for found in validate(GraphQLSchema(assume_valid=True), document, [UniqueInputFieldNamesRule]):
+    for found in graphql.validate(
+        graphql.GraphQLSchema(assume_valid=True), document, [graphql.UniqueInputFieldNamesRule]
+    ):
         raise _Unreadable(readable(found.message, 120))
     return document
 
 
-def _input(document: DocumentNode, variables: dict[str, Any], operation_name: str | None) -> Any:
+def _input(document: graphql.DocumentNode, variables: dict[str, Any], operation_name: str | None) -> Any:
     """Return the value of the argument `input` of `sendUserEvents`, with its variables filled in."""
-    operation = get_operation_ast(document, operation_name)
+    operation = graphql.get_operation_ast(document, operation_name)
     if operation is None:
         raise _Unreadable("expected one operation, or an operationName that selects one")
     if operation.operation.value != "mutation":
         raise _Unreadable(f"expected a mutation, got a {operation.operation.value}")
     selected: Any = operation.selection_set.selections
-    names = [node.name.value if isinstance(node, FieldNode) else "a fragment" for node in selected]
+    names = [node.name.value if isinstance(node, graphql.FieldNode) else "a fragment" for node in selected]
     if names != ["sendUserEvents"]:
         raise _Unreadable(f"expected sendUserEvents alone, got {readable(', '.join(names), 80)}")
     arguments = {argument.name.value: argument.value for argument in selected[0].arguments or ()}
     if set(arguments) != {"input"}:
         raise _Unreadable(f"expected the argument input alone, got {readable(', '.join(arguments), 80) or 'none'}")
-    defaults = {
-        definition.variable.name.value: value_from_ast_untyped(definition.default_value)
-        for definition in operation.variable_definitions or ()
-        if definition.default_value
-    }
-    return value_from_ast_untyped(arguments["input"], defaults | variables)
+    defined: Any = [one for one in operation.variable_definitions or () if one.default_value]
+    defaults = {one.variable.name.value: graphql.value_from_ast_untyped(one.default_value) for one in defined}
+    return graphql.value_from_ast_untyped(arguments["input"], defaults | variables)
 
 
 def _event(index: int, given: Any) -> UserEvent:
@@ -126,8 +124,7 @@ def _event(index: int, given: Any) -> UserEvent:
     if not isinstance(given, dict):
         raise InvalidEvent([Problem("events", given, "UserEvent", f"expected a UserEvent, got {quoted(given)}", index)])
     known = (*_OUR_NAMES, "additionalProperties")
-    unknown = [name for name in given if name not in known]
-    if unknown:
+    if unknown := [name for name in given if name not in known]:
         message = f"unknown field; UserEvent has {', '.join(known)}"
         raise InvalidEvent([Problem(readable(name, 80), given[name], _RULE, message, index) for name in unknown])
     values = {name: given.get(api_name) for api_name, name in _OUR_NAMES.items()}
@@ -176,20 +173,25 @@ _CURL = re.compile(r"\A(?:\s*+(?:#|[\w ]+=(?:[^\n]*\\\r?\n)*+)[^\n]*\n)*+\s*(?:[
 # The body in a program of `snippets.javascript`.
 _JAVASCRIPT = re.compile(r"\A(?:\s*+//[^\n]*\n)*+\s*const request = (\{.*?\n\});", re.DOTALL)
 
+# A body as a text in code: a browser copies `fetch` with it, and it is a text of JSON in other languages, too.
+_BODY = re.compile(r'"\{(?:\s|\\[nrt])*\\"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"')
+
+# GraphQL has a name in the first brackets.
+_LIKE_JSON = re.compile(r"""\s*(?:\[|\{\s*["'}])""")
+
 _DATA = ("data", "data-ascii", "data-binary", "data-raw", "json")
-_LETTERS = "".join(
-    f"{c}:" if c in "ACDEFHKPQRTUXYbcdehmortuwxyz" else c for c in string.ascii_letters + string.digits + "#"
-)
+_LETTERS = re.sub("[ACDEFHKPQRTUXYbcdehmortuwxyz]", r"\g<0>:", f"{string.ascii_letters}{string.digits}#")
 
 _SPECIAL = re.compile(r"\\\r?\n|\\.|\$(?=[\w({])|`", re.DOTALL)
 _PART = re.compile(rf"""'[^']*'|\$'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|{_SPECIAL.pattern}""", re.DOTALL)
+_WINDOWS = re.compile(r"""[^'"]*\^"|.*(?:\^\r?\n|"\{"")""", re.DOTALL)
 _EXPANDED = "\ue000"  # of a private area: the mark before what a shell would expand
 
 
 def _curl_body(text: str) -> str:
     """Return the body of a cURL command's arguments."""
-    if re.match(r"""[^'"]*\^["\r\n]""", text):
-        raise _Unreadable('the command is quoted for the Windows command prompt (^"); copy it as cURL (bash)')
+    if _WINDOWS.match(text):
+        raise _Unreadable("the command is quoted for the Windows command prompt; copy it as cURL for bash")
     words = _words(text)
     others = ["".join(word[2:].partition("=")[:2]) for word in words if word.startswith("--")]
     try:
@@ -238,19 +240,14 @@ def _ansi(part: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
-def _python(text: str) -> ast.Module:
-    """Return Python code as a tree; an empty one for any other text."""
+def _calls(text: str) -> list[ast.Call]:
+    """Return the calls in Python code, in the order of the text; none for any other text."""
     try:
-        return ast.parse(dedent(text).strip())
+        tree = ast.parse(dedent(text).strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.Module([], [])
-
-
-def _calls(tree: ast.Module) -> list[ast.Call]:
-    """Return each `UserEvent(…)`, in the order of the text; ast.walk goes level by level."""
+        return []
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    found = [call for call in calls if ast.unparse(call.func).rpartition(".")[2] == "UserEvent"]
-    return sorted(found, key=lambda call: (call.lineno, call.col_offset))
+    return sorted(calls, key=lambda call: (call.lineno, call.col_offset))  # ast.walk goes level by level
 
 
 def _keywords(call: ast.Call) -> dict[str, Any]:
@@ -263,6 +260,5 @@ def _literal(node: ast.expr, name: str) -> Any:
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, MemoryError):
-        raise _Unreadable(
-            f"{name} on line {node.lineno} is not a literal, and pasted code is not run; replace it by its value"
-        ) from None
+        said = f"{name} on line {node.lineno} is not a literal, and pasted code is not run; replace it by its value"
+        raise _Unreadable(said) from None

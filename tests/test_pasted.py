@@ -92,10 +92,23 @@ def test_double_quotes_are_read_as_the_shell_reads_them() -> None:
         ("TOKEN=\\\n" * 2000 + "\ncurl x", "the cURL command has no --data"),
         ("TOKEN=\\\n" * 2000, "invalid GraphQL at line 1"),
         ("const request = {\n};", "expected a JSON object with a query"),
+        ('curl "https://x.example" --data-raw "{""query"":""""}"', "is quoted for the Windows command prompt"),
+        ("curl -X POST ^\n --data x", "is quoted for the Windows command prompt"),
+        ("mutation a($input: I!) { sendUserEvents(input: $input) { status } }", "the variables are missing"),
+        ('{"query": "a",}', "invalid JSON: Expecting property name enclosed in double quotes: line 1 column 15"),
+        ("[{'query': 'a'}]", "invalid JSON: Expecting property name enclosed in double quotes: line 1 column 3"),
         ("const request = {nonsense\n};", "expected a mutation, got a query"),
         ("bwp.UserEvent('click')", "the UserEvent on line 1 has positional arguments"),
         ("UserEvent(event_type=f())", "event_type on line 1 is not a literal, and pasted code is not run"),
         ("httpx.post(url, json=payload)", "json on line 1 is not a literal"),
+        (
+            "requests.post(url, data=json.dumps(body))",
+            "the code has no UserEvent(…), no call with json=",
+        ),
+        (
+            'fetch("https://x.example", {"body": null});',
+            "the code has no UserEvent(…), no call with json=",
+        ),
         ("UserEvent(event_type='click', size=1)", "unexpected keyword argument 'size'"),
         ("UserEvent(event_type='click')", "missing 4 required positional arguments"),
         ("UserEvent(event_type=1, event_id='', event_time='', client_type='', client_version='')", "must be a str"),
@@ -106,6 +119,19 @@ def test_a_pasted_text_that_cannot_be_read_says_why(text: str, reason: str) -> N
     with pytest.raises(bwp.InvalidEvent) as caught:
         bwp.Mutation.parse(text)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'await fetch("https://x.example", {{"headers": {{"accept": "*/*"}}, "body": {}, "method": "POST"}});',
+        'import requests\n\npayload = {}\nrequests.request("POST", "https://x.example", data=payload)\n',
+    ],
+    ids=["fetch of a browser", "Python with a text"],
+)
+def test_a_body_that_is_a_text_in_code_is_read(code: str) -> None:
+    """As a browser copies `fetch`, and as other tools write Python."""
+    assert bwp.Mutation([EVENT]) == bwp.Mutation.parse(code.format(json.dumps(BODY)))
 
 
 def test_pasted_python_is_never_run(tmp_path: Path) -> None:

@@ -78,16 +78,18 @@ class Drafts:
 
     def states(self) -> list[str]:
         """Return the state of each event."""
-        found = [(draft.outcome, draft.problems(with_empty=self.is_pressed)) for draft in self.items]
-        return [outcome or ("invalid" if problems else "valid") for outcome, problems in found]
+        return [it.outcome or ("invalid" if it.problems(with_empty=self.is_pressed) else "valid") for it in self.items]
 
-    def problems(self) -> list[Problem]:
-        """Return the problems of the request as typed, each with the index of its event."""
+    def problems(self, *, unsendable: bool = False) -> list[Problem]:
+        """Return the problems of the request as typed, or only those with which nothing can be sent.
+
+        Each has the index of its event.
+        """
         if not 1 <= len(self.items) <= MAX_EVENTS:
             message = f"expected 1 to {MAX_EVENTS} events, got {len(self.items)}"
             return [Problem("events", len(self.items), COUNT_RULE, message)]
-        found = enumerate(draft.problems(with_empty=self.is_pressed) for draft in self.items)
-        return [replace(problem, index=index) for index, problems in found for problem in problems]
+        found = [one.repeated() if unsendable else one.problems(with_empty=self.is_pressed) for one in self.items]
+        return [replace(problem, index=index) for index, problems in enumerate(found) for problem in problems]
 
     def replace(self, items: list[Draft], index: int, note: str) -> str:
         """Take other events, of which one is selected."""

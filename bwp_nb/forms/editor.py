@@ -50,6 +50,7 @@ class Editor:
         self.properties: list[Row] = []
         self._page, self._client, self._edited = page, client, edited
         self._inputs = {name: self._input(name) for name in TEXT_FIELDS}
+        vars(self).update(self._inputs)
         self._choices = {name: self._choice(name) for name in _KNOWN}
         self._notes = {api_name: page.html() for api_name in marks}
         self.heading, self._rows = page.html(), page.box([], "bwp-note")
@@ -65,12 +66,6 @@ class Editor:
         last = "additionalProperties"
         parts += [page.html(last, css="bwp-title"), self.add_property, marks[last], self._notes[last], self._rows]
         self.view = page.box(parts, "bwp-editor")
-
-    def __getattr__(self, name: str) -> Any:
-        """Return the input of a field."""
-        if name not in TEXT_FIELDS:
-            raise AttributeError(name)
-        return self._inputs[name]
 
     def bind(self, draft: Draft) -> None:
         """Show another event; what is typed from now on is an edit of that one."""
@@ -137,10 +132,10 @@ class Editor:
         self._edited(self.draft)
 
     def _take_now(self) -> None:
-        self.event_time.value = f"{self._client.clock.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        self._inputs["event_time"].value = f"{self._client.clock.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     def _take_new_id(self) -> None:
-        self.event_id.value = self._client.new_id()
+        self._inputs["event_id"].value = self._client.new_id()
 
     def _add_property(self) -> None:
         self._lay_out([*self.properties, Row(self._page, self._typed, self._remove)])

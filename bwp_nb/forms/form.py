@@ -225,12 +225,12 @@ class EventForm:
         with self._page.turn:
             if not self._may_send(check):
                 return
-            sent = self._drafts.items
+            sent, self._is_sending = self._drafts.items, True
             self.client.confirm = None  # The form has asked; the keyboard cannot answer while a callback runs.
-            self._is_sending = True
-            self._show()
         found: Receipt | BwpError | None = None  # also if the kernel is interrupted: it is not known what was sent
         try:
+            with self._page.turn:
+                self._show()
             found = self.client.send(mutation(sent), check=check)
         except BwpError as error:
             found = error
@@ -242,7 +242,7 @@ class EventForm:
         if self._is_sending:
             return False
         self._drafts.is_pressed = True
-        if check and (problems := self.problems):
+        if problems := self._drafts.problems(unsendable=not check):
             self._go_to(problems[0])
             self._show(f"Not sent; {place(problems[0])}: {problems[0].message}.", "bad")
         elif check and self.state == "sent":
@@ -262,10 +262,11 @@ class EventForm:
             call = self.client.history[-1] if found and found.state != "invalid" else None
             self.answer = call.answer if call else None
             states = found.states if isinstance(found, MutationRejected) else (self._sent_state,) * len(sent)
-            ended = {draft: replace(draft, outcome=state) for draft, state in zip(sent, states, strict=True)}
             note = "" if self._drafts.items == sent else "The request was sent as it was before your edit."
-            if self._sent_state != "invalid":  # which means that nothing was sent
-                self._drafts.items = [ended.get(draft, draft) for draft in self._drafts.items]
+            if self._sent_state == "invalid":
+                states, note = tuple(draft.outcome for draft in sent), "Not sent."
+            ended = {draft: replace(draft, outcome=state) for draft, state in zip(sent, states, strict=True)}
+            self._drafts.items = [ended.get(draft, draft) for draft in self._drafts.items]
             self._sent = [*ended.values()]
             self.answers.take(found, call, self.client.history)
             self._show(note)
@@ -340,6 +341,6 @@ def _where(client: Client) -> str:
 
 
 def _line(number: int, draft: Draft, state: str) -> str:
-    """Return an event as a line of a list: number, type, time, the end of the id, the state as a mark and a word."""
+    """Return an event as a line of a list: number, state as a mark and a word, type, time, the end of the id."""
     kind, time, end = (readable(getattr(draft.event, name), 60) for name in ("event_type", "event_time", "event_id"))
-    return f"{number:>2} {kind:<18.18} {time:<20.20} …{end[-6:]:<6} {_MARKS[state]} {state}"
+    return f"{number:>2} {_MARKS[state]} {state:<8} {kind:<18.18} {time:<20.20} …{end[-6:]}"

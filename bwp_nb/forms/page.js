@@ -1,11 +1,16 @@
 // Runs when a form appears; `form` is its outermost element. Scripts in the HTML of a widget do not run, but an
 // attribute of it does, in JupyterLab and in Voila.
 
-// Keys do not leave the form: JupyterLab would take an X on a button, for example, to cut the cell with the form.
+// Keys do not leave the form: JupyterLab would take an X on a button, for example, to cut the cell with the form, and
+// Ctrl+Z in a field to undo what was typed in the cell, which the browser does where nothing can be typed. Ctrl and
+// other keys, such as Ctrl+S, are commands as usual.
 // A key that is held down, and the second click of a double click, press a button once.
 form.onkeydown = (event) => {
+  const isText = event.target.matches("input, textarea");
+  const isControl = event.ctrlKey || event.metaKey;
   if (event.repeat && event.target.matches("button")) event.preventDefault();
-  if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
+  if (isControl && !isText && /^[yz]$/i.test(event.key)) event.preventDefault();
+  if (!isControl || /^([amyz]|enter|backspace|arrow.*)$/i.test(event.key)) event.stopPropagation();
 };
 form.addEventListener("click", (event) => {
   if (event.detail > 1 && event.target.closest(".bwp-once")) event.stopImmediatePropagation();

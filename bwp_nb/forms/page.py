@@ -42,12 +42,11 @@ class Page:
         css, script = (files(__package__).joinpath(name).read_text("utf-8") for name in ("style.css", "page.js"))
         start = escape(f"(form => {{\n{script}\n}})(this.closest('.bwp'))")
         self.errors, self._script = self.html(), self.html(css="bwp-hidden")
-        answer = self.make(widgets.Button, description="The page answers", css="bwp-answer bwp-hidden")
-        answer.on_click(self.guard(self._answered, in_turn=False))
-        self.head = [self.html(f'<style onload="{start}">{css}</style>'), self.errors, answer, self._script]
-        self._runs, self._can_answer = 0, False
-        self._waiting: Act | None = None
-        self._focused = answer
+        self._answer = self.make(widgets.Button, description="The page answers", css="bwp-answer bwp-hidden")
+        self._answer.on_click(self.guard(self._answered, in_turn=False))
+        self.head = [self.html(f'<style onload="{start}">{css}</style>'), self.errors, self._answer, self._script]
+        self._runs, self._can_answer, self._focused = 0, False, self._answer
+        self._waiting: list[Act] = []
 
     def make(self, kind: Any, *values: Any, css: str = "", changed: Act | None = None, **more: Any) -> Any:
         """Return a new widget with some CSS classes; `changed` is called after each change of its value."""
@@ -70,7 +69,7 @@ class Page:
     def button(self, label: str, pressed: Act, css: str = "", *, in_turn: bool = True, **more: Any) -> Any:
         """Return a new button that calls a function, which takes long if it is not called `in_turn`."""
         made = self.make(widgets.Button, description=label, css=css if in_turn else "bwp-once", **more)
-        made.on_click(self.guard(pressed if in_turn else partial(self._when_typed, pressed), in_turn=in_turn))
+        made.on_click(self.guard(partial(self._when_typed, self.guard(pressed, in_turn=in_turn)), in_turn=False))
         return made
 
     def fold(self, label: str, make: Callable[[], Any]) -> list[Any]:
@@ -84,7 +83,7 @@ class Page:
         toggle = self.make(widgets.ToggleButton, description=label, tooltip=label, changed=turn)
         return [toggle, box]
 
-    def guard(self, handler: Act, *, in_turn: bool = True) -> Callable[[object], None]:
+    def guard(self, handler: Act, *, in_turn: bool = True) -> Callable[..., None]:
         """Return a handler as a callback of a widget; an error in it is shown, and raised again.
 
         With `in_turn` no other callback runs meanwhile; a handler that takes long takes its `turn` itself, for parts
@@ -109,20 +108,25 @@ class Page:
             self._run("focus")
 
     def _when_typed(self, action: Act) -> None:
-        """Call a function once the page has sent all that was typed before.
+        """Call a function once all that was typed before has arrived.
 
-        While the kernel is busy, ipywidgets holds typed text back, but not clicks. So the page is asked for an answer,
-        which comes after the text. A page that runs no scripts is not asked, nor is a program.
+        While the kernel is busy, ipywidgets holds typed text back, but not clicks, and it may handle clicks in another
+        thread than text. So the page is asked for an answer: the first one comes after the text that was sent, the
+        second one after the text that was held back. A page that runs no scripts is not asked, nor is a program.
         """
         if self._can_answer and _is_callback():
-            self._waiting = action
-            self._run("answer")
+            self._ask(partial(self._ask, action))
         else:
             action()
 
+    def _ask(self, action: Act) -> None:
+        self._waiting.append(action)
+        self._answer.send_state("description")  # ipykernel handles the answer where it handles text from now on
+        self._run("answer")
+
     def _answered(self) -> None:
-        self._can_answer, action, self._waiting = True, self._waiting, None
-        if action is not None:
+        self._can_answer, waiting, self._waiting = True, self._waiting, []
+        for action in waiting:
             action()
 
     def _run(self, name: str) -> None:

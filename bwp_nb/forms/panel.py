@@ -75,9 +75,8 @@ class SandboxPanel:
             set_visible(option, visible=option.description in self._takes[self.fault.value])
 
     def _order(self) -> None:
-        texts = {option.description: option.value for option in self.options if option.value}
         try:
-            given = {name: _NUMBERS.get(name, str)(text) for name, text in texts.items()}
+            given = {it.description: _NUMBERS.get(it.description, str)(it.value) for it in self.options if it.value}
             self.sandbox.fail_next(self.fault.value, times=self.times.value, **given)
             self.show()
         except ValueError as error:

@@ -33,7 +33,6 @@ _EARLIER = '<p class="bwp-rule">This is the answer to the request before the las
 _MOST_WHILE_TYPING = 4_000
 
 _HINT = "GraphQL, JSON, a cURL command, Python or JavaScript code, JSONL, CSV, or cells of a spreadsheet"
-_KINDS = ".json,.jsonl,.csv,.tsv,.parquet,.graphql,.sh,.py,.js,.txt,.xlsx"
 
 # The link is pressed at once; where HTML runs no attributes, the user presses it.
 _PRESS = """<style onload="this.parentNode.querySelector('a').click()"></style>"""
@@ -120,14 +119,13 @@ class AnswerArea:
         self._fill, self._shown, self._answer, self.html = fill, page.html(), "", ""
         self.past = page.make(widgets.Dropdown, description="Latest sends")
         self.load = page.button("Load", self._load, tooltip="Fill the form with the events of this send")
-        self.view = page.box([self._shown, self.past, self.load], "bwp-note")
+        self.view = page.box([self._shown, self.past, self.load], "bwp-request")
 
     def take(self, outcome: Receipt | BwpError | None, call: Exchange | None, history: History) -> None:
         """Take the outcome of a send, and list the latest sends of a client."""
         self._answer = "" if outcome is None else answer(outcome, call)
-        calls = [call for call in history if call.operation != "execute" and call.attempts]
-        labels = [f"{call.time[11:19]} {call.outcome}, {counted(call.events, 'event')}" for call in calls]
-        self.past.options = [*zip(labels, calls, strict=True)][:-11:-1]
+        calls = [call for call in history if call.operation != "execute" and call.attempts][:-11:-1]
+        self.past.options = [(f"{one.time[11:19]} {one.outcome}, {counted(one.events, 'event')}", one) for one in calls]
         self.past.index = 0 if calls else None
 
     def show(self, *, is_earlier: bool) -> None:
@@ -136,7 +134,8 @@ class AnswerArea:
 
     def _load(self) -> None:
         if self.past.value is not None:
-            self._fill(Mutation.parse(json.dumps(self.past.value.request)))
+            request = json.dumps(self.past.value.request)
+            self._shown.value = _why_not(lambda: self._fill(Mutation.parse(request))) or self._shown.value
 
 
 class Sources:
@@ -146,7 +145,7 @@ class Sources:
         self._fill = fill
         self.pasted = page.make(widgets.Textarea, description="Paste events", placeholder=_HINT, rows=4)
         self.fill_in = page.button("Fill the form with it", lambda: self._take(self.pasted.value))
-        self.opened = page.make(widgets.FileUpload, description="Open a file", accept=_KINDS, changed=self._open)
+        self.opened = page.make(widgets.FileUpload, description="Open a file", tooltip="≤ 10 MB", changed=self._open)
         self._status = page.html()
         self.view = page.box([self.pasted, self.fill_in, self.opened, self._status], "bwp-sources")
 
@@ -154,16 +153,24 @@ class Sources:
         """Fill the form from the chosen file, and let the same file be chosen again."""
         if self.opened.value:
             file, self.opened.value = self.opened.value[0], ()
-            self._take(rows.File(file["name"], bytes(file["content"])))
+            self._take(rows.file(file["name"], file["content"]))
 
     def _take(self, source: Any) -> None:
         """Fill the form from a source; if that fails, show why, and leave the pasted text."""
-        try:
-            self._fill(source)
-            self.pasted.value = self._status.value = ""
-        except InvalidEvent as error:
-            text = "; ".join(f"{place(problem)}: {readable(problem.message)}" for problem in error.problems[:5])
-            self._status.value = status(f"Not filled: {text.rstrip('.')}.", "bad")
+        self._status.value = _why_not(lambda: self._fill(source))
+        if not self._status.value:
+            self.pasted.value = ""
+
+
+def _why_not(fill: Callable[[], object]) -> str:
+    """Fill a form; return an empty text, or why that is not possible."""
+    try:
+        fill()
+    except InvalidEvent as error:
+        said = [f"{place(one)}: " * (one.index is not None) + readable(one.message) for one in error.problems]
+        more = f"; and {len(said) - 5} more" * (len(said) > 5)
+        return status(f"Not filled: {'; '.join(said[:5]).rstrip('.')}{more}.", "bad")
+    return ""
 
 
 def answer(outcome: Receipt | BwpError, call: Exchange | None) -> str:

@@ -20,6 +20,9 @@ from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.sandbox.responses import DENIED, JSON, error_response, html_response, json_response, labelled
 from bwp_nb.wire.platform import Clock
 
+#: 30 years, which dates can represent.
+_MOST_SECONDS = 10**9
+
 
 class Rejection(NamedTuple):
     """The simulated rejection of the events that contain a value, or of all events."""
@@ -98,9 +101,9 @@ class FaultyRequest:
         """HTTP 429 without Retry-After."""
         return html_response(429, "Too Many Requests")
 
-    def http_429_seconds(self, seconds: int = 5) -> httpx.Response:
+    def http_429_seconds(self, seconds: float = 5) -> httpx.Response:
         """HTTP 429 with Retry-After in seconds."""
-        return html_response(429, "Too Many Requests", {"Retry-After": str(seconds)})
+        return html_response(429, "Too Many Requests", {"Retry-After": str(round(seconds))})
 
     def http_429_date(self, seconds: int = 5) -> httpx.Response:
         """HTTP 429 with Retry-After as a date, some seconds from now."""
@@ -188,16 +191,16 @@ class FaultyRequest:
 
     def redirect(self, location: str = "https://example.com/graphql") -> httpx.Response:
         """HTTP 307: use another host this time; the request is not processed."""
-        return httpx.Response(307, headers={"Location": location})
+        return httpx.Response(307, headers=httpx.Headers({"Location": location}, "utf-8"))
 
     def http_303(self, location: str = "https://example.com/result") -> httpx.Response:
         """The events are accepted, and HTTP 303 redirects to another page."""
         self.answer()
-        return httpx.Response(303, headers={"Location": location})
+        return httpx.Response(303, headers=httpx.Headers({"Location": location}, "utf-8"))
 
     def http_308(self, location: str = "https://example.com/graphql") -> httpx.Response:
         """HTTP 308: the address has moved to another host; the request is not processed."""
-        return httpx.Response(308, headers={"Location": location})
+        return httpx.Response(308, headers=httpx.Headers({"Location": location}, "utf-8"))
 
     def duplicate(self) -> httpx.Response:
         """The request is delivered twice."""
@@ -257,3 +260,6 @@ def check_fault(name: str, options: Mapping[str, Any]) -> None:
     if unknown := options.keys() - set(FAULTS[name].options):
         expected = ", ".join(FAULTS[name].options) or "no options"
         raise InvalidArgument(f"The fault {name!r} takes {expected}, got {', '.join(sorted(unknown))}")
+    seconds = options.get("seconds", 0)
+    if not 0 <= seconds <= _MOST_SECONDS:  # neither is NaN
+        raise InvalidArgument(f"seconds: expected 0 to {_MOST_SECONDS}, got {seconds!r}")

@@ -4,17 +4,20 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
+from bwp_nb.displays.short_errors import MissingExtra
 from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
 from bwp_nb.tables.chunks import Table
-from bwp_nb.tables.columns import NESTED
+from bwp_nb.tables.columns import NESTED, meant
 from bwp_nb.tables.files import DELIMITERS, TextFile, csv_table, text_table
 from bwp_nb.tables.mapping import REQUIRED, TAKEN, ColumnMapping, MappedRows, flat, record
 from bwp_nb.tables.source import table
@@ -22,13 +25,6 @@ from bwp_nb.text import quoted, readable
 
 _SOURCE_RULE = "a request, an event, or a row of a table"
 _COLUMN_RULE = "a column for each field and each property (our own rule)"
-
-
-class File(NamedTuple):
-    """A file's name and content."""
-
-    name: str
-    content: bytes
 
 
 def to_json(events: Iterable[UserEvent]) -> str:
@@ -55,6 +51,11 @@ def to_csv(events: Iterable[UserEvent]) -> str:
     return text.getvalue()
 
 
+def file(name: str, content: bytes) -> TextFile:
+    """Return the content of a file of that name as a source of `events_of`."""
+    return TextFile(name, lambda: io.BytesIO(content))
+
+
 def events_of(
     source: Any,
     default: Callable[[], UserEvent],
@@ -63,8 +64,8 @@ def events_of(
 ) -> list[UserEvent]:
     """Return the events in a source, or raise `InvalidEvent`.
 
-    It may be a `Mutation`, a `UserEvent` or several, a row or several, a DataFrame, the path of a file, a `File`, or a
-    text: rows as JSON, JSONL, CSV or cells of a spreadsheet, or what `Mutation.parse` reads. Columns are read as
+    It may be a `Mutation`, a `UserEvent` or several, a row or several, a DataFrame, the path of a file, a `TextFile`,
+    or a text: rows as JSON, JSONL, CSV or cells of a spreadsheet, or what `Mutation.parse` reads. Columns are read as
     `send_table` reads them, with its `columns` and `fields`. A row without an id or a time gets that of a new
     `default()`; another required field that a row lacks is empty, which is a problem of the event. Numbers in JSON
     become their text.
@@ -74,14 +75,14 @@ def events_of(
         if isinstance(given, Mutation):
             return list(given.events)
         return _events(given, default, columns or {}, fields or {})
-    except InvalidTable as error:
+    except (InvalidTable, MissingExtra) as error:
         raise InvalidEvent([Problem("source", None, _SOURCE_RULE, str(error).rstrip("."))]) from None
 
 
 def _read(source: Any) -> Mutation | Table:
     if isinstance(source, Path):
-        source = File(source.name, source.read_bytes())
-    if isinstance(source, File):
+        return _file(TextFile(source.name, lambda: source.open("rb")))
+    if isinstance(source, TextFile):
         return _file(source)
     if isinstance(source, str):
         return _text(source)
@@ -91,42 +92,48 @@ def _read(source: Any) -> Mutation | Table:
     return table([source] if is_row else source)
 
 
-def _file(file: File) -> Mutation | Table:
-    name, path = readable(file.name), Path(file.name)
-    if path.suffix.lower() in (".xlsx", ".xls", ".ods"):
+def _file(file: TextFile) -> Mutation | Table:
+    if file.kind in (".xlsx", ".xls", ".ods"):
+        name = readable(file.name)
         raise InvalidTable(f"{name} is a workbook: save it as CSV in UTF-8, or copy its cells and paste them.")
-    text = TextFile(file.name, lambda: io.BytesIO(file.content))
-    if text.kind in DELIMITERS:
-        return text_table(text)
-    if text.kind == ".parquet":
-        with TemporaryDirectory() as folder:
-            Path(folder, path.name).write_bytes(file.content)
-            found = table(Path(folder, path.name))
+    if file.kind == ".parquet":
+        with TemporaryDirectory() as folder, file.open_bytes() as content:
+            path = Path(folder, Path(file.name).name)
+            path.write_bytes(content.read())
+            found = table(path)
             return replace(found, chunks=iter(list(found.chunks)))
-    with text.opened() as opened:
-        return _text(opened.read())
+    with file.opened() as opened:
+        text = opened.read()
+    return text_table(file, _delimiter(text)) if file.kind in DELIMITERS else _text(text)
 
 
 def _text(text: str) -> Mutation | Table:
     """Return the rows in a text, or the request that it contains."""
-    for parts in ([text], [line for line in text.split("\n") if line.strip()]):
-        found = _parsed(parts)
-        rows = found[0] if len(found) == 1 and isinstance(found[0], list) else found
-        if found and not any(isinstance(row, dict) and "query" in row for row in rows):
-            return replace(table(rows), name="the text")
-    head = text.lstrip().partition("\n")[0]
-    delimiter = "\t" if "\t" in head else ","
-    if not _FIELDS.isdisjoint(_plain(cell) for cell in head.split(delimiter)):
-        return csv_table(TextFile("the text", lambda: io.BytesIO(text.lstrip().encode())), delimiter)
+    text = text.removeprefix("\ufeff")
+    found = _json_rows(text)
+    if found and not any(isinstance(row, dict) and "query" in row and not _names_field(row) for row in found):
+        return replace(table(found), name="the text")
+    if not found and (delimiter := _delimiter(text)):
+        return csv_table(file("the text", text.encode("utf-8", "surrogatepass")), delimiter)
+    if not re.search(r"[{(]", text):
+        expected = "a request, or rows below a header that names a field, such as event_type"
+        raise InvalidTable(f"Expected {expected}, got {quoted(text.strip())}.")
     return Mutation.parse(text)
 
 
-def _plain(name: str) -> str:
-    """Return a name without case, spaces and marks, to recognise a header of columns."""
-    return re.sub(r"[\W_]", "", name).lower()
+def _delimiter(text: str) -> str | None:
+    """Return what separates the cells of a header, if a text begins with one, in which a field is named."""
+    head = text.lstrip("\r\n").partition("\n")[0]
+    named = (delimiter for delimiter in "\t,;" if _names_field(head.split(delimiter)))
+    return next(named, None)
 
 
-_FIELDS = {_plain(name) for pair in TEXT_FIELDS.items() for name in pair}
+def _names_field(names: Iterable[str]) -> bool:
+    """Whether one of some names is nearly that of a field."""
+    return any(_NAME.fullmatch(name) and meant(name) for name in names)
+
+
+_NAME = re.compile(r'\s*"?[\w .-]+"?\s*')
 
 
 def _events(
@@ -138,18 +145,14 @@ def _events(
         known = set(map(ColumnMapping(columns, None, {}).field, names))
         fields = {**{name: "" for name in REQUIRED if name not in known}, **fields}
     mapping = ColumnMapping.of(replace(given, names=names), columns, None, fields)
-    found: list[UserEvent] = []
-    problems: list[Problem] = []
-    for rows in map(mapping.mapped, chunks):
-        for place in range(rows.chunk.length):
-            event = _event(rows, place, default)
-            if isinstance(event, UserEvent):
-                found.append(event)
-            else:
-                problems += [replace(problem, index=rows.chunk.first + place) for problem in event]
-    if problems:
+    events = [
+        (rows.chunk.first + place, _event(rows, place, default))
+        for rows in map(mapping.mapped, chunks)
+        for place in range(rows.chunk.length)
+    ]
+    if problems := [replace(one, index=index) for index, event in events if isinstance(event, list) for one in event]:
         raise InvalidEvent(problems)
-    return found
+    return [event for _, event in events if isinstance(event, UserEvent)]
 
 
 def _event(rows: MappedRows, place: int, default: Callable[[], UserEvent]) -> UserEvent | list[Problem]:
@@ -161,16 +164,19 @@ def _event(rows: MappedRows, place: int, default: Callable[[], UserEvent]) -> Us
     return rows.event(place, given)
 
 
-def _parsed(parts: list[str]) -> list[Any]:
-    """Return the JSON of some parts of a text; an empty list if the text is not JSON."""
+def _json_rows(text: str) -> list[Any]:
+    """Return the rows in a text of JSON or JSONL; an empty list for any other text."""
+    with suppress(ValueError, RecursionError):
+        whole = _json(text)
+        return whole if isinstance(whole, list) else [whole]
     found: list[Any] = []
-    for part in parts:
+    for number, line in [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]:
         try:
-            found.append(_json(part))
+            found.append(_json(line))
         except (ValueError, RecursionError):
-            if found and isinstance(found[-1], dict):
-                raise InvalidTable(f"Row {len(found)}: expected a JSON object, got {quoted(part.strip())}.") from None
-            return []
+            if not found or not isinstance(found[0], dict):
+                return []
+            raise InvalidTable(f"line {number}: expected a JSON object, got {quoted(line.strip())}.") from None
     return found
 
 
@@ -178,8 +184,7 @@ def _json(text: str) -> Any:
     """Return JSON with its numbers and booleans as text, or raise `InvalidTable` for a repeated name."""
 
     def with_texts(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        if repeated := [name for name in names if names.count(name) > 1]:
+        if repeated := [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]:
             raise InvalidTable(f"The name {quoted(repeated[0])} occurs twice in one JSON object.")
         return {name: json.dumps(value) if isinstance(value, bool) else value for name, value in pairs}
 

@@ -178,6 +178,8 @@ def test_a_repeated_name_hides_no_other_problem(form: EventForm) -> None:
     assert "The request is incomplete" in shown_texts(form.view)
     form.send_anyway.click()
     assert ("invalid", []) == (form.state, sandbox_of(form).requests)
+    assert "Not sent; event 1, additionalProperties['product_sku']: duplicate" in unescape(shown_texts(form.view))
+    assert "" == form.answers.html
 
 
 def test_every_text_of_a_field_is_kept(form: EventForm) -> None:
@@ -444,6 +446,12 @@ def test_an_earlier_send_can_be_loaded_again(form: EventForm) -> None:
     assert ("1", "valid") == (form.mutation.events[0].client_version, form.state)
     form.undo.click()
     assert "2" == form.mutation.events[0].client_version
+    form.client.send([bwp.connect().new_event("click", **{f"p{n}": "" for n in range(400)})] * 3)
+    form.send_anyway.click()
+    form.answers.past.index = 1
+    form.answers.load.click()
+    assert "Not filled: expected at most 60 events and 1000 properties" in form.answers._shown.value
+    assert "2" == form.mutation.events[0].client_version
 
 
 # ---- The request ----
@@ -548,6 +556,8 @@ CELLS = {
     "cells": f"{HEAD},product_sku\n{ROW.format('a')},00123\n{ROW.format('b')},\n".replace(",", "\t"),
     "JSONL": '{"event_type":"click","event_id":"a","clientType":"SERVER_CLIENT","client_version":1.0,'
     '"product_sku":"00123"}\n{"event_type":"click","event_id":"b","clientType":"SERVER_CLIENT","client_version":1.0}',
+    "semicolons": f"{HEAD},product_sku\n{ROW.format('a')},00123\n{ROW.format('b')},\n".replace(",", ";"),
+    "byte order mark": f"\ufeff\r\n{HEAD},product_sku\r\n{ROW.format('a')},00123\r\n{ROW.format('b')},\r\n",
 }
 
 
@@ -562,6 +572,12 @@ def test_rows_of_a_table_fill_the_form(form: EventForm, text: str) -> None:
     )
     assert first == form.mutation.events[0]
     assert {} == form.mutation.events[1].additional_properties
+
+
+def test_a_row_may_have_a_property_called_query(form: EventForm) -> None:
+    """As events of a search have; a row names a field, and the body of a request does not."""
+    paste(form, '{"event_type": "click", "query": "red shoes"}')
+    assert {"query": "red shoes"} == form.mutation.events[0].additional_properties
 
 
 def test_a_missing_value_is_never_guessed(form: EventForm) -> None:
@@ -601,7 +617,9 @@ def test_a_quarantine_opens_in_the_form_and_is_sent_once_fixed(form: EventForm, 
 
 
 REFUSED = {
-    "nonsense": ("nonsense", "cannot parse this as a sendUserEvents request"),
+    "nonsense": ("nonsense", "Expected a request, or rows below a header that names a field, such as event_type"),
+    "a header without fields": ("kind,when\nclick,now\n", "Expected a request, or rows below a header"),
+    "other GraphQL": ("query { a }", "cannot parse this as a sendUserEvents request: expected a mutation, got a query"),
     "no row": ("[1]", "rows[0]: expected a UserEvent, or a dict with str as keys, got str '1'"),
     "nested": ('{"event_type": [1]}', "event 1, eventType: must be a str, got"),
     "no column": ("event_id,event_type\n1,click\n", "Missing column client_type, which is required"),
@@ -614,7 +632,12 @@ REFUSED = {
         f"{HEAD}\n{ROW.format(1)},x\n".replace(",", "\t"),
         "event 1, row: line 2: expected 4 cells, got 5",
     ),
-    "broken line": ('{"event_type": "a"}\n{"event_type"', "Row 1: expected a JSON object, got"),
+    "broken line": ('{"event_type": "a"}\n\n{"event_type"', "line 3: expected a JSON object, got"),
+    "first line": ('{"event_type": "a"\n{}', "invalid JSON: Expecting ',' delimiter: line 2 column 1"),
+    "column without a name": (
+        "\t" + HEAD.replace(",", "\t") + "\n",
+        "Column 0 of the text: expected a str as its name",
+    ),
     "many": ("{}\n" * 61, "got 61 events with 0 properties; use fewer, or send_table"),
     "wide": (json.dumps([{f"p{n}": "" for n in range(501)}] * 2), "got 2 events with 1002 properties; use fewer"),
     "surrogate": ('[{"event_type": "\\ud83d"}]', "contains a lone surrogate and cannot be encoded as UTF-8"),
@@ -639,7 +662,7 @@ def test_a_text_that_cannot_fill_the_form_says_why_and_changes_nothing(
         ("day.csv", b'a,b\n"1', "day.csv, line 2 cannot be read as CSV: unexpected end of data"),
         ("day.csv", b"\xff", "day.csv, line 1 is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
         ("day.json", b"\xff", "day.json, line 1 is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
-        ("day.json", b"", "cannot parse this as a sendUserEvents request"),
+        ("day.json", b"", "Expected a request, or rows below a header that names a field"),
         ("day.xlsx", b"PK\x03\x04", "day.xlsx is a workbook: save it as CSV in UTF-8, or copy its cells and paste"),
     ],
 )
@@ -747,7 +770,7 @@ def test_without_widgets_the_form_is_text_and_html(form: EventForm) -> None:
     before = form.snapshot()
     text = (
         "EventForm(Client(sandbox)): invalid\n"
-        "   1 page-load          2023                 …000001 ✗ invalid\n"
+        "   1 ✗ invalid  page-load          2023                 …000001\n"
         f"  problem: event 1, eventTime: {WRONG_TIME}"
     )
     assert text == repr(form) == repr(before)

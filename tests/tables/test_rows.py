@@ -10,6 +10,7 @@ from hypothesis import given
 
 import bwp_nb as bwp
 from bwp_nb.tables import rows
+from bwp_nb.tables.files import TextFile
 from tests.strategies import PROPERTY, any_events, event
 
 DEFAULT = event(event_id="default", schema_name="sfcc-schema")
@@ -68,6 +69,6 @@ def test_a_row_that_gives_a_field_twice_is_refused() -> None:
 
 def test_a_csv_row_of_another_width_is_refused() -> None:
     """No cell is dropped silently."""
-    file = rows.File("day.csv", b"event_type,client_type,client_version\nclick,a,b,c\n")
+    file = TextFile("day.csv", lambda: io.BytesIO(b"event_type,client_type,client_version\nclick,a,b,c\n"))
     with pytest.raises(bwp.InvalidEvent, match="event 0, row: line 2: expected 3 cells, got 4"):
         rows.events_of(file, event)
