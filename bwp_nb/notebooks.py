@@ -10,6 +10,7 @@ import copy
 import difflib
 import json
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -144,7 +145,8 @@ def _read(path: Path) -> Any:
         import nbformat
     content = path.read_bytes()
     try:
-        notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
+        with warnings.catch_warnings(action="ignore"):  # cells without an id of their own get one
+            notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
         nbformat.validate(notebook)
     except Exception as error:  # nbformat raises anything for a malformed notebook
         raise InvalidArgument(f"{path} is not a notebook: {readable(str(error), 80)}.") from None
@@ -163,7 +165,7 @@ def _run(notebook: Any, path: Path, timeout: int) -> None:
         notebook,
         km=AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), kernel_name="python3"),
         timeout=timeout,
-        extra_arguments=["--log-level=40"],  # without a warning that its ports of this machine are not encrypted
+        extra_arguments=["--log-level=50"],  # what a kernel says of its ports, or when it is stopped, helps nobody
         resources={"metadata": {"path": str(path.parent.resolve())}},
         coalesce_streams=True,
         record_timing=False,
@@ -174,7 +176,7 @@ def _run(notebook: Any, path: Path, timeout: int) -> None:
         client.execute(cleanup_kc=True)
     except (CellControlSignal, DeadKernelError) as error:
         said = [getattr(error, "ename", type(error).__name__), getattr(error, "evalue", "")]
-        failed = _finding(notebook, reached[-1], readable(": ".join(filter(None, said))))
+        failed = _finding(notebook, reached[-1], readable(": ".join(filter(None, said)).rstrip(".")))
         raise InvalidArgument(f"{path.name}, {failed}. Fix it, or tag it {_RAISES}. It was not written.") from None
 
 

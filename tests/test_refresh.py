@@ -1,6 +1,8 @@
 """Any notebook is refreshed to the same bytes, and what it stores is checked; the guide is written to a folder."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,19 @@ def test_a_cell_that_fails_is_named_and_nothing_is_written(tmp_path: Path) -> No
     with pytest.raises(ValueError, match=said):
         bwp.notebooks.refresh(path)
     assert before == path.read_bytes()
+
+
+def test_cells_without_an_id_get_one_without_a_word(tmp_path: Path) -> None:
+    """Older programs write such notebooks; with warnings as errors they are refreshed too."""
+    path = tmp_path / "any.ipynb"
+    given = json.loads(nbformat.writes(new_notebook(cells=[new_code_cell("1"), new_code_cell("2")])))
+    for cell in given["cells"]:
+        del cell["id"]
+    path.write_text(json.dumps(given))
+    command = [sys.executable, "-W", "error", "-m", "bwp_nb", "refresh", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (0, "") == (done.returncode, done.stderr), done.stdout
+    assert all(cell.id for cell in nbformat.read(path, as_version=4).cells)
 
 
 def test_a_cell_may_take_as_long_as_is_said(tmp_path: Path) -> None:
