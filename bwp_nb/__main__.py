@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bwp_nb.commands import checks, notebooks, output, serving, tables
-from bwp_nb.commands.result import Case, Result, Status
+from bwp_nb.commands.result import Case, Result, Status, said
 
 #: The commands: the function that each runs, and what adds its arguments.
 COMMANDS: dict[Callable[[argparse.Namespace], Result], Callable[[argparse.ArgumentParser], None] | None] = {
@@ -24,6 +24,7 @@ COMMANDS: dict[Callable[[argparse.Namespace], Result], Callable[[argparse.Argume
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    sys.stdout, sys.stderr = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()  # None if they are closed
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may lack a character
@@ -32,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         output.write(result, given.run.__name__, given.json, given.junit, given.annotations)
     except OSError as error:
-        sys.stderr.write(output.printable(f"Cannot write the result: {error}.") + "\n")
+        sys.stderr.write(output.printable(f"Cannot write the result. {said(error)}") + "\n")
+        sys.stdout = io.StringIO()  # Python would try again, at its end, to write what is left in the old one
         return result.status or Status.FAILED
     return result.status
 
@@ -40,14 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> Result:
     """Run a command; an error that its user can do something about is a result."""
     from bwp_nb.displays.short_errors import MissingExtra
-    from bwp_nb.errors import InvalidEvent, InvalidSettings, InvalidTable, LedgerError
+    from bwp_nb.errors import BwpError, InvalidSettings
 
-    expected = (InvalidSettings, InvalidTable, InvalidEvent, LedgerError, MissingExtra, ValueError, OSError)
     try:
         result: Result = given.run(given)
-    except (*expected, KeyboardInterrupt) as error:
+    except (BwpError, MissingExtra, ValueError, OSError, KeyboardInterrupt) as error:
         problems = " ".join(error.problems) if isinstance(error, InvalidSettings) else ""
-        message = f"Settings are missing or malformed. {problems}" if problems else str(error) or "Interrupted."
+        message = f"Settings are missing or malformed. {problems}" if problems else said(error) or "Interrupted."
         known = {OSError: Status.FAILED, ValueError: Status.USAGE, KeyboardInterrupt: Status.INTERRUPTED}
         status = next((status for kind, status in known.items() if isinstance(error, kind)), Status.MISCONFIGURED)
         data = {"error": {"type": type(error).__name__, "message": message}}

@@ -10,6 +10,7 @@ import copy
 import difflib
 import json
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 from bwp_nb.displays.short_errors import InvalidArgument, extra
 from bwp_nb.settings import secrets
 from bwp_nb.text import counted, quoted, readable
+from bwp_nb.wire.auth import cleaned
 
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 #: Without the version of Python; with the suffix and the converter of a script that `jupyter nbconvert` makes.
@@ -88,10 +90,8 @@ def write(folder: str | Path, *, overwrite: bool = False) -> list[Path]:
     content = {Path(folder) / path.name: path.read_bytes() for path in sorted(source.glob("*.ipynb"))}
     other = [path.name for path, data in content.items() if path.exists() and path.read_bytes() != data]
     if other and not overwrite:
-        names = ", ".join(other)
-        raise FileExistsError(
-            f"{folder} has other files with these names: {names}. Not written; overwrite replaces them."
-        )
+        advice = "Not written; overwrite replaces them."
+        raise FileExistsError(f"{folder} has other files with these names: {', '.join(other)}. {advice}")
     Path(folder).mkdir(parents=True, exist_ok=True)
     for path, data in content.items():
         path.write_bytes(data)
@@ -143,11 +143,14 @@ def refresh(path: str | Path, *, dry_run: bool = False, timeout: int = 120) -> l
 def _read(path: Path) -> Any:
     with extra("notebooks"):
         import nbformat
-    text = path.read_text("utf-8")
+    content = path.read_bytes()
     try:
-        return nbformat.reads(text, as_version=4)
+        with warnings.catch_warnings(action="ignore"):  # cells without an id of their own get one
+            notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
+        nbformat.validate(notebook)
     except Exception as error:  # nbformat raises anything for a malformed notebook
         raise InvalidArgument(f"{path} is not a notebook: {readable(str(error), 80)}.") from None
+    return notebook
 
 
 def _run(notebook: Any, path: Path, timeout: int) -> None:
@@ -162,7 +165,7 @@ def _run(notebook: Any, path: Path, timeout: int) -> None:
         notebook,
         km=AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), kernel_name="python3"),
         timeout=timeout,
-        extra_arguments=["--log-level=40"],  # without a warning that its ports of this machine are not encrypted
+        extra_arguments=["--log-level=50"],  # what a kernel says of its ports, or when it is stopped, helps nobody
         resources={"metadata": {"path": str(path.parent.resolve())}},
         coalesce_streams=True,
         record_timing=False,
@@ -173,7 +176,7 @@ def _run(notebook: Any, path: Path, timeout: int) -> None:
         client.execute(cleanup_kc=True)
     except (CellControlSignal, DeadKernelError) as error:
         said = [getattr(error, "ename", type(error).__name__), getattr(error, "evalue", "")]
-        failed = _finding(notebook, reached[-1], readable(": ".join(filter(None, said))))
+        failed = _finding(notebook, reached[-1], readable(": ".join(filter(None, said)).rstrip(".")))
         raise InvalidArgument(f"{path.name}, {failed}. Fix it, or tag it {_RAISES}. It was not written.") from None
 
 
@@ -184,7 +187,12 @@ def _parts(notebook: Any) -> list[Any]:
 
 def _finding(notebook: Any, number: int, message: str) -> Finding:
     code = _parts(notebook)[number].get("source", "").strip().partition("\n")[0]
-    return Finding(number or None, code, message)
+    return Finding(number or None, _shown(code), _shown(message))
+
+
+def _shown(text: str) -> str:
+    """Return a text of a notebook without the secrets of the settings: it may be shown in the log of a CI job."""
+    return cleaned(text, [*secrets().values()])
 
 
 def as_stored(notebook: Any) -> str:
@@ -228,20 +236,21 @@ def differences(before: Any, after: Any) -> list[Finding]:
         One for each cell that differs; a line is marked with - as it was before, and with + as it is after.
     """
     parts = enumerate(zip(_parts(before), _parts(after), strict=True))
-    return [_finding(after, number, lines) for number, (old, new) in parts if (lines := _changed(old, new))]
+    changed = ((number, _changed(old, new)) for number, (old, new) in parts if old != new)
+    return [_finding(after, number, lines) for number, lines in changed]
 
 
 def _changed(old: Any, new: Any) -> str:
-    """Return the first lines that differ, or nothing."""
+    """Return the first lines that differ."""
     compared = difflib.unified_diff(_lines(old), _lines(new), n=0, lineterm="")
     lines = [f"\n  {line}" for line in compared if not line.startswith(("---", "+++", "@@"))]
     more = f"\n  and {counted(len(lines) - _MOST_LINES, 'more line')}" if len(lines) > _MOST_LINES else ""
-    return "".join(["different", *lines[:_MOST_LINES], more]) if lines else ""
+    return "".join(["different", *lines[:_MOST_LINES], more])
 
 
 def _lines(part: Any) -> list[str]:
     """Return the JSON of a part in lines that can be read: one for each line of a text, and for each tag of HTML."""
-    text = json.dumps(part, indent=1, ensure_ascii=False, sort_keys=True)
+    text = _shown(json.dumps(part, indent=1, ensure_ascii=False, sort_keys=True))
     lines = re.sub(r"(?<=>)(?=<)|\\n", "\n", text).split("\n")
     return [readable(line[start : start + _WIDTH]) for line in lines for start in range(0, len(line), _WIDTH)]
 
@@ -273,12 +282,12 @@ def problems(path: str | Path) -> list[Finding]:
         If the file cannot be read.
     """
     notebook = _read(Path(path))
-    known = {name: json.dumps(secret.reveal())[1:-1] for name, secret in secrets().items()}
+    known = secrets()
     found, count = [], 0
     for number, part in enumerate(_parts(notebook)):
         text = json.dumps(part, ensure_ascii=False)
         messages = [message for message, sign in _UNWANTED.items() if re.search(sign, text)]
-        messages += [f"contains the value of {name}" for name in known if known[name] in text]
+        messages += [f"contains the value of {name}" for name in known if known[name].removed_from(text) != text]
         if part.get("cell_type") == "code" and part.source.strip():
             count += 1
             messages += _unproven(part, count)

@@ -129,7 +129,7 @@ def _keyring() -> dict[str, _Given]:
         return {}
     try:
         return _sealed({item.name: keyring.get_password("bwp_nb", item.name) for item in SETTINGS}, "the keyring")
-    except keyring.errors.NoKeyringError:
+    except RuntimeError:  # no keyring on this machine, or no home of this user in which one could be configured
         return {}
     except keyring.errors.KeyringError as error:
         raise InvalidSettings([f"The keyring cannot be read: {readable(str(error), 120)}."]) from None

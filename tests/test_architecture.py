@@ -32,7 +32,7 @@ IMPORTS = {
         "snippets tables text wire",
         "history": "displays text wire",
         "mutation": "contract displays errors event pasted text",
-        "notebooks": "displays settings text",
+        "notebooks": "displays settings text wire",
         "pasted": "errors event text",
         "plots": "displays history sandbox tables text",
         "reference": "contract displays sandbox settings",

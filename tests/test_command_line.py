@@ -135,6 +135,8 @@ def test_missing_settings_are_status_4_without_a_traceback(command: str, monkeyp
         ["send", "a.csv", "--quarantine", "a.csv"],
         ["send", "a.csv", "--workers", "many"],
         ["check", "a.csv", "--ids-from", "rows"],
+        ["check", "a.csv", "--field", "client_version"],
+        ["send", "a.csv", "--column", "ts"],
     ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,6 +151,13 @@ def test_a_port_in_use_is_status_1_without_a_traceback(server: Server, capsys: p
     """The message names the port."""
     assert 1 == main(["serve", "--port", str(server.port)])
     assert f"Cannot serve on 127.0.0.1 port {server.port}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_does_not_exist_is_wrong_usage(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message says which ports exist."""
+    assert 2 == main(["serve", f"--port={port}"])
+    assert f"port: expected a number from 0 to 65535, got {port}\n" == capsys.readouterr().err
 
 
 def test_serve_prints_what_a_client_needs_as_json() -> None:

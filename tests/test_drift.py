@@ -55,8 +55,8 @@ def test_the_documented_location_is_no_drift() -> None:
     assert bwp.drift(_client()).ok
 
 
-def test_three_changes_of_a_schema_are_three_rows() -> None:
-    """A removed field, a new required one, and a renamed value of an enum: each of them breaks clients."""
+def test_each_change_of_a_schema_is_a_row() -> None:
+    """A removed field, a new required one, and a renamed value of an enum, which is removed and another is added."""
     schema = (
         SCHEMA.replace("  schemaVersion: String @provenance", "  _gone: String @provenance")
         .replace("  _gone: String", "  shopperId: String!")
@@ -67,6 +67,7 @@ def test_three_changes_of_a_schema_are_three_rows() -> None:
         ("schema", "breaking", "FIELD_REMOVED"),
         ("schema", "breaking", "REQUIRED_INPUT_FIELD_ADDED"),
         ("schema", "breaking", "VALUE_REMOVED_FROM_ENUM"),
+        ("schema", "dangerous", "VALUE_ADDED_TO_ENUM"),
     ]
     assert expected == sorted(rows)
 
@@ -92,6 +93,15 @@ def test_an_addition_or_a_deprecation_is_a_safe_change(before: str, after: str, 
     assert schema != SCHEMA
     (row,) = [item for item in bwp.drift(_client(schema)).changes if item.result == "changed"]
     assert (*expected, "safe") == (row.path, row.concerns, row.severity)
+
+
+def test_a_deprecated_argument_is_reported_like_a_field() -> None:
+    """GraphQL requires that it is optional then, which is a safe change too."""
+    schema = SCHEMA.replace("SendUserEventInput! @", 'SendUserEventInput @deprecated(reason: "Old") @')
+    rows = [item for item in bwp.drift(_client(schema)).changes if item.result == "changed"]
+    assert {("documented", "safe")} == {(row.concerns, row.severity) for row in rows}
+    assert ["ARG_CHANGED_KIND_SAFE", "DEPRECATED"] == [row.path for row in rows]
+    assert "Mutation.sendUserEvents(input:) is deprecated: Old" == rows[1].after
 
 
 def test_what_this_package_does_not_use_is_not_reported() -> None:

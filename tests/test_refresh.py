@@ -1,6 +1,8 @@
 """Any notebook is refreshed to the same bytes, and what it stores is checked; the guide is written to a folder."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,19 @@ def test_a_cell_that_fails_is_named_and_nothing_is_written(tmp_path: Path) -> No
     assert before == path.read_bytes()
 
 
+def test_cells_without_an_id_get_one_without_a_word(tmp_path: Path) -> None:
+    """Older programs write such notebooks; with warnings as errors they are refreshed too."""
+    path = tmp_path / "any.ipynb"
+    given = json.loads(nbformat.writes(new_notebook(cells=[new_code_cell("1"), new_code_cell("2")])))
+    for cell in given["cells"]:
+        del cell["id"]
+    path.write_text(json.dumps(given))
+    command = [sys.executable, "-W", "error", "-m", "bwp_nb", "refresh", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (0, "") == (done.returncode, done.stderr), done.stdout
+    assert all(cell.id for cell in nbformat.read(path, as_version=4).cells)
+
+
 def test_a_cell_may_take_as_long_as_is_said(tmp_path: Path) -> None:
     """A cell that takes longer is named like one that fails."""
     path = _saved(tmp_path / "any.ipynb", "import time; time.sleep(60)")
@@ -78,7 +93,13 @@ def test_a_cell_may_take_as_long_as_is_said(tmp_path: Path) -> None:
         bwp.notebooks.refresh(path, timeout=1)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "nothing", '{"cells": 1, "nbformat": 4, "nbformat_minor": 5}'])
+CELL = '{"cells": [{"cell_type": "code", "source": "1"}], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}'
+KERNEL = '{"cells": [], "metadata": {"kernelspec": {}}, "nbformat": 4, "nbformat_minor": 4}'
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "nothing", '{"cells": 1, "nbformat": 4, "nbformat_minor": 5}', CELL, KERNEL]
+)
 def test_what_is_not_a_notebook_is_refused(text: str, tmp_path: Path) -> None:
     """In a sentence with its path."""
     path = tmp_path / "any.ipynb"
@@ -207,20 +228,41 @@ def test_the_command_refreshes_and_checks_folders(tmp_path: Path, capsys: pytest
     assert 0 == main(["refresh", str(path)])
     assert f"{path}: 2 differences, 0 problems\n" in capsys.readouterr().out
     assert 0 == main(["refresh", "--check", "--json", str(tmp_path)])
-    same = {"name": str(path), "outcome": "passed", "message": "0 differences, 0 problems", "details": ""}
-    assert {"ok": True, "notebooks": [same]} == json.loads(capsys.readouterr().out)
+    same = {"outcome": "passed", "message": "0 differences, 0 problems", "details": ""}
+    shown = {"ok": True, "notebooks": [{"name": str(path), "file": str(path), **same}]}
+    assert shown == json.loads(capsys.readouterr().out)
 
 
 def test_the_command_says_what_it_cannot_refresh(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder without a notebook, and a file that is missing, end it; a cell that fails does not hide the others."""
+    """A folder without a notebook ends it; a cell that fails, and a file that cannot be read, do not hide others."""
     assert 4 == main(["refresh", str(tmp_path)])
     assert f"{tmp_path} has no notebook.\n" == capsys.readouterr().err
-    assert 1 == main(["refresh", str(tmp_path / "missing.ipynb")])
     wrong, right = _saved(tmp_path / "a.ipynb", "undefined"), _saved(tmp_path / "b.ipynb", "1")
+    missing, latin = tmp_path / "missing.ipynb", tmp_path / "latin.ipynb"
+    latin.write_bytes("{'ü'}".encode("latin-1"))
     capsys.readouterr()
-    assert 1 == main(["refresh", str(tmp_path)])
+    assert 1 == main(["refresh", *map(str, (missing, latin, wrong, right))])
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(str(tmp_path))]
-    assert [f"{wrong}: a.ipynb, cell 1, 'undefined': NameError: name 'undefined' is not defined.", f"{right}: "] == [
-        lines[0].partition(" Fix")[0],
-        lines[1].partition("2 diff")[0],
-    ]
+    assert [
+        f"{missing}: No such file or directory: '{missing}'.",
+        f"{latin}: {latin} is not a notebook: 'utf-8' codec can't decode byte 0xfc in position 2: invalid start byte.",
+        f"{wrong}: a.ipynb, cell 1, 'undefined': NameError: name 'undefined' is not defined.",
+        f"{right}: ",
+    ] == [line.partition(" Fix")[0].partition("2 diff")[0] for line in lines]
+
+
+def test_a_difference_does_not_show_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be printed in the log of a CI job; that the notebook contains the secret is a problem of its own."""
+    monkeypatch.setenv("BWP_CLIENT_SECRET", "planted-secret")
+    fails = new_code_cell("raise ValueError(secret)", metadata={"tags": []})
+    for cells in (
+        ["import os", "secret = os.environ['BWP_CLIENT_SECRET']", "secret"],
+        ["secret = 'planted-secret'", fails],
+    ):
+        path = _saved(tmp_path / "any.ipynb", *cells)
+        assert 1 == main(["refresh", "--junit", str(tmp_path / "junit.xml"), "--annotations", str(path)])
+        out, err = capsys.readouterr()
+        assert "[redacted]" in out
+        assert "planted-secret" not in out + err + (tmp_path / "junit.xml").read_text("utf-8")

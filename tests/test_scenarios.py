@@ -18,7 +18,11 @@ from tests.servers import Connection, serving
 
 SCHEMA = files("bwp_nb").joinpath("contract/schema.graphql").read_text("utf-8")
 SENT = bwp.documented.PAGE_LOAD.response
-PAGE = b"<!doctype html><h1>Sign in</h1>"
+PAGE = (b"<!doctype html><h1>Sign in</h1>", "200 OK", "Content-Type: text/html")
+UNAUTHORIZED = (b'{"errors": [{"message": "Token has expired"}]}', "401 Unauthorized")
+UNAVAILABLE = (b'{"errors": [{"message": "Try again later"}]}', "503 Service Unavailable")
+NO_SCHEMA = (b'{"data": {}}',)
+NO_MUTATIONS = "type Query { shop: String }"
 
 #: The settings of a scenario, and the server while it lasts.
 Setup = Callable[[], Any]
@@ -56,16 +60,19 @@ def _missing() -> Any:
 
 
 def _answers(
-    schema: str = SCHEMA, example: Any = bwp.documented.INVALID_EVENT_TIME.response, page: bytes = b""
+    schema: str = SCHEMA,
+    example: Any = bwp.documented.INVALID_EVENT_TIME.response,
+    always: tuple[Any, ...] = (),
+    token: tuple[Any, ...] = (b'{"access_token": "a-token", "expires_in": 900}',),
 ) -> Setup:
-    """A server with this schema, unless it is empty, and this response to the invalid example; or with a page only."""
+    """A server with this schema, unless it is empty, and this response to the invalid example; or always the same."""
 
     def answer(connection: Connection) -> None:
         while request := connection.request():
             if b" /token " in request.partition(b"\r\n")[0]:
-                connection.answer(b'{"access_token": "a-token", "expires_in": 900}')
-            elif page:
-                connection.answer(page, "200 OK", "Content-Type: text/html")
+                connection.answer(*token)
+            elif always:
+                connection.answer(*always)
             else:
                 connection.answer(json.dumps(_response(request, schema, example)).encode())
 
@@ -106,14 +113,20 @@ SCENARIOS: dict[str, tuple[Setup, int, int]] = {
     "sandbox": (_sandbox, 0, 0),
     "served": (_served(), 0, 0),
     "wrong secret": (_served(BWP_CLIENT_SECRET="mistyped"), 4, 4),  # noqa: S106
+    "wrong secret by HTTP 400": (_answers(token=(b'{"error": "invalid_grant"}', "400 Bad Request")), 4, 4),
     "wrong target": (_served(BWP_TARGET_ID="bp-somebody-else"), 4, 4),
     "server down": (_down, 3, 3),
-    "HTML page": (_answers(page=PAGE), 3, 3),
+    "HTML page": (_answers(always=PAGE), 3, 3),
+    "unauthorized with errors": (_answers(always=UNAUTHORIZED), 4, 4),
+    "unavailable with errors": (_answers(always=UNAVAILABLE), 3, 3),
+    "malformed schema": (_answers(always=NO_SCHEMA), 3, 1),
+    "not confirmed": (_served(BWP_CONFIRM="yes"), 0, 4),
     "settings missing": (_missing, 4, 4),
     "field removed": (_edited("  schemaVersion: String @", "  _x: String @"), 0, 1),
     "field added": (_edited("  status: String", "  accepted: Int\n  status: String"), 0, 1),
     "field deprecated": (_edited("  schemaVersion: String @", "  schemaVersion: String @deprecated @"), 0, 1),
     "mutation renamed": (_answers(RENAMED, NO_FIELD), 1, 1),
+    "no mutations": (_answers(NO_MUTATIONS, NO_FIELD), 1, 1),
     "invalid example accepted": (_answers(example=SENT), 0, 1),
     "introspection refused": (_answers(""), 0, 3),
 }

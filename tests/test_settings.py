@@ -86,6 +86,13 @@ def test_a_keyring_gives_what_is_missing_elsewhere() -> None:
     assert ("an-id", "kept") == (found.client_id, found.client_secret.reveal())
 
 
+def test_a_user_without_a_home_has_no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as that of a container, for whom keyring raises what `pathlib` does."""
+    monkeypatch.setattr(keyring, "get_password", lambda *_: Path("~nobody-at-all").expanduser())
+    with pytest.raises(bwp.InvalidSettings, match="BWP_CLIENT_ID is required"):
+        settings.live()
+
+
 def test_a_keyring_that_cannot_be_read_is_an_error() -> None:
     """A locked keyring is not the same as an empty one."""
 

@@ -79,8 +79,7 @@ class Arrivals:
         self._sandbox = sandbox
         self._listener = listener
         self._events: list[tuple[str, dict[str, Any]]] = []
-        self._counts: Counter[str] = Counter()
-        self._wrong_counts: Counter[str] = Counter()
+        self._counts: Counter[tuple[str, bool]] = Counter()  # by event type, and whether something is wrong
         self._wrong: list[Arrival] = []
         self._denied: dict[str, Arrival] = {}
         sandbox.listen(self._hear)
@@ -92,9 +91,9 @@ class Arrivals:
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Return for each event type the number of events, and of those that were not accepted or have hints."""
-        denied = Counter(arrival.event_type for arrival in self._denied.values())
-        totals, wrong = self._counts + denied, self._wrong_counts + denied
-        return {name: (totals[name], wrong[name]) for name in sorted(totals)}
+        found = self._counts + Counter((arrival.event_type, True) for arrival in self._denied.values())
+        names = sorted({name for name, _ in found})
+        return {name: (found[name, False] + found[name, True], found[name, True]) for name in names}
 
     def summary(self) -> str:
         """Return a line with the numbers, and one for each of `wrong`."""
@@ -124,8 +123,7 @@ class Arrivals:
             return
         events, self._events = self._events, []
         for arrival in self._processed(events, given["answer"]) if events else self._refused(given):
-            self._wrong_counts[arrival.event_type] += bool(arrival.findings)
-            self._counts[arrival.event_type] += 1
+            self._counts[arrival.event_type, bool(arrival.findings)] += 1
             self._denied.pop(arrival.event_id, None)
             if arrival.findings and len(self._wrong) < MOST:
                 self._wrong.append(arrival)

@@ -34,13 +34,8 @@ MAX_SKEW = 120.0
 
 _PACKAGES = ("bwp-nb", "httpx", "graphql-core", "pandas", "ipywidgets", "matplotlib")
 _SECONDS = 10.0
-_TOKEN_ADVICE = {
-    "misconfigured": "Copy BWP_CLIENT_ID and BWP_CLIENT_SECRET from the merchant console again.",
-    "not answered": (
-        "Check BWP_TOKEN_ENDPOINT, look for a proxy or a sign-in page in front of the API, or try again later."
-    ),
-}
 _QUERY = "{__schema {mutationType {fields {name}}}}"
+_NAMES = ("environment", "settings", "network", "token", "clock", "schema")
 
 
 @dataclass(frozen=True)
@@ -82,8 +77,8 @@ class Diagnosis:
         return frame(map(asdict, self.steps))
 
     def __repr__(self) -> str:
-        lines = [f"{step.outcome:7}  {step.name}: {step.found} {step.next_step}".rstrip() for step in self.steps]
-        return "\n".join(lines)
+        lines = (f"{step.outcome:7}  {step.name}: {step.found} {step.next_step}" for step in self.steps)
+        return "\n".join(map(str.rstrip, lines))
 
     def _repr_html_(self) -> str:
         rows = ((step.name, chip(step.outcome), step.found, step.next_step) for step in self.steps)
@@ -110,43 +105,42 @@ def doctor(*, confirm: Callable[[str], bool] | None = None) -> Diagnosis:
     >>> bwp.doctor().ok
     True
     """
-    return Diagnosis(list(_steps(confirm)))
+    found = {step.name: step for step in _steps(confirm)}
+    failed = [name for name, step in found.items() if step.outcome == "failed"]
+    because = f"the {failed[0]} step failed" if failed else "the sandbox runs in this process"
+    skipped = {name: Step(name, "skipped", f"Not checked: {because}.") for name in _NAMES}
+    return Diagnosis([found.get(name, skipped[name]) for name in _NAMES])
 
 
 def _steps(confirm: Callable[[str], bool] | None) -> Iterator[Step]:
+    """Yield the steps until one fails on which the others build; in the sandbox, those that need no network."""
     yield _environment()
     try:
         live = (live_settings(confirm), DeadlineTransport()) if settings.mode() == "live" else None
     except InvalidSettings as error:
         advice = "Correct them in the environment or in a .env file."
         yield Step("settings", "failed", " ".join(error.problems), advice, "misconfigured")
-        yield from _skipped("network", "token", "clock", "schema", because="the settings are not valid")
     else:
         yield from _live(*live) if live else _sandbox()
 
 
 def _sandbox() -> Iterator[Step]:
     yield Step("settings", "passed", "BWP_MODE is sandbox: nothing leaves this process.")
-    yield from _skipped("network", "token", "clock", because="the sandbox runs in this process")
     yield _schema(connect())
 
 
 def _live(given: settings.Settings, transport: httpx.BaseTransport) -> Iterator[Step]:
-    """Yield the steps towards a server; where one fails, those that build on it are skipped."""
     yield Step("settings", "passed", f"BWP_MODE is live, and the client points to {given.endpoint}.")
     with transport:
         network, date = _network(given, transport)
         yield network
         if network.outcome == "failed":
-            yield from _skipped("token", "clock", "schema", because="the network step failed")
             return
         auth = TokenAuth(given.credentials, given.token_endpoint, transport, Clock())
         token = _token(auth)
         yield token
         yield _clock(date)
-        if token.outcome == "failed":
-            yield from _skipped("schema", because="the token step failed")
-        else:
+        if token.outcome == "passed":
             yield _schema(Client(transport, given.endpoint, auth=auth, api_version=given.api_version))
 
 
@@ -174,28 +168,27 @@ def _network(given: settings.Settings, transport: httpx.BaseTransport) -> tuple[
         try:
             response = transport.handle_request(request)
         except httpx.RequestError as error:
-            found, advice = _network_problem(servers[-1], error)
-            said = readable(f"{type(error).__name__}: {error}".removesuffix(": "), 200)
-            return Step("network", "failed", f"{found}: {said}.", advice, "not answered"), ""
+            return _unreachable(servers[-1], error), ""
         except InvalidSettings as error:
-            found, advice = " ".join(error.problems), "Correct them in the environment."
-            return Step("network", "failed", found, advice, "misconfigured"), ""
+            advice = "Correct them in the environment."
+            return Step("network", "failed", " ".join(error.problems), advice, "misconfigured"), ""
         response.close()
         date = response.headers.get("date", "")
     return Step("network", "passed", f"Connected to {' and '.join(dict.fromkeys(servers))}."), date
 
 
-def _network_problem(server: str, error: httpx.RequestError) -> tuple[str, str]:
-    """Return what failed, and what to do about it."""
+def _unreachable(server: str, error: httpx.RequestError) -> Step:
+    """Return the step that says why a server cannot be reached, and what to do about it."""
+    is_unknown_host = isinstance(getattr(error.__cause__, "__cause__", None), (socket.gaierror, UnicodeError))
     if is_certificate_error(error):
+        found = f"The certificate is not valid for {server}"
         advice = "Do not continue: another server may be answering, or the certificates on this machine are outdated."
-        return f"The certificate is not valid for {server}", advice
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, socket.gaierror):
-        cause = cause.__cause__ or cause.__context__
-    if cause is not None:
-        return f"Cannot resolve {server}", "Check the network, the VPN, and the address in the settings."
-    return f"No connection to {server}", "Check the firewall and the proxy."
+    elif is_unknown_host:
+        found, advice = f"Cannot resolve {server}", "Check the network, the VPN, and the address in the settings."
+    else:
+        found, advice = f"No connection to {server}", "Check the firewall and the proxy."
+    said = readable(f"{type(error).__name__}: {error}".removesuffix(": "), 200)
+    return Step("network", "failed", f"{found}: {said}.", advice, "not answered")
 
 
 def _token(auth: TokenAuth) -> Step:
@@ -203,8 +196,11 @@ def _token(auth: TokenAuth) -> Step:
     try:
         auth.sign(httpx.Request("POST", "", extensions=_limits()))
     except RequestFailed as error:
-        cause = "misconfigured" if error.status_code in (400, 401, 403) else "not answered"
-        return Step("token", "failed", str(error.args[0]), _TOKEN_ADVICE[cause], cause)
+        cause, advice = "misconfigured", "Copy BWP_CLIENT_ID and BWP_CLIENT_SECRET from the merchant console again."
+        if error.status_code not in (400, 401, 403):
+            cause = "not answered"
+            advice = "Check BWP_TOKEN_ENDPOINT, and any proxy or sign-in page in front of it, or try again later."
+        return Step("token", "failed", str(error.args[0]), advice, cause)
     return Step("token", "passed", "The credentials give a token.")
 
 
@@ -226,16 +222,19 @@ def _schema(client: Client) -> Step:
     """Ask whether the mutation exists; a server may refuse to answer that."""
     given = respond(client, _QUERY)
     if isinstance(given, Missing):
-        advice = "" if given.cause == "misconfigured" else "Check BWP_ENDPOINT, and what is in front of the API."
+        has_advice = given.cause == "misconfigured" or "Check" in given.found
+        advice = "" if has_advice else "Check BWP_ENDPOINT, and what is in front of the API."
         return Step("schema", "failed", given.found, advice, given.cause)
     if names := [classification(error).name for error in errors_of(given)]:
         return Step("schema", "skipped", f"The server does not show its schema ({readable(', '.join(names), 80)}).")
+    advice = "Check BWP_ENDPOINT and BWP_API_VERSION."
     try:
-        mutations = {field["name"] for field in given["data"]["__schema"]["mutationType"]["fields"]}
+        mutations = given["data"]["__schema"]["mutationType"] or {"fields": []}
+        names = [field["name"] for field in mutations["fields"]]
     except (TypeError, KeyError):
-        return Step("schema", "skipped", "The server's description of its schema is malformed.")
-    if "sendUserEvents" not in mutations:
-        advice = "Check BWP_ENDPOINT and BWP_API_VERSION."
+        found = "The server's description of its schema is malformed."
+        return Step("schema", "failed", found, advice, "not answered")
+    if "sendUserEvents" not in names:
         return Step("schema", "failed", "The schema has no sendUserEvents.", advice, "changed")
     return Step("schema", "passed", "The schema has sendUserEvents.")
 
@@ -243,7 +242,3 @@ def _schema(client: Client) -> Step:
 def _limits() -> dict[str, Any]:
     """Return httpx's extensions for a request that takes some seconds at most."""
     return {"timeout": httpx.Timeout(_SECONDS).as_dict(), "deadline": time.monotonic() + _SECONDS}
-
-
-def _skipped(*names: str, because: str) -> Iterator[Step]:
-    return (Step(name, "skipped", f"Not checked: {because}.") for name in names)

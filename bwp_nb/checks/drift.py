@@ -43,10 +43,10 @@ class Change(Shown):
     """One row of a drift.
 
     `place` is `schema` or the name of a documented example, `result` one of `same`, `changed`, `not answered` and
-    `misconfigured`, which means that the server refused the credentials or the target. A change `concerns` what is
-    `documented`, what is only `inferred` from the documentation, or what is `unknown`; `severity` says whether it is
-    `breaking` for clients, `dangerous` or, as an addition or a deprecation, `safe`. `before` and `after` are the
-    values, and for a schema the description of the change.
+    `misconfigured`, which means that the server refused the credentials or the target, or that sending was not
+    confirmed. A change `concerns` what is `documented`, what is only `inferred` from the documentation, or what is
+    `unknown`; `severity` says whether it is `breaking` for clients, `dangerous` or, as an addition or a deprecation,
+    `safe`. `before` and `after` are the values, and for a schema the description of the change.
     """
 
     place: str
@@ -114,12 +114,7 @@ def drift(client: Client, *, send_valid: bool = False) -> Drift:
     -------
     Drift
         Each difference, and whether it concerns what is documented, inferred or unknown. Of a server that cannot be
-        reached, every part is `not answered`.
-
-    Raises
-    ------
-    RequestFailed
-        If sending was not confirmed.
+        reached, every part is `not answered`; if sending was not confirmed, `misconfigured`.
 
     Examples
     --------
@@ -139,37 +134,33 @@ def _schema_changes(client: Client) -> list[Change]:
         return [Change("schema", given.cause, after=given.found)]
     try:
         rows = list(_schema_rows(graphql.build_client_schema(given["data"])))
-    except Exception as error:  # graphql-core raises anything for a malformed schema
+    except Exception:  # graphql-core raises anything for a malformed schema
         said = "; ".join(map(message_of, errors_of(given)[:3]))
-        return [Change("schema", "not answered", after=said or f"Malformed schema: {type(error).__name__}.")]
+        return [Change("schema", "not answered", after=said or "The server's description of its schema is malformed.")]
     return sorted(rows, key=lambda row: _CERTAINTIES.index(row.concerns)) or [Change("schema", "same")]
 
 
 def _schema_rows(theirs: graphql.GraphQLSchema) -> Iterator[Change]:
-    """Yield the changes from our schema to theirs; a renamed value of an enum is one change."""
+    """Yield the changes from our schema to theirs, and what we know and theirs says is deprecated."""
     ours = graphql.build_schema(schema_text())
-    found = [
-        (change.type.name, readable(change.description), type(change).__name__.removesuffix("Change").lower())
-        for change in find_schema_changes(ours, theirs)
-        if not _IGNORED.search(f"{change.type.name} {change.description}")
-    ]
-    added = [row for row in found if row[0] == "VALUE_ADDED_TO_ENUM"]
-    removed = [row for row in found if row[0] == "VALUE_REMOVED_FROM_ENUM"]
-    if len(added) == len(removed) == 1:
-        found.remove(added[0])
-        found[found.index(removed[0])] = (removed[0][0], f"{removed[0][1]} {added[0][1]}", "breaking")
-    for kind, text, severity in [*found, *_deprecations(ours, theirs)]:
-        yield Change("schema", "changed", _concerns(kind, text, ours), severity, kind, "", text)
+    for change in find_schema_changes(ours, theirs):
+        kind, text = change.type.name, readable(change.description)
+        if not _IGNORED.search(f"{kind} {text}"):
+            severity = type(change).__name__.removesuffix("Change").lower()
+            yield Change("schema", "changed", _concerns(kind, text, ours), severity, kind, after=text)
+    for coordinate in _members(ours):
+        reason = getattr(_definition(theirs, coordinate), "deprecation_reason", None)
+        if reason is not None:
+            kind, text = "DEPRECATED", f"{coordinate} is deprecated: {readable(reason)}"
+            yield Change("schema", "changed", _concerns(kind, text, ours), "safe", kind, after=text)
 
 
-def _deprecations(ours: graphql.GraphQLSchema, theirs: graphql.GraphQLSchema) -> Iterator[tuple[str, str, str]]:
-    """Yield what we know and their schema says is deprecated."""
-    for name, known in ours.type_map.items():
-        members = [member for kind in ("fields", "values") for member in getattr(known, kind, ())]
-        for coordinate in (f"{name}.{member}" for member in members if name in theirs.type_map):
-            reason = getattr(_definition(theirs, coordinate), "deprecation_reason", None)
-            if reason is not None:
-                yield "DEPRECATED", f"{coordinate} is deprecated: {readable(reason)}", "safe"
+def _members(schema: graphql.GraphQLSchema) -> Iterator[str]:
+    """Yield the coordinates of all fields, arguments and values of enums."""
+    for name, known in schema.type_map.items():
+        for member, field in (getattr(known, "fields", None) or getattr(known, "values", {})).items():
+            yield f"{name}.{member}"
+            yield from (f"{name}.{member}({argument}:)" for argument in getattr(field, "args", ()))
 
 
 def _concerns(kind: str, text: str, ours: graphql.GraphQLSchema) -> str:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from itertools import groupby
@@ -52,7 +52,8 @@ def drift(_: argparse.Namespace) -> Result:
     it prints ok and changes, each with place, result, concerns, severity, path, before and after.
 
     Exit statuses: 0 nothing has changed; 1 something has changed; 2 wrong usage; 3 nothing has changed, but something
-    was not answered; 4 settings are missing or malformed, or the server refuses the credentials or the target.
+    was not answered; 4 settings are missing or malformed, sending was not confirmed, or the server refuses the
+    credentials or the target.
     """
     from bwp_nb.checks.drift import drift
     from bwp_nb.connection import connect
@@ -61,16 +62,13 @@ def drift(_: argparse.Namespace) -> Result:
         found = drift(client)
     status = _status([change.result for change in found.changes])
     data = {"ok": found.ok, "changes": [asdict(change) for change in found.changes]}
-    return Result(status, repr(found), data, list(_drift_cases(found.changes)))
+    cases = [_drift_case(place, list(rows)) for place, rows in groupby(found.changes, lambda change: change.place)]
+    return Result(status, repr(found), data, cases)
 
 
-def _drift_cases(changes: "list[Change]") -> Iterator[Case]:
-    """Yield a case for each part that was compared."""
+def _drift_case(place: str, rows: "list[Change]") -> Case:
     from bwp_nb.text import counted
 
-    for place, rows in groupby(changes, lambda change: change.place):
-        lines = [str(row) for row in rows if row.result != "same"]
-        results = {change.result for change in changes if change.place == place}
-        outcome = "failed" if "changed" in results else "error" if lines else "passed"
-        message = counted(len(lines), "change") if outcome == "failed" else "".join(lines[:1])
-        yield Case(place, outcome, message, "\n".join(lines) if outcome == "failed" else "")
+    if rows[0].result == "changed":
+        return Case(place, "failed", counted(len(rows), "change"), "\n".join(map(str, rows)))
+    return Case(place) if rows[0].result == "same" else Case(place, "error", str(rows[0]))

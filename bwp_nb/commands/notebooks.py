@@ -2,9 +2,10 @@
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
-from bwp_nb.commands.result import Case, Result, Status
+from bwp_nb.commands.result import Case, Result, Status, said
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.text import counted
 
@@ -36,15 +37,14 @@ def refresh(given: argparse.Namespace) -> Result:
 
     The checks find cells that have not run in order, errors without the tag raises-exception, outputs that are not
     compared, and what is of one run or machine, such as widgets, paths, tokens and secrets. With --json it prints ok
-    and notebooks, each with name, outcome, message and details.
+    and notebooks, each with name, outcome, message, details and file.
 
     Exit statuses: 0 all is well; 1 a cell failed, in which case its notebook is not written, a notebook has problems
     or, with --check, shows something else; 2 wrong usage; 4 the extra notebooks is missing, or a path has no notebook.
     """
     cases = [_refreshed(path, given) for path in _found(given.path)]
     ok = all(case.outcome == "passed" for case in cases)
-    names = ("name", "outcome", "message", "details")
-    data = {"ok": ok, "notebooks": [{name: getattr(case, name) for name in names} for case in cases]}
+    data = {"ok": ok, "notebooks": [asdict(case) for case in cases]}
     text = "\n".join(f"{case.name}: {case.message}\n{case.details}".rstrip() for case in cases)
     return Result(Status.OK if ok else Status.FAILED, text, data, cases)
 
@@ -55,9 +55,9 @@ def _refreshed(path: Path, given: argparse.Namespace) -> Case:
     name = str(path)
     try:
         different = refresh(path, dry_run=given.check, timeout=given.timeout)
-    except InvalidArgument as error:
-        return Case(name, "failed", str(error), file=name)
-    wrong = problems(path)
+        wrong = problems(path)
+    except (InvalidArgument, OSError) as error:
+        return Case(name, "failed", said(error), file=name)
     outcome = "failed" if wrong or (given.check and different) else "passed"
     message = f"{counted(len(different), 'difference')}, {counted(len(wrong), 'problem')}"
     return Case(name, outcome, message, "\n".join(map(str, [*different, *wrong])), name)

@@ -1,5 +1,6 @@
 """What a command ends with."""
 
+import re
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -29,6 +30,11 @@ class Case:
     message: str = ""
     details: str = ""
     file: str = ""
+
+
+def said(error: BaseException) -> str:
+    """Return an error as text; one of the operating system as a sentence without its number."""
+    return re.sub(r"^\[\w+ \d+\] (.*)", r"\1.", str(error))
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 import argparse
 import contextlib
-import io
 import json
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.commands.result import Case, Result, Status
+from bwp_nb.text import readable
 
 if TYPE_CHECKING:
     from bwp_nb.checks.arrivals import Arrival, Arrivals
@@ -35,13 +36,13 @@ def serve(given: argparse.Namespace) -> Result:
     Exit statuses: 0 it was stopped; 1 the port or the log cannot be used, or, with --fail-on-invalid, an event was not
     accepted or has hints; 2 wrong usage; 3 with --fail-on-invalid, no event arrived.
     """
+    stopped = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stopped.set())
     from bwp_nb.checks.arrivals import Arrivals
     from bwp_nb.sandbox.server import serve
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    stopped = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stopped.set())
     opened = serve(port=given.port, host=given.host, allow_origins=given.allow_origin)
     with opened as server, _log(given.log, stopped) as write:
         arrivals = Arrivals(server.sandbox, write, given.ignore_hint)
@@ -73,11 +74,7 @@ def _welcome(server: "Server") -> str:
 def _log(path: str | None, stopped: threading.Event) -> Iterator[Callable[["Arrival"], None]]:
     """Give what writes an arrival as a line of a file, if there is a path; a fault of the file ends the command."""
     faults: list[OSError] = []
-    with contextlib.ExitStack() as opened:
-        try:
-            file = opened.enter_context(open(path, "wb", buffering=0)) if path else io.BytesIO()
-        except OSError as error:
-            raise OSError(f"Cannot write {path}: {error.strerror}.") from None
+    with open(path or os.devnull, "wb", buffering=0) as file:
 
         def write(arrival: "Arrival") -> None:
             time = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -87,7 +84,7 @@ def _log(path: str | None, stopped: threading.Event) -> Iterator[Callable[["Arri
                 faults.append(error)
                 stopped.set()
 
-        yield write if path else lambda _: None
+        yield write
     if faults:
         raise OSError(f"Cannot write {path}: {faults[0].strerror}. It does not have all events.")
 
@@ -106,7 +103,7 @@ def _result(arrivals: "Arrivals", fail_on_invalid: bool) -> Result:
 def _case(event_type: str, wrong: int, total: int, arrivals: "list[Arrival]") -> Case:
     lines = [str(arrival) for arrival in arrivals if arrival.event_type == event_type]
     message = f"{wrong} of {total} not accepted, or with hints"
-    name = event_type or "requests in which no event can be read"
+    name = readable(event_type) or "requests in which no event can be read"
     return Case(name, "failed", message, "\n".join(lines)) if wrong else Case(name)
 
 

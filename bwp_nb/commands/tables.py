@@ -65,7 +65,13 @@ def _reading(given: argparse.Namespace) -> dict[str, Any]:
 
 def _pair(text: str) -> tuple[str, str]:
     name, found, value = text.partition("=")
-    return name, value if found else name
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected two names, or a name and a value, with = between, got {text!r}")
+    return name, value
+
+
+def _property(text: str) -> tuple[str, str]:
+    return _pair(text if "=" in text else f"{text}={text}")
 
 
 def _jsonl(text: str) -> str:
@@ -80,10 +86,11 @@ def reading(command: argparse.ArgumentParser) -> None:
     files = ".csv, .tsv, .jsonl, .ndjson or .parquet; text may have .gz after that"
     add("table", help=f"a file of events ending in {files}; or a folder of Parquet files")
     add("--quarantine", metavar="FILE", type=_jsonl, help="write the rows to fix to this .jsonl file")
-    repeated: dict[str, Any] = {"action": "append", "type": _pair, "default": []}
-    add("--column", metavar="COLUMN=FIELD", help="which field a column is", **repeated)
-    add("--field", metavar="FIELD=VALUE", help="a value that is the same in all rows", **repeated)
-    add("--property", metavar="COLUMN[=NAME]", help="send this column as a property, and no others", **repeated)
+    repeated: dict[str, Any] = {"action": "append", "default": []}
+    add("--column", metavar="COLUMN=FIELD", type=_pair, help="which field a column is", **repeated)
+    add("--field", metavar="FIELD=VALUE", type=_pair, help="a value that is the same in all rows", **repeated)
+    only = "send this column as a property, and no others"
+    add("--property", metavar="COLUMN[=NAME]", type=_property, help=only, **repeated)
     add("--convert", action="store_true", help="turn numbers, booleans, dates and nested values into text")
     add("--timezone", metavar="ZONE", help="the zone of times that have none, such as UTC")
     add("--ids-from", choices=("run", "content"), default="run", help="what missing ids are made of (default: run)")

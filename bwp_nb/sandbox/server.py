@@ -171,10 +171,13 @@ def _listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens on loopback, or raise `ValueError`."""
     if host not in HOSTS:
         raise InvalidArgument(f"host: expected {' or '.join(HOSTS)}, which no other machine can reach, got {host!r}")
+    if port not in range(65_536):
+        raise InvalidArgument(f"port: expected a number from 0 to 65535, got {port}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
     except OSError as error:
-        raise OSError(f"Cannot serve on {host} port {port}: {error.strerror}.") from None
+        reason = str(error.strerror).partition(" (")[0]  # without the address, which is repeated there
+        raise OSError(f"Cannot serve on {host} port {port}: {reason}. Choose another port.") from None
     listening.setblocking(False)
     return listening

@@ -1,6 +1,8 @@
 """How results are written for programs: JUnit files, annotations, errors as JSON."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -26,8 +28,9 @@ def _suite(content: bytes) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
     (suite,) = ElementTree.fromstring(content)  # noqa: S314  # we wrote it
     cases = []
     for case in suite:
-        assert set(case.attrib) == {"classname", "name"}
-        (outcome,) = [*case] or [ElementTree.Element("passed", message="")]
+        assert {"classname", "name", "time"} == set(case.attrib)
+        (outcome,) = [*case] or [ElementTree.Element("passed", message="", type="")]
+        assert {"message", "type"} == set(outcome.attrib)
         cases.append((case.attrib["name"], outcome.tag, outcome.attrib["message"]))
     return suite.attrib, cases
 
@@ -41,7 +44,8 @@ def test_a_junit_file_has_a_case_for_each_thing_that_was_checked() -> None:
         Case("d", "skipped", "no"),
     ]
     attributes, found = _suite(junit_xml("drift", cases))
-    assert {"name": "bwp-nb drift", "tests": "4", "failures": "1", "errors": "1", "skipped": "1"} == attributes
+    counts = {"tests": "4", "failures": "1", "errors": "1", "skipped": "1"}
+    assert {"name": "bwp-nb drift", "time": "0", **counts} == attributes
     expected = [("a", "passed", ""), ("b", "failure", "wrong"), ("c", "error", "not found out"), ("d", "skipped", "no")]
     assert expected == found
 
@@ -126,6 +130,34 @@ def test_an_error_is_a_result_too(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 def test_a_junit_file_that_cannot_be_written_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """The status says so although nothing else failed."""
-    assert 1 == main(["doctor", "--junit", "missing/doctor.xml"])
-    assert capsys.readouterr().err.startswith("Cannot write the result: ")
+    """The status says so although nothing else failed, and the result is printed."""
+    assert 1 == main(["doctor", "--json", "--junit", "missing/doctor.xml"])
+    out, err = capsys.readouterr()
+    assert json.loads(out)["ok"]
+    said = "Cannot write the result. No such file or directory: 'missing/doctor.xml'.\n"
+    assert said == err
+
+
+def _ran(redirection: str, *options: str) -> tuple[int, str]:
+    """Run the doctor with its output redirected by a shell; return its status, and what it printed to stderr."""
+    command = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "bwp_nb", "doctor", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="It needs a shell of POSIX")
+@pytest.mark.parametrize(("redirection", "status"), [(">&-", 0), (">&- 2>&-", 0), ("< /dev/null 2>&-", 0)])
+def test_a_closed_output_is_none_that_matters(redirection: str, status: int) -> None:
+    """Somebody wants the exit status only, or the JUnit file."""
+    assert (status, "") == _ran(redirection, "--junit", "doctor.xml")
+    assert Path("doctor.xml").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Only Linux has a file that is always full")
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "json"])
+def test_an_output_that_cannot_be_written_is_an_error_in_one_sentence(options: list[str]) -> None:
+    """Not a traceback at Python's end; the JUnit file is written."""
+    assert (1, "Cannot write the result. No space left on device.\n") == _ran(
+        "> /dev/full", "--junit", "doctor.xml", *options
+    )
+    assert Path("doctor.xml").exists()

@@ -144,7 +144,8 @@ def test_a_log_that_cannot_be_opened_is_a_clear_error(tmp_path: Path) -> None:
     path = str(tmp_path / "missing" / "events.jsonl")
     command = [sys.executable, "-m", "bwp_nb", "serve", "--log", path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (1, "", f"Cannot write {path}: No such file or directory.\n") == (done.returncode, done.stdout, done.stderr)
+    said = f"No such file or directory: '{path}'.\n"
+    assert (1, "", said) == (done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Only Linux has a file that is always full")
