@@ -46,7 +46,7 @@ def _events(text: str) -> list[UserEvent]:
     query, variables, operation_name = _graphql_parts(_posted_body(text, calls))
     given = _input(_document(query), variables, operation_name)
     if given is graphql.Undefined:
-        raise _Unreadable("the variables are missing; paste the JSON body, which has the query and its variables")
+        raise _Unreadable("the variables, with the events, are missing; paste the JSON body, which has them")
     if not isinstance(given, dict) or set(given) != {"events"}:
         raise _Unreadable(f"expected an input with events and nothing else, got {quoted(given)}")
     return [_event(index, item) for index, item in enumerate(_listed(given["events"]))]
@@ -93,9 +93,8 @@ def _document(query: str) -> graphql.DocumentNode:
             raise _Unreadable(f"line {line} begins with //: {advice}") from None
         said = readable(error.message.removeprefix("Syntax Error: ").rstrip("."))
         raise _Unreadable(f"invalid GraphQL at line {line}, column {column}: {said}") from None
-    for found in graphql.validate(
-        graphql.GraphQLSchema(assume_valid=True), document, [graphql.UniqueInputFieldNamesRule]
-    ):
+    schema = graphql.GraphQLSchema(assume_valid=True)
+    for found in graphql.validate(schema, document, [graphql.UniqueInputFieldNamesRule]):
         raise _Unreadable(readable(found.message, 120))
     return document
 

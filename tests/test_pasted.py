@@ -94,7 +94,10 @@ def test_double_quotes_are_read_as_the_shell_reads_them() -> None:
         ("const request = {\n};", "expected a JSON object with a query"),
         ('curl "https://x.example" --data-raw "{""query"":""""}"', "is quoted for the Windows command prompt"),
         ("curl -X POST ^\n --data x", "is quoted for the Windows command prompt"),
-        ("mutation a($input: I!) { sendUserEvents(input: $input) { status } }", "the variables are missing"),
+        (
+            "mutation a($i: I!) { sendUserEvents(input: $i) { status } }",
+            "the variables, with the events, are",
+        ),
         ('{"query": "a",}', "invalid JSON: Expecting property name enclosed in double quotes: line 1 column 15"),
         ("[{'query': 'a'}]", "invalid JSON: Expecting property name enclosed in double quotes: line 1 column 3"),
         ("const request = {nonsense\n};", "expected a mutation, got a query"),

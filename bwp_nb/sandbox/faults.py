@@ -20,9 +20,6 @@ from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.sandbox.responses import DENIED, JSON, error_response, html_response, json_response, labelled
 from bwp_nb.wire.platform import Clock
 
-#: 30 years, which dates can represent.
-_MOST_SECONDS = 10**9
-
 
 class Rejection(NamedTuple):
     """The simulated rejection of the events that contain a value, or of all events."""
@@ -260,6 +257,5 @@ def check_fault(name: str, options: Mapping[str, Any]) -> None:
     if unknown := options.keys() - set(FAULTS[name].options):
         expected = ", ".join(FAULTS[name].options) or "no options"
         raise InvalidArgument(f"The fault {name!r} takes {expected}, got {', '.join(sorted(unknown))}")
-    seconds = options.get("seconds", 0)
-    if not 0 <= seconds <= _MOST_SECONDS:  # neither is NaN
-        raise InvalidArgument(f"seconds: expected 0 to {_MOST_SECONDS}, got {seconds!r}")
+    if not 0 <= options.get("seconds", 0) <= 1e9:  # neither is NaN, and dates can represent 30 years
+        raise InvalidArgument(f"The fault {name!r}: expected 0 to 1,000,000,000 seconds, got {options['seconds']!r}")

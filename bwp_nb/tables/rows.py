@@ -124,8 +124,7 @@ def _text(text: str) -> Mutation | Table:
 def _delimiter(text: str) -> str | None:
     """Return what separates the cells of a header, if a text begins with one, in which a field is named."""
     head = text.lstrip("\r\n").partition("\n")[0]
-    named = (delimiter for delimiter in "\t,;" if _names_field(head.split(delimiter)))
-    return next(named, None)
+    return next((delimiter for delimiter in "\t,;" if _names_field(head.split(delimiter))), None)
 
 
 def _names_field(names: Iterable[str]) -> bool:

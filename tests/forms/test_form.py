@@ -1,8 +1,10 @@
 """The form, used through its widgets, without a kernel."""
 
 import base64
+import gzip
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -672,6 +674,18 @@ def test_a_file_that_cannot_fill_the_form_says_why(form: EventForm, name: str, c
     choose(form, name, content)
     assert reason in unescape(form.sources._status.value)
     assert before == form.mutation
+
+
+def test_files_are_read_by_what_is_in_them(form: EventForm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compressed, or separated by semicolons as spreadsheets save it in some countries; what is missing is said."""
+    text = CELLS["semicolons"].encode()
+    for name, content in (("day.csv", text), ("day.csv.gz", gzip.compress(text))):
+        form.fill([])
+        choose(form, name, content)
+        assert ["click", "click"] == [event.event_type for event in form.mutation.events]
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    choose(form, "day.parquet", b"PAR1")
+    assert "Not filled: This part of bwp_nb needs its extra parquet" in form.sources._status.value
 
 
 # ---- The page ----

@@ -60,6 +60,12 @@ def test_a_fault_takes_its_options() -> None:
     order(panel, "slow", seconds="2.5")
     form.send.click()
     assert ("sent", "2.60 s" in shown_texts(form.view)) == (form.state, True)
+    order(panel, "http_429_seconds", seconds="7")
+    form.send_anyway.click()
+    assert "7.2" in shown_texts(form.view)
+    for seconds in ("nan", "-1", "1e400"):
+        order(panel, "slow", seconds=seconds)
+        assert "expected 0 to 1,000,000,000 seconds, got" in shown_texts(panel.view)
     order(panel, "slow", seconds="soon")
     assert "Not ordered: could not convert string to float: &#x27;soon&#x27;." in shown_texts(panel.view)
 
