@@ -49,8 +49,8 @@ def _run(given: argparse.Namespace) -> Result:
     except (BwpError, MissingExtra, ValueError, OSError, KeyboardInterrupt) as error:
         problems = " ".join(error.problems) if isinstance(error, InvalidSettings) else ""
         message = f"Settings are missing or malformed. {problems}" if problems else said(error) or "Interrupted."
-        known = {ValueError: Status.USAGE, KeyboardInterrupt: Status.INTERRUPTED}
-        status = Status.FAILED if isinstance(error, OSError) else known.get(type(error), Status.MISCONFIGURED)
+        known = {OSError: Status.FAILED, ValueError: Status.USAGE, KeyboardInterrupt: Status.INTERRUPTED}
+        status = next((status for kind, status in known.items() if isinstance(error, kind)), Status.MISCONFIGURED)
         data = {"error": {"type": type(error).__name__, "message": message}}
         return Result(status, message, data, [Case(given.run.__name__, "error", message)], is_error=True)
     return result

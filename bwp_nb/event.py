@@ -25,6 +25,7 @@ from bwp_nb.text import quoted, typed
 CLIENT_TYPES = contract.CLIENT_TYPES
 EVENT_TYPES = contract.EVENT_TYPES
 PROPERTY_NAMES = contract.PROPERTY_NAMES
+_SENDER = "choose by what sends the events"  # “UserEvent” (version 2024-01-01)
 _OLDER_CLIENT_TYPES = ("WEB_CLIENT", "ANDROID", "IOS")  # of the 2024-01-01 guide, “Analytics Event Schema”
 
 #: The shortest and the longest text in “UserEvent”, version 2024-01-01; that the unit is UTF-16 code units is inferred.
@@ -308,7 +309,7 @@ def _problems(event: UserEvent) -> Iterator[Problem]:
         message = f"{quoted(event.event_time)} is not a UTC date-time; expected e.g. '2023-12-03T10:15:30Z'"
         yield Problem("eventTime", event.event_time, rule("eventTime"), message)
     if event.client_type not in CLIENT_TYPES:
-        older = " (a value of the older API version 2024-01-01)" if event.client_type in _OLDER_CLIENT_TYPES else ""
+        older = f" (of the older API version 2024-01-01); {_SENDER}" if event.client_type in _OLDER_CLIENT_TYPES else ""
         message = f"expected {' or '.join(CLIENT_TYPES)}, got {quoted(event.client_type)}{older}"
         yield Problem("clientType", event.client_type, rule("clientType"), message)
     if event.schema_name is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import Html, Listing, Shown, beside, card, chip, code, html_table
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.text import counted, readable
 from bwp_nb.wire.platform import fork_safe_lock
 
@@ -304,7 +305,7 @@ def _shown(value: Any) -> Any:
 def _is_csv(path: str | Path) -> bool:
     suffix = Path(path).suffix
     if suffix not in (".jsonl", ".csv"):
-        raise ValueError(f"expected the path of a .jsonl or .csv file, got {str(path)!r}")
+        raise InvalidArgument(f"path: expected a .jsonl or .csv file, got {str(path)!r}")
     return suffix == ".csv"
 
 

@@ -335,9 +335,9 @@ def test_options_say_how_the_table_is_read(day: pd.DataFrame, capsys: pytest.Cap
             "event_type,client_type,client_version,event_id\nclick,a,b,c\nclick,a,b,c\n",
             [],
             4,
-            "is a duplicate of row 0",
+            "is a duplicate of event 0",
         ),
-        ("a\n1\n", ["--timezone", "nowhere"], 2, "timezone: expected a name such as 'UTC'"),
+        ("a\n1\n", ["--timezone", "nowhere"], 2, "timezone: expected a name such as 'Europe/Berlin'"),
     ],
 )
 def test_a_table_that_cannot_be_used_ends_without_a_traceback(

@@ -146,7 +146,7 @@ class EventForm:
         """
         drafts = self._read(source, **how)
         with self._page.turn:
-            self._select(None, self._drafts.replace(drafts, 0, f"The form is filled: {counted(len(drafts), 'event')}."))
+            self._select(None, self._drafts.replace(drafts, 0, "The form is filled."))
 
     def close(self) -> None:
         """Close the form, and stop serving the sandbox."""

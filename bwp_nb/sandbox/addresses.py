@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 
 import httpx
 
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.sandbox import graphql_over_http as over_http
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.sandbox.faults import faults
@@ -90,7 +91,7 @@ def _respond(request: Request) -> httpx.Response:
 def check_origin(origin: str) -> None:
     """Raise `ValueError` for what no browser sends as the origin of a page, such as an address with a path."""
     if not _ORIGIN.fullmatch(origin):
-        raise ValueError(f"expected an origin such as http://localhost:3000, without a path, got {origin!r}")
+        raise InvalidArgument(f"expected an origin such as http://localhost:3000, without a path, got {origin!r}")
 
 
 def _is_allowed(request: Request) -> bool:

@@ -18,6 +18,7 @@ import httpx
 from graphql import ExecutionResult, execute_sync
 
 from bwp_nb.displays.html import card, html_table
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.sandbox import responses, validation
 from bwp_nb.sandbox.faults import FaultyRequest, Rejection, check_fault
 from bwp_nb.sandbox.log import KINDS, Log
@@ -134,15 +135,15 @@ class Sandbox(httpx.BaseTransport):
 
     def __post_init__(self) -> None:
         if self.refuses not in ("event", "call"):
-            raise ValueError(f"refuses must be 'event' or 'call', got {self.refuses!r}")
+            raise InvalidArgument(f"refuses: expected 'event' or 'call', got {self.refuses!r}")
         if self.reports not in ("all", "first"):
-            raise ValueError(f"reports must be 'all' or 'first', got {self.reports!r}")
+            raise InvalidArgument(f"reports: expected 'all' or 'first', got {self.reports!r}")
         if self.keep < 1:
-            raise ValueError(f"keep must be at least 1, got {self.keep}")
+            raise InvalidArgument(f"keep: expected at least 1, got {self.keep}")
         for name in self.fault_rates:
             check_fault(name, {})
         if not 0 <= sum(self.fault_rates.values()) <= 1 or min(self.fault_rates.values(), default=0) < 0:
-            raise ValueError(f"fault_rates must be between 0 and 1 and add up to at most 1, got {self.fault_rates}")
+            raise InvalidArgument(f"fault_rates: expected rates that add up to at most 1, got {self.fault_rates}")
         self._lock = threading.RLock()
         self._tokens: OrderedDict[str, float] = OrderedDict()
         self._listeners: list[Callable[[str, bytes], None]] = []
@@ -278,7 +279,7 @@ class Sandbox(httpx.BaseTransport):
         """
         check_fault(name, options)
         if times < 1:
-            raise ValueError(f"times: expected at least 1, got {times}")
+            raise InvalidArgument(f"times: expected at least 1, got {times}")
         with self._lock:
             self._pending.extend([(name, options)] * times)
 

@@ -11,7 +11,7 @@ import ssl
 import threading
 from collections.abc import Collection
 
-from bwp_nb.displays.short_errors import extra
+from bwp_nb.displays.short_errors import InvalidArgument, extra
 from bwp_nb.sandbox.addresses import Site, check_origin
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.wire.platform import Clock, refuse_in_browser
@@ -170,9 +170,9 @@ class Server(contextlib.AbstractContextManager["Server"]):
 def _listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens on loopback, or raise `ValueError`."""
     if host not in HOSTS:
-        raise ValueError(f"host must be {' or '.join(HOSTS)}, which no other machine can reach, got {host!r}")
+        raise InvalidArgument(f"host: expected {' or '.join(HOSTS)}, which no other machine can reach, got {host!r}")
     if port not in range(65_536):
-        raise ValueError(f"port: expected a number from 0 to 65535, got {port}")
+        raise InvalidArgument(f"port: expected a number from 0 to 65535, got {port}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)

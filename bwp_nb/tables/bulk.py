@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bwp_nb.client import Client
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.errors import InvalidTable
 from bwp_nb.mutation import MAX_EVENTS
 from bwp_nb.tables.ledger import STATES, Ledger, Run
@@ -136,7 +137,7 @@ def send_table(
     """
     options = SendOptions(workers, batch_size, max_wait, rate, progress, on_unknown, on_refused, on_duplicates)
     if on_unknown == "skip" and ledger is None:
-        raise ValueError("on_unknown='skip' has no effect without ledger=")
+        raise InvalidArgument("on_unknown='skip' has no effect without ledger=")
     with _unsent():
         given = table(source, delimiter, encoding)
         mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.text import quoted
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def zone(name: str | None) -> ZoneInfo | None:
     try:
         return None if name is None else ZoneInfo(name)
     except (LookupError, ValueError, OSError):
-        raise ValueError(f"timezone: expected a name such as 'UTC' or 'Europe/Berlin', got {quoted(name)}") from None
+        raise InvalidArgument(f"timezone: expected a name such as 'Europe/Berlin', got {quoted(name)}") from None
 
 
 def is_missing(value: Any) -> bool:

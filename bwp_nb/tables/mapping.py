@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent, rule
 from bwp_nb.tables.chunks import Chunk, Table
@@ -112,7 +113,8 @@ class ColumnMapping:
         """Raise `InvalidTable` if a column that was asked for is not among those that a table has."""
         for wanted in (*self.columns, *(self.properties or ())):
             if wanted not in seen:
-                raise InvalidTable(f"Missing column {quoted(wanted)}. {_listed(name, sorted(seen))}")
+                said = f"Missing column {quoted(wanted)}, which columns= or properties= names"
+                raise InvalidTable(f"{said}. {_listed(name, sorted(seen))}")
 
     def refuse_nearly_fields(self, columns: Iterable[str]) -> None:
         """Raise `InvalidTable` for a column with nearly the name of a field."""
@@ -136,7 +138,9 @@ class ColumnMapping:
                 )
         for given in found:
             if found.count(given) > 1:
-                raise InvalidTable(f"The field {given} is given twice. {_listed(name, columns)}")
+                sources = [quoted(column) for column in columns if self.field(column) == given]
+                named = " and ".join([*sources, "fields="][: found.count(given)])
+                raise InvalidTable(f"The field {given} is given twice, by {named}. Keep one of them.")
 
     def field(self, column: str) -> str | None:
         """Return the field that a column is mapped to, if any."""
@@ -190,7 +194,7 @@ class GeneratedIds:
 
     def __init__(self, run: str, time: str, ids_from: str = "run") -> None:
         if ids_from not in ("run", "content"):
-            raise ValueError(f"ids_from: expected 'run' or 'content', got {quoted(ids_from)}")
+            raise InvalidArgument(f"ids_from: expected 'run' or 'content', got {quoted(ids_from)}")
         self.run = run
         self.time = time
         self._part = run.partition("\n")[2]

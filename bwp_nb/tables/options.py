@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.mutation import MAX_EVENTS
 from bwp_nb.text import quoted
 
@@ -27,13 +28,13 @@ class SendOptions:
 
     def __post_init__(self) -> None:
         if type(self.workers) is not int or not 1 <= self.workers < 10_000:
-            raise ValueError(f"workers: expected an int from 1 to 9999, got {quoted(self.workers)}")
+            raise InvalidArgument(f"workers: expected an int from 1 to 9999, got {quoted(self.workers)}")
         if type(self.batch_size) is not int or not 1 <= self.batch_size <= MAX_EVENTS:
-            raise ValueError(f"batch_size: expected an int from 1 to {MAX_EVENTS}, got {quoted(self.batch_size)}")
+            raise InvalidArgument(f"batch_size: expected an int from 1 to {MAX_EVENTS}, got {quoted(self.batch_size)}")
         if not self.max_wait >= 0:
-            raise ValueError(f"max_wait: expected 0 seconds or more, got {quoted(self.max_wait)}")
+            raise InvalidArgument(f"max_wait: expected 0 seconds or more, got {quoted(self.max_wait)}")
         if self.rate is not None and not self.rate > 0:
-            raise ValueError(f"rate: expected more than 0 events a second, or None, got {quoted(self.rate)}")
+            raise InvalidArgument(f"rate: expected more than 0 events a second, or None, got {quoted(self.rate)}")
         for name, allowed in _ALLOWED.items():
             if (given := getattr(self, name)) not in allowed:
-                raise ValueError(f"{name}: expected {' or '.join(map(repr, allowed))}, got {quoted(given)}")
+                raise InvalidArgument(f"{name}: expected {' or '.join(map(repr, allowed))}, got {quoted(given)}")

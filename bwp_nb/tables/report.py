@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bwp_nb.contract.hints import hints
 from bwp_nb.displays.html import card, chip, html_table
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.errors import LedgerError, Problem
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.mutation import body
@@ -120,7 +121,7 @@ class Report:
         """
         given = list(reports)
         if not given:
-            raise ValueError("reports: expected at least one Report, got none")
+            raise InvalidArgument("reports: expected at least one Report, got none")
         stopped = dict.fromkeys(report.stopped for report in given if report.stopped)
         return cls([part for report in given for part in report._parts], " ".join(stopped))
 
@@ -226,7 +227,7 @@ class Report:
             Only of `send_parts`: if a source cannot be read any more, or has changed.
         """
         if not states or not set(states) <= set(_ENDS):
-            raise ValueError(f"states: expected one or more of {', '.join(_ENDS)}, got {', '.join(states) or 'none'}")
+            raise InvalidArgument(f"states: expected some of {', '.join(_ENDS)}, got {', '.join(states) or 'none'}")
         events = self._events(*states)
         return events.set_axis(self._index[events.index])
 
@@ -287,9 +288,7 @@ class Report:
             Only of `send_parts`: if a source cannot be read any more, or has changed.
         """
         if Path(path).suffix != ".csv":
-            raise ValueError(
-                f"expected the path of a .csv file, got {Path(path).name!r}; save_quarantine writes .jsonl"
-            )
+            raise InvalidArgument(f"save_spreadsheet: expected a path ending in .csv, got {Path(path).name!r}")
         events = self._events("invalid", "rejected")
         outcomes = self._outcomes().iloc[events.index]
         named = outcomes[[*SPREADSHEET_COLUMNS, *outcomes.columns.intersection([self._several[1]])]]
@@ -524,7 +523,7 @@ def _hinted(rows: EncodedRows) -> Iterator[str]:
 
 def _save_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
     if Path(path).suffix != ".jsonl":
-        raise ValueError(f"expected the path of a .jsonl file, got {Path(path).name!r}; save_spreadsheet writes .csv")
+        raise InvalidArgument(f"save_quarantine: expected a path ending in .jsonl, got {Path(path).name!r}")
     with Path(path).open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(row, default=lambda value: [str(value)]) + "\n")

@@ -127,7 +127,7 @@ class StagedTable:
         first: dict[str, int] = {}
         for row, event_id in enumerate(self.ids()):
             if isinstance(event_id, str) and hash(event_id) in suspects and first.setdefault(event_id, row) != row:
-                message = f"{quoted(event_id)} is a duplicate of row {first[event_id]}"
+                message = f"{quoted(event_id)} is a duplicate of event {first[event_id]}"
                 yield Problem("eventId", event_id, _RULE, message, row)
 
 

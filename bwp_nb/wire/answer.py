@@ -26,6 +26,8 @@ SUCCESSFUL = "successful"
 #: HTTP statuses after which the events were not processed, by HTTP's own meaning (RFC 9110, 6585); no page says so.
 NOT_PROCESSED = (307, 308, 400, 401, 403, 404, 405, 411, 413, 414, 415, 422, 429, 431)
 
+_CHECK = "Check the endpoint, and any proxy or sign-in page in front of it."
+
 # The form in which the validation library that the API seems to use (inferred) names a value.
 _PATH = r"\bevents\[(?P<index>[0-9]{1,9})\][/.](?P<field>\w+)"
 
@@ -115,7 +117,7 @@ class Answer:
             target = readable(self.headers.get("location", "nowhere"), 200)
             raise self.failure(f"redirects to {target}; redirects are not followed", "Check the endpoint.")
         if not self.is_whole:
-            raise self.failure(f"returned a body that was not read: {self._unread}")
+            raise self.failure(f"returned a body that was not read: {self._unread}", _CHECK)
         try:
             given = json.loads(self.content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
@@ -125,8 +127,7 @@ class Answer:
             is_broken = given is None and self.media_type == "application/json"
             what = "a body that is not valid JSON" if is_broken else f"{self.media_type} instead of a GraphQL response"
             is_page = self.media_type == "text/html" and self.status_code == 200
-            page = "Check the endpoint, and any proxy or sign-in page in front of it." if is_page else ""
-            raise self.failure(f"returned {what}: {text}" if text else "returned no body", page)
+            raise self.failure(f"returned {what}: '{text}'" if text else "returned no body", _CHECK if is_page else "")
         if not isinstance(given.get("errors"), list | None):
             raise self.failure(f"returned errors that are not a list: {quoted(given['errors'])}")
         return given

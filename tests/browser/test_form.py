@@ -90,6 +90,18 @@ def violations(page: Page) -> list[str]:
     ]
 
 
+def test_one_event_with_a_property_takes_three_clicks(open_in_lab: OpenNotebook) -> None:
+    """One adds the property, one goes to its name, one sends."""
+    page = open_in_lab(FORM)
+    button(page, "Add a property").click()
+    field(page, "property").click()
+    page.keyboard.type("product_sku")
+    page.keyboard.press("Tab")
+    page.keyboard.type("00123")
+    button(page, "Send").click()
+    expect(status(page, "Sent: the API accepted all events.")).to_be_visible()
+
+
 def test_two_events_with_three_properties_take_nine_clicks(open_in_lab: OpenNotebook) -> None:
     """An invalid time is shown beside its field; Send leads to it; once it is fixed, both events are accepted."""
     page = open_in_lab(FORM)
@@ -334,7 +346,7 @@ def test_the_request_is_copied_and_saved(open_in_lab: OpenNotebook, context: Bro
     box.press("Control+v")
     expect(box).to_have_value(shown.inner_text())
     button(page, "Fill the form with it").click()
-    expect(status(page, "The form is filled: 1 event.")).to_be_visible()
+    expect(status(page, "The form is filled. 1 event, ")).to_be_visible()
     for name, saved in (("events.csv", "events.csv"), ("Postman collection", "sendUserEvents.postman_collection.json")):
         with page.expect_download() as started:
             button(page, name).click()

@@ -556,7 +556,7 @@ def test_rows_of_a_table_fill_the_form(form: EventForm, text: str) -> None:
     """Names are ours or the API's, other columns are properties; an id or a time that is missing is generated."""
     paste(form, text)
     texts = shown_texts(form.view)
-    assert "The form is filled: 2 events." in texts
+    assert "The form is filled. 2 events, " in texts
     first = bwp.UserEvent(
         "click", "a", "2024-11-22T09:00:00Z", "SERVER_CLIENT", "1.0", additional_properties={"product_sku": "00123"}
     )

@@ -203,9 +203,9 @@ def test_an_event_that_is_sent_alone_is_rejected_in_the_same_way_by_both_reading
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"refuses": "batch"}, "refuses must be 'event' or 'call', got 'batch'"),
-        ({"reports": "none"}, "reports must be 'all' or 'first', got 'none'"),
-        ({"keep": 0}, "keep must be at least 1, got 0"),
+        ({"refuses": "batch"}, "refuses: expected 'event' or 'call', got 'batch'"),
+        ({"reports": "none"}, "reports: expected 'all' or 'first', got 'none'"),
+        ({"keep": 0}, "keep: expected at least 1, got 0"),
     ],
 )
 def test_an_unknown_option_is_refused(options: dict[str, Any], words: str) -> None:

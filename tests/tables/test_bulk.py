@@ -44,7 +44,7 @@ def _server(answer: Callable[[httpx.Request], httpx.Response]) -> bwp.Client:
 SEVEN_BAD = {
     11: ({"event_time": "2023"}, "eventTime: '2023' is not a UTC date-time"),
     222: ({"event_type": "pl"}, "eventType: expected 3 to 64 characters, got 2: 'pl'"),
-    333: ({"client_type": "ANDROID"}, "got 'ANDROID' (a value of the older API version 2024-01-01)"),
+    333: ({"client_type": "ANDROID"}, "got 'ANDROID' (of the older API version 2024-01-01)"),
     444: ({"client_version": None}, "clientVersion: must be a str, got None"),
     555: ({"product_sku": 12}, "['product_sku']: must be a str, got int, e.g. 12; turn it into a str"),
     666: ({"page_type": "\ud800"}, "additionalProperties['page_type']: 'page_type\\ud800' contains a lone surrogate"),
@@ -260,7 +260,7 @@ def test_nothing_is_sent_twice_by_calling_again(tmp_path: Path) -> None:
 def test_repeated_ids_are_refused_before_anything_is_sent() -> None:
     """Unless the caller allows it."""
     rows, sandbox = [event(), event(event_id="b"), event()], bwp.Sandbox()
-    with pytest.raises(InvalidEvent, match=r"event 2, eventId: '11c7e59a.* is a duplicate of row 0"):
+    with pytest.raises(InvalidEvent, match=r"event 2, eventId: '11c7e59a.* is a duplicate of event 0"):
         _send(rows, sandbox)
     assert [] == sandbox.requests
     assert 3 == _send(rows, sandbox, on_duplicates="send").counts["sent"]

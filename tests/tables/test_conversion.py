@@ -154,9 +154,7 @@ def test_a_time_without_a_zone_is_in_the_given_one(local: str, expected: str | N
 
 def test_an_unknown_zone_is_refused() -> None:
     """Before anything is read."""
-    with pytest.raises(
-        ValueError, match="timezone: expected a name such as 'UTC' or 'Europe/Berlin', got 'CET/Nowhere'"
-    ):
+    with pytest.raises(ValueError, match="timezone: expected a name such as 'Europe/Berlin', got 'CET/Nowhere'"):
         bwp.dry_run([VALID], timezone="CET/Nowhere")
 
 

@@ -241,7 +241,11 @@ def test_a_part_that_cannot_be_sent_leaves_the_others_alone(tmp_path: Path) -> N
     client = bwp.connect()
     report = _sent(client, export, tmp_path / "ledgers")
     assert ["a.csv", "b.csv", "d.csv", "notes.txt"] == list(report.unfinished)
-    for name, said in (("a.csv", "Missing column"), ("b.csv", "is not a ledger"), ("d.csv", "is a duplicate of row 0")):
+    for name, said in (
+        ("a.csv", "Missing column"),
+        ("b.csv", "is not a ledger"),
+        ("d.csv", "is a duplicate of event 0"),
+    ):
         assert said in report.unfinished[name]
     assert (["c.csv"], ROWS) == (_names(report), report.counts["sent"])
     assert "4 parts did not finish: " in report.stopped

@@ -135,7 +135,7 @@ def test_each_later_row_with_an_id_is_named_with_the_first(count: int) -> None:
     with pytest.raises(bwp.InvalidEvent) as caught:
         _staged(rows, may_repeat=False)
     assert [(3, "b"), (len(ids) - 1, "b")] == [(found.index, found.value) for found in caught.value.problems]
-    assert {"'b' is a duplicate of row 1"} == {found.message for found in caught.value.problems}
+    assert {"'b' is a duplicate of event 1"} == {found.message for found in caught.value.problems}
     assert len(ids) == _staged(rows).rows == _staged(rows[:1] * 1 + rows[1:3], may_repeat=False).rows + len(ids) - 3
 
 
