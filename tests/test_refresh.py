@@ -235,7 +235,7 @@ def test_the_command_refreshes_and_checks_folders(tmp_path: Path, capsys: pytest
 
 def test_the_command_says_what_it_cannot_refresh(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder without a notebook ends it; a cell that fails, and a file that cannot be read, do not hide others."""
-    assert 4 == main(["refresh", str(tmp_path)])
+    assert 2 == main(["refresh", str(tmp_path)])
     assert f"{tmp_path} has no notebook.\n" == capsys.readouterr().err
     wrong, right = _saved(tmp_path / "a.ipynb", "undefined"), _saved(tmp_path / "b.ipynb", "1")
     missing, latin = tmp_path / "missing.ipynb", tmp_path / "latin.ipynb"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -145,15 +145,9 @@ def _live(given: settings.Settings, transport: httpx.BaseTransport) -> Iterator[
 
 
 def _environment() -> Step:
-    found = ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)
+    versions = {name: [found.version for found in distributions(name=name)] for name in _PACKAGES}
+    found = ", ".join(f"{name} {[*known, 'not installed'][0]}" for name, known in versions.items())
     return Step("environment", "passed", f"Python {sys.version.split()[0]}, {found}.")
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _network(given: settings.Settings, transport: httpx.BaseTransport) -> tuple[Step, str]:

@@ -40,7 +40,7 @@ def refresh(given: argparse.Namespace) -> Result:
     and notebooks, each with name, outcome, message, details and file.
 
     Exit statuses: 0 all is well; 1 a cell failed, in which case its notebook is not written, a notebook has problems
-    or, with --check, shows something else; 2 wrong usage; 4 the extra notebooks is missing, or a path has no notebook.
+    or, with --check, shows something else; 2 wrong usage, or a path has no notebook; 4 the extra notebooks is missing.
     """
     cases = [_refreshed(path, given) for path in _found(given.path)]
     ok = all(case.outcome == "passed" for case in cases)

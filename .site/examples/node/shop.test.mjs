@@ -13,7 +13,7 @@ test("a product in the cart does not disturb the shopper", async () => {
 // The last test, after all others have sent their events.
 test("all events were accepted, and none has hints", async () => {
   const { status, types, invalid } = await sandbox.stop();
-  assert.deepEqual(invalid.flatMap(({ problems, hints }) => [...problems, ...hints]), []);
+  assert.deepEqual(invalid.flatMap(({ reason, problems, hints }) => [reason, ...problems, ...hints]), []);
   assert.deepEqual(types, { click: { events: 1, invalid: 0 } });
   assert.equal(status, 0);
 });
