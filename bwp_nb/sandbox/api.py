@@ -143,7 +143,8 @@ class Sandbox(httpx.BaseTransport):
         for name in self.fault_rates:
             check_fault(name, {})
         if not 0 <= sum(self.fault_rates.values()) <= 1 or min(self.fault_rates.values(), default=0) < 0:
-            raise InvalidArgument(f"fault_rates: expected rates that add up to at most 1, got {self.fault_rates}")
+            must_be = "numbers between 0 and 1 that add up to at most 1"
+            raise InvalidArgument(f"fault_rates: expected {must_be}, got {self.fault_rates}")
         self._lock = threading.RLock()
         self._tokens: OrderedDict[str, float] = OrderedDict()
         self._listeners: list[Callable[[str, bytes], None]] = []
