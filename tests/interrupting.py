@@ -3,6 +3,7 @@
 Prints what it saw as JSON. A process of its own, so that a test can give up on one that hangs.
 """
 
+import gc
 import json
 import random
 import signal
@@ -45,6 +46,7 @@ def interrupted(client: bwp.Client, count: int, burst: int, chance: random.Rando
             seen["errors"].append(str(error))
 
     send()  # so that all is imported
+    gc.freeze()
     signal.signal(signal.SIGALRM, interrupt)
     while seen["interrupts"] < count:
         left = burst
@@ -55,6 +57,7 @@ def interrupted(client: bwp.Client, count: int, burst: int, chance: random.Rando
             seen["raised"] += 1
         left = 0
         signal.setitimer(signal.ITIMER_REAL, 0)
+        gc.collect()  # Python drops an interrupt of the finalizer of a socket whose making was interrupted before
         send()
     return seen
 
