@@ -257,5 +257,6 @@ def check_fault(name: str, options: Mapping[str, Any]) -> None:
     if unknown := options.keys() - set(FAULTS[name].options):
         expected = ", ".join(FAULTS[name].options) or "no options"
         raise InvalidArgument(f"The fault {name!r} takes {expected}, got {', '.join(sorted(unknown))}")
-    if not 0 <= options.get("seconds", 0) <= 1e9:  # neither is NaN, and dates can represent 30 years
-        raise InvalidArgument(f"The fault {name!r}: expected 0 to 1,000,000,000 seconds, got {options['seconds']!r}")
+    seconds = options.get("seconds", 0)
+    if not isinstance(seconds, int | float) or not 0 <= seconds <= 1e9:  # nor is NaN; dates can represent 30 years
+        raise InvalidArgument(f"The fault {name!r}: expected 0 to 1,000,000,000 seconds, got {seconds!r}")

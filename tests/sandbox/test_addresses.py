@@ -388,7 +388,7 @@ def test_a_fault_that_raises_is_http_500_and_a_line_in_the_log(
 ) -> None:
     """The server goes on."""
     with bwp.serve() as server:
-        control(server, "/faults", "POST", json={"name": "slow", "options": {"seconds": "x"}})
+        control(server, "/faults", "POST", json={"name": "redirect", "options": {"location": 5}})
         assert (500, ["errors"]) == ((response := post(server)).status_code, list(response.json()))
         assert "A request could not be answered" in caplog.text
         assert ACCEPTED == post(server).json()

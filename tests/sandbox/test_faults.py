@@ -289,6 +289,7 @@ def test_a_slow_response_takes_simulated_seconds() -> None:
         (lambda: Sandbox().fail_next("slow", play=3), ["'slow'", "play", "seconds"]),
         (lambda: Sandbox().fail_next("http_500", seconds=3), ["'http_500'", "seconds", "no options"]),
         (lambda: Sandbox().fail_next("slow", seconds=float("nan")), ["expected 0 to 1,000,000,000 seconds", "nan"]),
+        (lambda: Sandbox().fail_next("slow", seconds="x"), ["expected 0 to 1,000,000,000 seconds", "'x'"]),
         (lambda: Sandbox().fail_next("http_429_date", seconds=-1), ["expected 0 to 1,000,000,000 seconds", "-1"]),
         (lambda: Sandbox(fault_rates={"http_500": 1.5}), ["between 0 and 1", "http_500"]),
         (lambda: Sandbox(fault_rates={"http_500": -0.1}), ["between 0 and 1", "http_500"]),
