@@ -1,7 +1,7 @@
 """A request as text for other tools, complete with the request for a token, so that every copy runs as pasted.
 
 For the live API, credentials are only names of environment variables. A served sandbox has credentials of its own,
-which are not secret: a copy for it contains them. The programs are the other files of this folder.
+which are not secret: a copy for it contains them. The folder `bwp_nb/snippets` has the templates.
 """
 
 import json
