@@ -98,7 +98,7 @@ def test_double_quotes_are_read_as_the_shell_reads_them() -> None:
             "mutation a($i: I!) { sendUserEvents(input: $i) { status } }",
             "the variables, with the events, are",
         ),
-        ('{"query": "a",}', "invalid JSON: "),
+        ('{"query": "a" "b"}', "invalid JSON: Expecting ',' delimiter: line 1 column 15"),
         ("[{'query': 'a'}]", "invalid JSON: Expecting property name enclosed in double quotes: line 1 column 3"),
         ("const request = {nonsense\n};", "expected a mutation, got a query"),
         ("bwp.UserEvent('click')", "the UserEvent on line 1 has positional arguments"),

@@ -199,7 +199,11 @@ def test_properties_in_mappings_are_listed() -> None:
 @pytest.mark.parametrize(
     ("source", "options", "words"),
     [
-        ([event()], {"columns": {"a": "event_id"}}, "names. The columns of the list of rows are"),
+        (
+            [event()],
+            {"columns": {"a": "event_id"}},
+            "Missing column 'a', which columns= or properties= names. The columns of the list of rows are",
+        ),
         ([event()], {"properties": ["sku"]}, "Missing column 'sku'"),
         ([event()], {"delimiter": ";"}, "delimiter= and encoding= have an effect on files of text only"),
         (

@@ -215,7 +215,9 @@ def test_two_columns_of_one_property_lose_nothing() -> None:
 def test_a_column_that_no_line_of_jsonl_has_is_refused(options: dict[str, Any], tmp_path: Path) -> None:
     """Before anything is sent, and the message lists the columns."""
     with pytest.raises(
-        bwp.BwpError, match=r"Missing column '(tss|skuu)', which .* names\. The columns of a\.jsonl are '"
+        bwp.BwpError,
+        match=r"Missing column '(tss|skuu)', which columns= or properties= names\. "
+        r"The columns of a\.jsonl are 'client_type'",
     ):
         _sent(_jsonl(tmp_path / "a.jsonl", VALID), **options)
 
