@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import graphql
 
-from bwp_nb.checks.response import Missing, respond
+from bwp_nb.checks.doctor import Missing, respond
 from bwp_nb.client import Client
 from bwp_nb.contract import documented, schema_text
 from bwp_nb.contract.classifications import message_of
 from bwp_nb.displays.frames import frame
-from bwp_nb.displays.html import Shown, card, chip, html_table
+from bwp_nb.displays.html import Listing, Shown
 from bwp_nb.displays.short_errors import extra
 from bwp_nb.history import compare
 from bwp_nb.text import counted, quoted, readable
 from bwp_nb.wire.answer import errors_of
 
 with extra("drift"):
-    from graphql import find_schema_changes, resolve_schema_coordinate
+    from graphql import find_schema_changes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,8 +93,7 @@ class Drift:
         return "\n".join([*map(str, self.changes[:_MOST_SHOWN]), *lines])
 
     def _repr_html_(self) -> str:
-        rows = [asdict(change) | {"result": chip(change.result)} for change in self.changes]
-        return card(html_table(map(dict.values, rows), rows[0]))
+        return Listing(self.changes, "row")._repr_html_()
 
 
 def drift(client: Client, *, send_valid: bool = False) -> Drift:
@@ -115,6 +114,11 @@ def drift(client: Client, *, send_valid: bool = False) -> Drift:
     Drift
         Each difference, and whether it concerns what is documented, inferred or unknown. Of a server that cannot be
         reached, every part is `not answered`; if sending was not confirmed, `misconfigured`.
+
+    Raises
+    ------
+    InvalidSettings
+        If a proxy that the environment names cannot be used.
 
     Examples
     --------
@@ -143,50 +147,44 @@ def _schema_changes(client: Client) -> list[Change]:
 def _schema_rows(theirs: graphql.GraphQLSchema) -> Iterator[Change]:
     """Yield the changes from our schema to theirs, and what we know and theirs says is deprecated."""
     ours = graphql.build_schema(schema_text())
+    known, shown = _definitions(ours), _definitions(theirs)
     for change in find_schema_changes(ours, theirs):
         kind, text = change.type.name, readable(change.description)
         if not _IGNORED.search(f"{kind} {text}"):
             severity = type(change).__name__.removesuffix("Change").lower()
-            yield Change("schema", "changed", _concerns(kind, text, ours), severity, kind, after=text)
-    for coordinate in _members(ours):
-        reason = getattr(_definition(theirs, coordinate), "deprecation_reason", None)
+            yield Change("schema", "changed", _concerns(kind, text, known), severity, kind, after=text)
+    for name in known:
+        reason = getattr(shown.get(name), "deprecation_reason", None)
         if reason is not None:
-            kind, text = "DEPRECATED", f"{coordinate} is deprecated: {readable(reason)}"
-            yield Change("schema", "changed", _concerns(kind, text, ours), "safe", kind, after=text)
+            kind, text = "DEPRECATED", f"{name} is deprecated: {readable(reason)}"
+            yield Change("schema", "changed", _concerns(kind, text, known), "safe", kind, after=text)
 
 
-def _members(schema: graphql.GraphQLSchema) -> Iterator[str]:
-    """Yield the coordinates of all fields, arguments and values of enums."""
+def _definitions(schema: graphql.GraphQLSchema) -> dict[str, Any]:
+    """Return all types, their members and the arguments of these, by coordinates such as `UserEvent.eventId`."""
+    found: dict[str, Any] = dict(schema.type_map)
     for name, known in schema.type_map.items():
-        for member, field in (getattr(known, "fields", None) or getattr(known, "values", {})).items():
-            yield f"{name}.{member}"
-            yield from (f"{name}.{member}({argument}:)" for argument in getattr(field, "args", ()))
+        for member, item in (getattr(known, "fields", None) or getattr(known, "values", {})).items():
+            found[f"{name}.{member}"] = item
+            found |= {f"{name}.{member}({given}:)": value for given, value in getattr(item, "args", {}).items()}
+    return found
 
 
-def _concerns(kind: str, text: str, ours: graphql.GraphQLSchema) -> str:
+def _concerns(kind: str, text: str, known: dict[str, Any]) -> str:
     """Return how certain the statement is that a change contradicts: about an existence, an addition or a type."""
     for name in re.findall(r"\w+(?:\.\w+)?(?:\(\w+:\))?", text):
         for coordinate in (name, name.partition("(")[0], name.partition(".")[0]):
-            if found := _certainties(ours, coordinate):
+            if found := _certainties(known.get(coordinate)):
                 exists = "REMOVED" in kind or kind in ("TYPE_CHANGED_KIND", "DEPRECATED") or "inferred" not in found
                 return found[-1] if "ADDED" in kind else found[0] if exists else "inferred"
     return "unknown"
 
 
-def _certainties(ours: graphql.GraphQLSchema, coordinate: str) -> list[str]:
+def _certainties(definition: Any) -> list[str]:
     """Return the certainties of a definition in `schema.graphql`, the most certain first."""
-    node = getattr(_definition(ours, coordinate), "ast_node", None)
+    node = getattr(definition, "ast_node", None)
     values = [directive.arguments[0].value.value.lower() for directive in node.directives] if node else []
     return [certainty for certainty in _CERTAINTIES if certainty in values]
-
-
-def _definition(schema: graphql.GraphQLSchema, coordinate: str) -> Any:
-    """Return a type, a member of one, or an argument, by its coordinate, such as `UserEvent.eventId`; or None."""
-    try:
-        found = resolve_schema_coordinate(schema, coordinate)
-    except (graphql.GraphQLError, TypeError):
-        return None
-    return found[-2] if found else None
 
 
 def _answer_changes(client: Client, example: documented.Example) -> list[Change]:
