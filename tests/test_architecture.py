@@ -20,7 +20,8 @@ IMPORTS = {
     for unit, names in {
         "__init__": "",
         "__main__": "commands displays errors",
-        "checks": "client connection contract displays errors event history mutation sandbox settings text wire",
+        "checks": "__init__ client connection contract displays errors event history mutation sandbox settings "
+        "text wire",
         "client": "displays errors event history mutation sandbox wire",
         "commands": "__init__ checks displays sandbox text",
         "connection": "client displays errors sandbox settings text wire",

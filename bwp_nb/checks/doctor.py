@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from importlib.metadata import distributions
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -213,10 +213,12 @@ def _clock(date: str) -> Step:
 
 def _schema(client: Client) -> Step:
     """Ask whether the mutation exists; a server may refuse to answer that."""
-    given = respond(client, _QUERY)
-    if isinstance(given, Missing):
-        advice = "" if "Check" in given.found else "Check BWP_ENDPOINT, and what is in front of the API."
-        return Step("schema", "failed", given.found, advice, given.cause)
+    try:
+        given = respond(client, _QUERY)
+    except Missing as missing:
+        cause, found = missing.args
+        advice = "" if "Check" in found else "Check BWP_ENDPOINT, and what is in front of the API."
+        return Step("schema", "failed", found, advice, cause)
     if names := [classification(error).name for error in errors_of(given)]:
         return Step("schema", "skipped", f"The server does not show its schema ({readable(', '.join(names), 80)}).")
     schema = inner(given, "data", "__schema")
@@ -229,15 +231,12 @@ def _schema(client: Client) -> Step:
     return Step("schema", "passed", "The schema has sendUserEvents.")
 
 
-class Missing(NamedTuple):
-    """Why a response is missing: the cause is `misconfigured` or `not answered`."""
-
-    cause: str
-    found: str
+class Missing(Exception):
+    """There is no response; its arguments are the cause, `misconfigured` or `not answered`, and what was found."""
 
 
-def respond(client: Client, query: str) -> dict[str, Any] | Missing:
-    """Return the response to a query, which may have errors, or why it is missing.
+def respond(client: Client, query: str) -> dict[str, Any]:
+    """Return the response to a query, which may have errors, or raise `Missing`.
 
     A question to the user that was not answered by yes makes it `misconfigured`: in CI nobody ever answers it.
     """
@@ -246,13 +245,13 @@ def respond(client: Client, query: str) -> dict[str, Any] | Missing:
     except RequestFailed as error:
         has_no_token = error.status_code == 400 and client.history[-1].received is None
         is_refused = error.status_code in (401, 403) or has_no_token or client.confirm is not None
-        return Missing("misconfigured" if is_refused else "not answered", str(error.args[0]))
+        raise Missing("misconfigured" if is_refused else "not answered", str(error.args[0])) from None
     refusal = MutationRejected(errors_of(given), status_code=client.history[-1].status_code)
     if refusal.is_denied:
-        return Missing("misconfigured", _DENIED)
+        raise Missing("misconfigured", _DENIED)
     if refusal.retryable or any(map(is_internal, refusal.errors)):
         messages = "; ".join(map(message_of, refusal.errors[:3])).rstrip(".")
-        return Missing("not answered", f"HTTP {refusal.status_code}: {messages or 'no error'}.")
+        raise Missing("not answered", f"HTTP {refusal.status_code}: {messages or 'no error'}.")
     return given
 
 

@@ -128,20 +128,28 @@ def drift(client: Client, *, send_valid: bool = False) -> Drift:
     """
     examples = [documented.INVALID_EVENT_TIME]
     examples += [documented.PAGE_LOAD, documented.PRE_ORDER_PAGE_LOAD] if send_valid else []
-    return Drift([*_schema_changes(client), *(change for item in examples for change in _answer_changes(client, item))])
+    parts = {"schema": _schema_changes(client)}
+    parts |= {example.name: _answer_changes(client, example) for example in examples}
+    return Drift([change for place, changes in parts.items() for change in _part(place, changes)])
 
 
-def _schema_changes(client: Client) -> list[Change]:
-    query = graphql.get_introspection_query(descriptions=False, input_value_deprecation=True)
-    given = respond(client, query)
-    if isinstance(given, Missing):
-        return [Change("schema", given.cause, after=given.found)]
+def _part(place: str, changes: Iterator[Change]) -> list[Change]:
+    """Return the changes of a part, the documented ones first, or that there are none, or why that is not known."""
     try:
-        rows = list(_schema_rows(graphql.build_client_schema(given["data"])))
+        found = sorted(changes, key=lambda change: _CERTAINTIES.index(change.concerns))
+    except Missing as missing:
+        cause, reason = missing.args
+        return [Change(place, cause, after=reason)]
+    return found or [Change(place, "same")]
+
+
+def _schema_changes(client: Client) -> Iterator[Change]:
+    given = respond(client, graphql.get_introspection_query(descriptions=False, input_value_deprecation=True))
+    try:
+        yield from _schema_rows(graphql.build_client_schema(given["data"]))
     except Exception:  # graphql-core raises anything for a malformed schema
         said = "; ".join(map(message_of, errors_of(given)[:3]))
-        return [Change("schema", "not answered", after=said or "The server's description of its schema is malformed.")]
-    return sorted(rows, key=lambda row: _CERTAINTIES.index(row.concerns)) or [Change("schema", "same")]
+        raise Missing("not answered", said or "The server's description of its schema is malformed.") from None
 
 
 def _schema_rows(theirs: graphql.GraphQLSchema) -> Iterator[Change]:
@@ -187,16 +195,12 @@ def _certainties(definition: Any) -> list[str]:
     return [certainty for certainty in _CERTAINTIES if certainty in values]
 
 
-def _answer_changes(client: Client, example: documented.Example) -> list[Change]:
-    """Return where the response to an example differs; locations are left out, as the documented one is doubtful."""
+def _answer_changes(client: Client, example: documented.Example) -> Iterator[Change]:
+    """Yield where the response to an example differs; locations are left out, as the documented one is doubtful."""
     answer = respond(client, example.request)
-    if isinstance(answer, Missing):
-        return [Change(example.name, answer.cause, after=answer.found)]
-    found = [
-        Change(example.name, "changed", "documented", "dangerous", item.path, _shown(item.before), _shown(item.after))
-        for item in compare(_without_locations(example.response), _without_locations(answer))
-    ]
-    return found or [Change(example.name, "same")]
+    for item in compare(_without_locations(example.response), _without_locations(answer)):
+        values = _shown(item.before), _shown(item.after)
+        yield Change(example.name, "changed", "documented", "dangerous", item.path, *values)
 
 
 def _without_locations(answer: dict[str, Any]) -> dict[str, Any]:
