@@ -159,7 +159,7 @@ def _run(notebook: Any, path: Path, timeout: int) -> None:
         from jupyter_client.kernelspec import KernelSpecManager
         from jupyter_client.manager import AsyncKernelManager
         from nbclient import NotebookClient
-        from nbclient.exceptions import CellControlSignal, DeadKernelError
+        from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
     reached = [0]
     client = NotebookClient(
         notebook,
@@ -175,8 +175,8 @@ def _run(notebook: Any, path: Path, timeout: int) -> None:
     try:
         client.execute(cleanup_kc=True)
     except (CellControlSignal, DeadKernelError) as error:
-        said = [getattr(error, "ename", type(error).__name__), getattr(error, "evalue", "")]
-        failed = _finding(notebook, reached[-1], readable(": ".join(filter(None, said)).rstrip(".")))
+        said = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else type(error).__name__
+        failed = _finding(notebook, reached[-1], readable(said.rstrip(".: ")))
         raise InvalidArgument(f"{path.name}, {failed}. Fix it, or tag it {_RAISES}. It was not written.") from None
 
 

@@ -2,13 +2,12 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from bwp_nb.checks.findings import Findings
 from bwp_nb.client import Client
 from bwp_nb.contract.classifications import message_of
-from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import Shown, card, chip, document, html_table
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.displays.sources import facts
@@ -18,9 +17,6 @@ from bwp_nb.history import Exchange
 from bwp_nb.mutation import Mutation
 from bwp_nb.text import counted, readable, typed
 from bwp_nb.wire.answer import SUCCESSFUL, errors_of, status_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _STATES = ("sent", "unknown", "rejected", "invalid", "failed")
 #: An event of a call, its state, and why it was not sent.
@@ -50,35 +46,34 @@ class Item(Shown):
     reasons: list[str]
     when: str
 
+    def __str__(self) -> str:
+        return f"  {self.state:8}  {readable(self.event_type, 64)}"
 
-@dataclass(frozen=True)
-class Checklist:
+
+@dataclass(frozen=True, repr=False)
+class Checklist(Findings):
     """The documented event types, and the others that were sent, each with what happened to its events.
 
     Attributes
     ----------
-    target : str
-        Where they went.
     items : list of Item
         One for each event type.
+    target : str
+        Where they went.
     note : str
         What is missing in the numbers; empty if nothing is.
     ok : bool
         Whether an event of each documented type was accepted.
     """
 
-    target: str
     items: list[Item]
+    target: str
     note: str = ""
 
     @property
     def ok(self) -> bool:
         """Whether an event of each documented type was accepted."""
         return all(item.state == "sent" for item in self.items if item.when)
-
-    def frame(self) -> "pd.DataFrame":
-        """Return one row for each event type."""
-        return frame(map(asdict, self.items))
 
     def save(self, path: str | Path) -> None:
         """Write the checklist as a page that needs nothing else, for example for the merchant.
@@ -100,8 +95,7 @@ class Checklist:
         Path(path).write_text(document("Buy with Prime: event checklist", self._repr_html_()), "utf-8")
 
     def __repr__(self) -> str:
-        lines = [f"  {item.state:8}  {readable(item.event_type, 64)}" for item in self.items]
-        return "\n".join([self._head, *lines, *filter(None, [self.note])])
+        return "\n".join(filter(None, [self._head, super().__repr__(), self.note]))
 
     def _repr_html_(self) -> str:
         rows = []
@@ -154,7 +148,7 @@ def checklist(client: Client) -> Checklist:
         for event in _events(exchange):
             ends.setdefault(event.event_type, []).append((event, *_end(event, exchange)))
     items = [_item(name, when.get(name, ""), found) for name, found in ends.items()]
-    return Checklist(client.target, items, client.history.note)
+    return Checklist(items, client.target, client.history.note)
 
 
 def _item(event_type: str, when: str, ends: list[_End]) -> Item:

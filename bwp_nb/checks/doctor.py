@@ -5,28 +5,25 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC
 from importlib.metadata import distributions
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 
 from bwp_nb import settings
+from bwp_nb.checks.findings import Findings
 from bwp_nb.client import Client
 from bwp_nb.connection import connect, live_settings
 from bwp_nb.contract.classifications import classification, inner, is_internal, message_of
-from bwp_nb.displays.frames import frame
-from bwp_nb.displays.html import Listing, Shown
+from bwp_nb.displays.html import Shown
 from bwp_nb.errors import InvalidSettings, MutationRejected, RequestFailed
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import errors_of
 from bwp_nb.wire.auth import TokenAuth, said
 from bwp_nb.wire.platform import Clock
 from bwp_nb.wire.transport import DeadlineTransport, is_certificate_error
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: The most seconds by which this computer's clock may differ from the server's. The number is ours.
 MAX_SKEW = 120.0
@@ -56,8 +53,8 @@ class Step(Shown):
         return f"{self.outcome:7}  {self.name}: {self.found} {self.next_step}".rstrip()
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Findings):
     """The result of `doctor`.
 
     Attributes
@@ -75,16 +72,6 @@ class Diagnosis:
     def ok(self) -> bool:
         """Whether no step failed."""
         return all(step.outcome != "failed" for step in self.steps)
-
-    def frame(self) -> "pd.DataFrame":
-        """Return one row for each step."""
-        return frame(map(asdict, self.steps))
-
-    def __repr__(self) -> str:
-        return "\n".join(map(str, self.steps))
-
-    def _repr_html_(self) -> str:
-        return Listing(self.steps, "step")._repr_html_()
 
 
 def doctor(*, confirm: Callable[[str], bool] | None = None) -> Diagnosis:

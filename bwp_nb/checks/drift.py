@@ -2,27 +2,24 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import graphql
 
 from bwp_nb.checks.doctor import Missing, respond
+from bwp_nb.checks.findings import Findings
 from bwp_nb.client import Client
 from bwp_nb.contract import documented, schema_text
 from bwp_nb.contract.classifications import message_of
-from bwp_nb.displays.frames import frame
-from bwp_nb.displays.html import Listing, Shown
+from bwp_nb.displays.html import Shown
 from bwp_nb.displays.short_errors import extra
 from bwp_nb.history import compare
-from bwp_nb.text import counted, quoted, readable
+from bwp_nb.text import quoted, readable
 from bwp_nb.wire.answer import errors_of
 
 with extra("drift"):
     from graphql import find_schema_changes
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Changes that are not reported: of what `schema.graphql` defines for itself, further types, mutations and directives,
 #: and descriptions, for which the server is not asked.
@@ -33,9 +30,6 @@ _IGNORED = re.compile(
 
 #: How certain a statement is, from the most certain.
 _CERTAINTIES = ("documented", "inferred", "unknown")
-
-#: The most rows that are shown as text; `changes` and `frame()` have all.
-_MOST_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -63,8 +57,8 @@ class Change(Shown):
         return f"{self.result:12}  {': '.join(filter(None, [self.place + kind, self.path, values]))}"
 
 
-@dataclass(frozen=True)
-class Drift:
+@dataclass(frozen=True, repr=False)
+class Drift(Findings):
     """The result of `drift`.
 
     Attributes
@@ -82,18 +76,6 @@ class Drift:
     def ok(self) -> bool:
         """Whether everything was answered, and nothing has changed."""
         return all(change.result == "same" for change in self.changes)
-
-    def frame(self) -> "pd.DataFrame":
-        """Return one row for each change, and for each part that is the same or was not answered."""
-        return frame(map(asdict, self.changes))
-
-    def __repr__(self) -> str:
-        more = len(self.changes) - _MOST_SHOWN
-        lines = [f"and {counted(more, 'more row')}, all in .changes"] if more > 0 else []
-        return "\n".join([*map(str, self.changes[:_MOST_SHOWN]), *lines])
-
-    def _repr_html_(self) -> str:
-        return Listing(self.changes, "row")._repr_html_()
 
 
 def drift(client: Client, *, send_valid: bool = False) -> Drift:
@@ -138,8 +120,7 @@ def _part(place: str, changes: Iterator[Change]) -> list[Change]:
     try:
         found = sorted(changes, key=lambda change: _CERTAINTIES.index(change.concerns))
     except Missing as missing:
-        cause, reason = missing.args
-        return [Change(place, cause, after=reason)]
+        return [Change(place, missing.args[0], after=missing.args[1])]
     return found or [Change(place, "same")]
 
 

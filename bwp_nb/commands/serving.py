@@ -107,8 +107,7 @@ def serving(command: argparse.ArgumentParser) -> None:
     """Add where to serve, to whom, and what to do with the events that arrive."""
     add = command.add_argument
     add("--port", type=int, default=0, help="the port to listen on (default: any free one)")
-    hosts = ("127.0.0.1", "::1")
-    add("--host", choices=hosts, default=hosts[0], help=f"where to listen (default: {hosts[0]})")
+    add("--host", choices=("127.0.0.1", "::1"), default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
     repeated: dict[str, Any] = {"action": "append", "default": []}
     origin = "let web pages of this origin, such as http://localhost:3000, use the API"
     add("--allow-origin", metavar="ORIGIN", help=origin, **repeated)
