@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from bwp_nb.displays.short_errors import InvalidArgument, extra
 from bwp_nb.settings import secrets
-from bwp_nb.text import counted, quoted, readable
+from bwp_nb.text import quoted, readable, shortened
 from bwp_nb.wire.auth import cleaned
 
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -243,9 +243,8 @@ def differences(before: Any, after: Any) -> list[Finding]:
 def _changed(old: Any, new: Any) -> str:
     """Return the first lines that differ."""
     compared = difflib.unified_diff(_lines(old), _lines(new), n=0, lineterm="")
-    lines = [f"\n  {line}" for line in compared if not line.startswith(("---", "+++", "@@"))]
-    more = f"\n  and {counted(len(lines) - _MOST_LINES, 'more line')}" if len(lines) > _MOST_LINES else ""
-    return "".join(["different", *lines[:_MOST_LINES], more])
+    lines = [line for line in compared if not line.startswith(("---", "+++", "@@"))]
+    return "\n  ".join(["different", *shortened(lines, _MOST_LINES)])
 
 
 def _lines(part: Any) -> list[str]:

@@ -117,15 +117,15 @@ class Arrivals:
 
     def _hear(self, kind: str, entry: bytes) -> None:
         """Collect the events of a request until it ends; a request without any was refused as a whole."""
-        request = json.loads(entry)
+        given = json.loads(entry)
         if kind != "requests":
-            self._events.append((kind, request))
+            self._events.append((kind, given))
             return
         events, self._events = self._events, []
-        is_unprocessed = request["status_code"] == 401 or is_denied(request["answer"])
-        for arrival in self._processed(events, request["answer"]) if events else self._refused(request):
+        was_denied = given["status_code"] == 401 or is_denied(given["answer"])
+        for arrival in self._processed(events, given["answer"]) if events else self._refused(given):
             self._listener(arrival)
-            if is_unprocessed:  # and may be sent again with a new token
+            if was_denied:  # it may be sent again with a new token
                 if len(self._denied) < MOST:
                     self._denied[arrival.event_id] = arrival
                 continue

@@ -145,17 +145,16 @@ def _network(given: settings.Settings, transport: httpx.BaseTransport) -> tuple[
 
     Return the step, and the date that the token endpoint gives.
     """
-    date, servers = "", []
-    for url in (httpx.URL(given.endpoint), httpx.URL(given.token_endpoint)):
-        servers.append(url.netloc.decode("ascii"))
+    date = ""
+    for url in (given.endpoint, given.token_endpoint):
         request = httpx.Request("HEAD", url, headers={"Connection": "close"}, extensions=_deadline())
         try:
             response = transport.handle_request(request)
         except httpx.RequestError as error:
-            return _unreachable(servers[-1], error), ""
+            return _unreachable(request.url.netloc.decode("ascii"), error), ""
         response.close()
         date = response.headers.get("date", "")
-    return Step("network", "passed", f"Connected to {' and '.join(dict.fromkeys(servers))}."), date
+    return Step("network", "passed", f"Connected to {given.endpoint} and {given.token_endpoint}."), date
 
 
 def _unreachable(server: str, error: httpx.RequestError) -> Step:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import Listing
-from bwp_nb.text import counted
+from bwp_nb.text import shortened
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: The most rows that are shown as text.
+#: The most rows that are shown as text; `frame()` has all.
 _MOST_SHOWN = 100
 
 
@@ -26,9 +26,7 @@ class Findings:
         return frame(map(asdict, self._rows))
 
     def __repr__(self) -> str:
-        lines = list(map(str, self._rows))
-        more = len(lines) - _MOST_SHOWN
-        return "\n".join(lines[:_MOST_SHOWN] + [f"and {counted(more, 'more row')}, all in frame()"] * (more > 0))
+        return "\n".join(shortened(list(map(str, self._rows)), _MOST_SHOWN, "row"))
 
     def _repr_html_(self) -> str:
         return Listing(self._rows, "row")._repr_html_()

@@ -9,23 +9,16 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from bwp_nb.text import readable
+from bwp_nb.text import readable, shortened
 
 #: The most lines that are printed of a result.
 MOST_LINES = 200
 
-#: The outcomes of a case: the exit status, of which the first that occurs counts, and the element of a JUnit file.
-_OUTCOMES = {
-    "interrupted": (130, "error"),
-    "wrong usage": (2, "error"),  # as argparse ends
-    "misconfigured": (4, "error"),
-    "failed": (1, "failure"),
-    "changed": (1, "failure"),
-    "not answered": (3, "error"),
-    "skipped": (0, "skipped"),
-    "passed": (0, ""),
-    "same": (0, ""),
-}
+#: The exit status of an outcome, 0 for any other; of several outcomes, the first in this order counts.
+_STATUSES = {"interrupted": 130, "wrong usage": 2, "misconfigured": 4, "failed": 1, "changed": 1, "not answered": 3}
+
+#: The element of an outcome in a JUnit file, `error` for any other.
+_ELEMENTS = {"failed": "failure", "changed": "failure", "skipped": "skipped", "passed": "", "same": ""}
 
 #: How a workflow command is escaped: its text, and the values of its properties.
 _DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
@@ -50,7 +43,7 @@ class Case:
     @property
     def element(self) -> str:
         """The element that it has in a JUnit file; empty if nothing is to be said."""
-        return _OUTCOMES[self.outcome][1]
+        return _ELEMENTS.get(self.outcome, "error")
 
 
 @dataclass(frozen=True)
@@ -70,7 +63,7 @@ class Result:
     def status(self) -> int:
         """The exit status."""
         found = set() if self.is_report else {case.outcome for case in self.cases}
-        return next((status for outcome, (status, _) in _OUTCOMES.items() if outcome in found), 0)
+        return next((status for outcome, status in _STATUSES.items() if outcome in found), 0)
 
 
 def said(error: BaseException) -> str:
@@ -96,9 +89,7 @@ def write(result: Result, command: str, as_json: bool, junit: str | None, annota
 
 def printable(text: str) -> str:
     """Return a text without control characters, and cut: what a server sends may be long."""
-    lines = text.split("\n")
-    more = [f"and {len(lines) - MOST_LINES} more lines"] if len(lines) > MOST_LINES else []
-    return "\n".join([readable(line, 2000) for line in lines[:MOST_LINES]] + more)
+    return "\n".join(readable(line, 2000) for line in shortened(text.split("\n"), MOST_LINES))
 
 
 def junit_xml(command: str, cases: Sequence[Case]) -> bytes:

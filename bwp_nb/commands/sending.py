@@ -63,7 +63,7 @@ def doctor(_: argparse.Namespace) -> Result:
     """
     with redirect_stdout(sys.stderr):  # where a question goes
         found = bwp.doctor()
-    cases = [Case(step.name, step.cause or step.outcome, f"{step.found} {step.next_step}") for step in found.steps]
+    cases = [Case(one.name, one.cause or one.outcome, f"{one.found} {one.next_step}".strip()) for one in found.steps]
     return Result(repr(found), {"ok": found.ok, **asdict(found)}, cases)
 
 
