@@ -218,7 +218,7 @@ def _schema(client: Client) -> Step:
 
 
 class Missing(Exception):
-    """There is no response; its arguments are the cause, `misconfigured` or `not answered`, and what was found."""
+    """A response is missing; its arguments are the cause, `misconfigured` or `not answered`, and what was found."""
 
 
 def respond(client: Client, query: str) -> dict[str, Any]:

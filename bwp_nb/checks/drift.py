@@ -116,7 +116,7 @@ def drift(client: Client, *, send_valid: bool = False) -> Drift:
 
 
 def _part(place: str, changes: Iterator[Change]) -> list[Change]:
-    """Return the changes of a part, the documented ones first, or that there are none, or why that is not known."""
+    """Return the changes of a part, the documented ones first; else one row: it is the same, or was not answered."""
     try:
         found = sorted(changes, key=lambda change: _CERTAINTIES.index(change.concerns))
     except Missing as missing:
