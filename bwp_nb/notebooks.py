@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from bwp_nb.displays.short_errors import InvalidArgument, extra
 from bwp_nb.settings import secrets
-from bwp_nb.text import counted, quoted, readable
+from bwp_nb.text import quoted, readable, shortened
 from bwp_nb.wire.auth import cleaned
 
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -159,7 +159,7 @@ def _run(notebook: Any, path: Path, timeout: int) -> None:
         from jupyter_client.kernelspec import KernelSpecManager
         from jupyter_client.manager import AsyncKernelManager
         from nbclient import NotebookClient
-        from nbclient.exceptions import CellControlSignal, DeadKernelError
+        from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
     reached = [0]
     client = NotebookClient(
         notebook,
@@ -175,8 +175,8 @@ def _run(notebook: Any, path: Path, timeout: int) -> None:
     try:
         client.execute(cleanup_kc=True)
     except (CellControlSignal, DeadKernelError) as error:
-        said = [getattr(error, "ename", type(error).__name__), getattr(error, "evalue", "")]
-        failed = _finding(notebook, reached[-1], readable(": ".join(filter(None, said)).rstrip(".")))
+        said = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else type(error).__name__
+        failed = _finding(notebook, reached[-1], readable(said.rstrip(".: ")))
         raise InvalidArgument(f"{path.name}, {failed}. Fix it, or tag it {_RAISES}. It was not written.") from None
 
 
@@ -243,9 +243,8 @@ def differences(before: Any, after: Any) -> list[Finding]:
 def _changed(old: Any, new: Any) -> str:
     """Return the first lines that differ."""
     compared = difflib.unified_diff(_lines(old), _lines(new), n=0, lineterm="")
-    lines = [f"\n  {line}" for line in compared if not line.startswith(("---", "+++", "@@"))]
-    more = f"\n  and {counted(len(lines) - _MOST_LINES, 'more line')}" if len(lines) > _MOST_LINES else ""
-    return "".join(["different", *lines[:_MOST_LINES], more])
+    lines = [line for line in compared if not line.startswith(("---", "+++", "@@"))]
+    return "\n  ".join(["different", *shortened(lines, _MOST_LINES)])
 
 
 def _lines(part: Any) -> list[str]:

@@ -1,5 +1,7 @@
 """Text for people: values on one line, numbers of things; everything is escaped and cut."""
 
+from collections.abc import Sequence
+
 
 def quoted(value: object) -> str:
     """Return the repr of a value on one line, cut to about 80 characters."""
@@ -21,3 +23,9 @@ def readable(text: str, limit: int = 400) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a number of things, such as "1 row" or "2 rows"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def shortened(lines: Sequence[str], most: int, noun: str = "line") -> list[str]:
+    """Return at most some lines, and how many more there are."""
+    more = len(lines) - most
+    return [*lines[:most], f"and {counted(more, f'more {noun}')}"] if more > 0 else [*lines]

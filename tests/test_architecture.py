@@ -20,9 +20,10 @@ IMPORTS = {
     for unit, names in {
         "__init__": "",
         "__main__": "commands displays errors",
-        "checks": "client connection contract displays errors event history mutation sandbox settings text wire",
+        "checks": "__init__ client connection contract displays errors event history mutation sandbox settings "
+        "text wire",
         "client": "displays errors event history mutation sandbox wire",
-        "commands": "checks connection contract displays notebooks sandbox tables text",
+        "commands": "__init__ checks displays sandbox text",
         "connection": "client displays errors sandbox settings text wire",
         "contract": "displays text",
         "displays": "text",

@@ -83,7 +83,7 @@ def test_the_page_for_the_merchant_needs_nothing_else(tmp_path: Path) -> None:
     html = (tmp_path / "checklist.html").read_text("utf-8")
     assert html.startswith("<!doctype html>")
     assert "<script" not in html + " src="
-    for text in (*bwp.EVENT_TYPES, "purchase (not documented)", "product_sku", "startReportTask", "within 15 minutes"):
+    for text in (*bwp.EVENT_TYPES, "purchase", "not documented", "product_sku", "startReportTask", "within 15 minutes"):
         assert text in html
     with pytest.raises(ValueError, match=r"an \.html file, got 'checklist\.pdf'"):
         bwp.checklist(_shop()).save("checklist.pdf")

@@ -16,7 +16,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb.__main__ import main
-from bwp_nb.commands.output import MOST_LINES
+from bwp_nb.commands.result import MOST_LINES
 from bwp_nb.sandbox.server import Server
 from bwp_nb.settings import SETTINGS
 from tests.served import ask
@@ -375,6 +375,6 @@ def test_an_interrupt_is_status_130(
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt("Stopped. 50 of 120 rows are sent.")
 
-    monkeypatch.setattr("bwp_nb.tables.bulk.send_table", interrupted)
+    monkeypatch.setattr(bwp, "send_table", interrupted)
     assert 130 == main(["send", "day.csv"])
     assert ("", "Stopped. 50 of 120 rows are sent.\n") == tuple(capsys.readouterr())

@@ -104,12 +104,13 @@ def test_a_name_that_cannot_be_resolved_fails_the_network_step(
     assert 0 == server.sandbox.token_requests
 
 
-def test_a_proxy_that_cannot_be_used_fails_the_network_step(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variable is named."""
+def test_a_proxy_that_cannot_be_used_fails_the_settings_step(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is named, and what builds on the settings is skipped."""
     monkeypatch.setenv("BWP_ENDPOINT", "https://api.invalid/graphql")
     monkeypatch.setenv("HTTPS_PROXY", "ftp://somewhere.invalid")
-    assert ["network"] == _failed()
-    assert "HTTPS_PROXY" in _found("network")
+    assert ["settings"] == _failed()
+    assert "HTTPS_PROXY" in _found("settings")
+    assert _found("network").startswith("Not checked: the settings step failed.")
 
 
 def test_a_port_that_nobody_listens_on_fails_the_network_step(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,12 +122,17 @@ class Arrivals:
             self._events.append((kind, given))
             return
         events, self._events = self._events, []
+        was_denied = given["status_code"] == 401 or is_denied(given["answer"])
         for arrival in self._processed(events, given["answer"]) if events else self._refused(given):
-            self._counts[arrival.event_type, bool(arrival.findings)] += 1
+            self._listener(arrival)
+            if was_denied:  # it may be sent again with a new token
+                if len(self._denied) < MOST:
+                    self._denied[arrival.event_id] = arrival
+                continue
             self._denied.pop(arrival.event_id, None)
+            self._counts[arrival.event_type, bool(arrival.findings)] += 1
             if arrival.findings and len(self._wrong) < MOST:
                 self._wrong.append(arrival)
-            self._listener(arrival)
 
     def _processed(self, events: list[tuple[str, dict[str, Any]]], answer: dict[str, Any]) -> Iterator[Arrival]:
         is_simulated = labelled("fault")["sandbox"][0] in json.dumps(answer)
@@ -136,23 +141,17 @@ class Arrivals:
             yield self._judged(kind.removesuffix("s"), event, reason, is_simulated and kind == "rejected")
 
     def _refused(self, request: dict[str, Any]) -> Iterator[Arrival]:
-        """Yield the events of a request of which none was processed; one that is denied may be sent again."""
+        """Yield the events of a request of which none was processed."""
         errors = errors_of(request["answer"])
         if request["status_code"] == 200 and not errors:
             return  # a query
         said = "; ".join(map(message_of, errors[:3])) or f"HTTP {request['status_code']}"
         try:
-            events = [event.input for event in Mutation.parse(request["body"]).events]
+            events = Mutation.parse(request["body"]).events
         except InvalidEvent:
-            found = [Arrival("refused", None, said)]
+            yield Arrival("refused", None, said)
         else:
-            found = [self._judged("refused", event, said) for event in events]
-        if request["status_code"] != 401 and not is_denied(request["answer"]):
-            yield from found
-        elif len(self._denied) < MOST:
-            self._denied |= {arrival.event_id: arrival for arrival in found}
-            for arrival in found:
-                self._listener(arrival)
+            yield from (self._judged("refused", event.input, said) for event in events)
 
     def _judged(self, state: str, given: dict[str, Any], reason: str, simulated: bool = False) -> Arrival:
         pairs = (given.get("additionalProperties") or {}).get("additionalProperties") or ()

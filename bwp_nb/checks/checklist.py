@@ -2,13 +2,12 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from bwp_nb.checks.findings import Findings
 from bwp_nb.client import Client
 from bwp_nb.contract.classifications import message_of
-from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import Shown, card, chip, document, html_table
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.displays.sources import facts
@@ -19,10 +18,10 @@ from bwp_nb.mutation import Mutation
 from bwp_nb.text import counted, readable, typed
 from bwp_nb.wire.answer import SUCCESSFUL, errors_of, status_of
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 _STATES = ("sent", "unknown", "rejected", "invalid", "failed")
+#: An event of a call, its state, and why it was not sent.
+_End = tuple[UserEvent, str, list[str]]
+
 _NEXT = (
     "A sent event is processed and stored within 15 minutes (documented in “Analytics Interface”). To find it, start"
     " a report of the type USER_EVENTS (“startReportTask”) and poll it (“reportTask”); no page that could be read"
@@ -30,67 +29,51 @@ _NEXT = (
 )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Item(Shown):
     """What happened to the events of one type.
 
-    `counts` has the number of events by their state, each once for each call. `properties` are the documented
-    properties of those that were sent, `reasons` what was said about those that were not.
+    `state` is `sent` if one of them was accepted, else the gravest state of one, or `not sent`. `events` has the number
+    of events in each state, each once for each call. `properties` are the documented properties of those that were
+    sent, `reasons` what was said about those that were not. `when` says when to send the event; it is empty for a type
+    that is not documented.
     """
 
     event_type: str
-    when: str = ""
-    counts: Counter[str] = field(default_factory=Counter)
-    properties: list[str] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
+    state: str
+    events: dict[str, int]
+    properties: list[str]
+    reasons: list[str]
+    when: str
 
-    @property
-    def state(self) -> str:
-        """`sent` if an event of this type was accepted, else the gravest state of one, or `not sent`."""
-        return next((state for state in _STATES if self.counts[state]), "not sent")
-
-    @property
-    def is_documented(self) -> bool:
-        """Whether this is an event type of the documentation."""
-        return bool(self.when)
-
-    def add(self, event: UserEvent, exchange: Exchange) -> None:
-        """Count an event of a call."""
-        state, reasons = _end(event, exchange)
-        self.counts[state] += state in _STATES
-        self.reasons += [reason for reason in reasons if reason not in self.reasons]
-        names = event.additional_properties if state == "sent" else ()
-        self.properties += [name for name in PROPERTY_NAMES if name in names and name not in self.properties]
+    def __str__(self) -> str:
+        return f"  {self.state:8}  {readable(self.event_type, 64)}"
 
 
-@dataclass(frozen=True)
-class Checklist:
+@dataclass(frozen=True, repr=False)
+class Checklist(Findings):
     """The documented event types, and the others that were sent, each with what happened to its events.
 
     Attributes
     ----------
-    target : str
-        Where they went.
     items : list of Item
         One for each event type.
+    target : str
+        Where they went.
     note : str
         What is missing in the numbers; empty if nothing is.
     ok : bool
         Whether an event of each documented type was accepted.
     """
 
-    target: str
     items: list[Item]
+    target: str
     note: str = ""
 
     @property
     def ok(self) -> bool:
         """Whether an event of each documented type was accepted."""
-        return all(item.state == "sent" for item in self.items if item.is_documented)
-
-    def frame(self) -> "pd.DataFrame":
-        """Return one row for each event type."""
-        return frame({"state": item.state, **vars(item)} for item in self.items).drop(columns="when")
+        return all(item.state == "sent" for item in self.items if item.when)
 
     def save(self, path: str | Path) -> None:
         """Write the checklist as a page that needs nothing else, for example for the merchant.
@@ -112,29 +95,22 @@ class Checklist:
         Path(path).write_text(document("Buy with Prime: event checklist", self._repr_html_()), "utf-8")
 
     def __repr__(self) -> str:
-        lines = [f"  {item.state:8}  {readable(item.event_type, 64)}" for item in self.items]
-        return "\n".join([self._head, *lines, *filter(None, [self.note])])
+        return "\n".join(filter(None, [self._head, super().__repr__(), self.note]))
 
     def _repr_html_(self) -> str:
-        rows = [
-            (
-                item.event_type if item.is_documented else f"{item.event_type} (not documented)",
-                chip(item.state),
-                ", ".join(f"{count} {state}" for state, count in item.counts.items() if count),
-                ", ".join(item.properties),
-                "; ".join(item.reasons),
-                item.when,
-            )
-            for item in self.items
-        ]
+        rows = []
+        for item in self.items:
+            events = [f"{count} {state}" for state, count in item.events.items()]
+            reasons, when = "; ".join(item.reasons), item.when or "not documented"
+            rows.append((item.event_type, chip(item.state), events, item.properties, reasons, when))
         head = ("event type", "state", "events", "documented properties", "not sent because", "when to send it")
         return card(self._head, html_table(rows, head), self.note, _NEXT)
 
     @property
     def _head(self) -> str:
-        documented = [item for item in self.items if item.is_documented]
-        sent = sum(item.state == "sent" for item in documented)
-        return f"{sent} of {counted(len(documented), 'documented event type')} sent to and accepted by: {self.target}"
+        documented = [item.state == "sent" for item in self.items if item.when]
+        count = counted(len(documented), "documented event type")
+        return f"{sum(documented)} of {count} sent to and accepted by: {self.target}"
 
 
 def checklist(client: Client) -> Checklist:
@@ -166,11 +142,21 @@ def checklist(client: Client) -> Checklist:
     """
     if not isinstance(client, Client):
         raise InvalidArgument(f"checklist: expected a Client, got {typed(client)}")
-    items = {fact["name"]: Item(fact["name"], fact["when"]) for fact in facts()["event_types"]}
+    when = {fact["name"]: fact["when"] for fact in facts()["event_types"]}
+    ends: dict[str, list[_End]] = {name: [] for name in when}
     for exchange in client.history:
         for event in _events(exchange):
-            items.setdefault(event.event_type, Item(event.event_type)).add(event, exchange)
-    return Checklist(client.target, list(items.values()), client.history.note)
+            ends.setdefault(event.event_type, []).append((event, *_end(event, exchange)))
+    items = [_item(name, when.get(name, ""), found) for name, found in ends.items()]
+    return Checklist(items, client.target, client.history.note)
+
+
+def _item(event_type: str, when: str, ends: list[_End]) -> Item:
+    counts = Counter(state for _, state, _ in ends)
+    state = next((state for state in _STATES if counts[state]), "not sent")
+    names = {name for event, state, _ in ends if state == "sent" for name in event.additional_properties}
+    reasons = dict.fromkeys(reason for *_, reasons in ends for reason in reasons)
+    return Item(event_type, state, dict(counts), [name for name in PROPERTY_NAMES if name in names], [*reasons], when)
 
 
 def _events(exchange: Exchange) -> tuple[UserEvent, ...]:

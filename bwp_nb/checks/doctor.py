@@ -5,29 +5,25 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC
 from importlib.metadata import distributions
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 
 from bwp_nb import settings
-from bwp_nb.checks.response import Missing, respond
+from bwp_nb.checks.findings import Findings
 from bwp_nb.client import Client
 from bwp_nb.connection import connect, live_settings
-from bwp_nb.contract.classifications import classification
-from bwp_nb.displays.frames import frame
-from bwp_nb.displays.html import Shown, card, chip, html_table
-from bwp_nb.errors import InvalidSettings, RequestFailed
+from bwp_nb.contract.classifications import classification, inner, is_internal, message_of
+from bwp_nb.displays.html import Shown
+from bwp_nb.errors import InvalidSettings, MutationRejected, RequestFailed
 from bwp_nb.text import readable
 from bwp_nb.wire.answer import errors_of
-from bwp_nb.wire.auth import TokenAuth
+from bwp_nb.wire.auth import TokenAuth, said
 from bwp_nb.wire.platform import Clock
 from bwp_nb.wire.transport import DeadlineTransport, is_certificate_error
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: The most seconds by which this computer's clock may differ from the server's. The number is ours.
 MAX_SKEW = 120.0
@@ -36,6 +32,8 @@ _PACKAGES = ("bwp-nb", "httpx", "graphql-core", "pandas", "ipywidgets", "matplot
 _SECONDS = 10.0
 _QUERY = "{__schema {mutationType {fields {name}}}}"
 _NAMES = ("environment", "settings", "network", "token", "clock", "schema")
+_WHERE = "Check BWP_ENDPOINT and BWP_API_VERSION."
+_DENIED = "Access is denied with this token and target. Check BWP_TARGET_ID and the permissions of the credentials."
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,12 @@ class Step(Shown):
     next_step: str = ""
     cause: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.outcome:7}  {self.name}: {self.found} {self.next_step}".rstrip()
 
-@dataclass(frozen=True)
-class Diagnosis:
+
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Findings):
     """The result of `doctor`.
 
     Attributes
@@ -71,18 +72,6 @@ class Diagnosis:
     def ok(self) -> bool:
         """Whether no step failed."""
         return all(step.outcome != "failed" for step in self.steps)
-
-    def frame(self) -> "pd.DataFrame":
-        """Return one row for each step."""
-        return frame(map(asdict, self.steps))
-
-    def __repr__(self) -> str:
-        lines = (f"{step.outcome:7}  {step.name}: {step.found} {step.next_step}" for step in self.steps)
-        return "\n".join(map(str.rstrip, lines))
-
-    def _repr_html_(self) -> str:
-        rows = ((step.name, chip(step.outcome), step.found, step.next_step) for step in self.steps)
-        return card(html_table(rows, ("step", "outcome", "found", "what to do")))
 
 
 def doctor(*, confirm: Callable[[str], bool] | None = None) -> Diagnosis:
@@ -113,15 +102,16 @@ def doctor(*, confirm: Callable[[str], bool] | None = None) -> Diagnosis:
 
 
 def _steps(confirm: Callable[[str], bool] | None) -> Iterator[Step]:
-    """Yield the steps until one fails on which the others build; in the sandbox, those that need no network."""
+    """Yield the steps until one fails on which the others build; in the sandbox, those that need no network.
+
+    Settings can turn out to be wrong when they are used, such as those of a proxy: the last step of a name counts.
+    """
     yield _environment()
     try:
-        live = (live_settings(confirm), DeadlineTransport()) if settings.mode() == "live" else None
+        yield from _live(live_settings(confirm)) if settings.mode() == "live" else _sandbox()
     except InvalidSettings as error:
-        advice = "Correct them in the environment or in a .env file."
+        advice = "Correct them where they are set: in the environment or in a .env file."
         yield Step("settings", "failed", " ".join(error.problems), advice, "misconfigured")
-    else:
-        yield from _live(*live) if live else _sandbox()
 
 
 def _sandbox() -> Iterator[Step]:
@@ -129,9 +119,9 @@ def _sandbox() -> Iterator[Step]:
     yield _schema(connect())
 
 
-def _live(given: settings.Settings, transport: httpx.BaseTransport) -> Iterator[Step]:
-    yield Step("settings", "passed", f"BWP_MODE is live, and the client points to {given.endpoint}.")
-    with transport:
+def _live(given: settings.Settings) -> Iterator[Step]:
+    with DeadlineTransport() as transport:
+        yield Step("settings", "passed", f"BWP_MODE is live, and the client points to {given.endpoint}.")
         network, date = _network(given, transport)
         yield network
         if network.outcome == "failed":
@@ -155,20 +145,16 @@ def _network(given: settings.Settings, transport: httpx.BaseTransport) -> tuple[
 
     Return the step, and the date that the token endpoint gives.
     """
-    date, servers = "", []
-    for url in (httpx.URL(given.endpoint), httpx.URL(given.token_endpoint)):
-        servers.append(url.netloc.decode("ascii"))
-        request = httpx.Request("HEAD", url, headers={"Connection": "close"}, extensions=_limits())
+    date = ""
+    for url in (given.endpoint, given.token_endpoint):
+        request = httpx.Request("HEAD", url, headers={"Connection": "close"}, extensions=_deadline())
         try:
             response = transport.handle_request(request)
         except httpx.RequestError as error:
-            return _unreachable(servers[-1], error), ""
-        except InvalidSettings as error:
-            advice = "Correct them in the environment."
-            return Step("network", "failed", " ".join(error.problems), advice, "misconfigured"), ""
+            return _unreachable(request.url.netloc.decode("ascii"), error), ""
         response.close()
         date = response.headers.get("date", "")
-    return Step("network", "passed", f"Connected to {' and '.join(dict.fromkeys(servers))}."), date
+    return Step("network", "passed", f"Connected to {given.endpoint} and {given.token_endpoint}."), date
 
 
 def _unreachable(server: str, error: httpx.RequestError) -> Step:
@@ -181,14 +167,13 @@ def _unreachable(server: str, error: httpx.RequestError) -> Step:
         found, advice = f"Cannot resolve {server}", "Check the network, the VPN, and the address in the settings."
     else:
         found, advice = f"No connection to {server}", "Check the firewall and the proxy."
-    said = readable(f"{type(error).__name__}: {error}".removesuffix(": "), 200)
-    return Step("network", "failed", f"{found}: {said}.", advice, "not answered")
+    return Step("network", "failed", f"{found}: {said(error, ())}.", advice, "not answered")
 
 
 def _token(auth: TokenAuth) -> Step:
     """Exchange the credentials for a token."""
     try:
-        auth.sign(httpx.Request("POST", "", extensions=_limits()))
+        auth.sign(httpx.Request("POST", "", extensions=_deadline()))
     except RequestFailed as error:
         cause, advice = "misconfigured", "Copy BWP_CLIENT_ID and BWP_CLIENT_SECRET from the merchant console again."
         if error.status_code not in (400, 401, 403):
@@ -214,25 +199,48 @@ def _clock(date: str) -> Step:
 
 def _schema(client: Client) -> Step:
     """Ask whether the mutation exists; a server may refuse to answer that."""
-    given = respond(client, _QUERY)
-    if isinstance(given, Missing):
-        has_advice = given.cause == "misconfigured" or "Check" in given.found
-        advice = "" if has_advice else "Check BWP_ENDPOINT, and what is in front of the API."
-        return Step("schema", "failed", given.found, advice, given.cause)
+    try:
+        given = respond(client, _QUERY)
+    except Missing as missing:
+        cause, found = missing.args
+        advice = "" if "Check" in found else "Check BWP_ENDPOINT, and what is in front of the API."
+        return Step("schema", "failed", found, advice, cause)
     if names := [classification(error).name for error in errors_of(given)]:
         return Step("schema", "skipped", f"The server does not show its schema ({readable(', '.join(names), 80)}).")
-    advice = "Check BWP_ENDPOINT and BWP_API_VERSION."
-    try:
-        mutations = given["data"]["__schema"]["mutationType"] or {"fields": []}
-        names = [field["name"] for field in mutations["fields"]]
-    except (TypeError, KeyError):
+    schema = inner(given, "data", "__schema")
+    mutations = inner(schema, "mutationType", "fields") or []
+    if not (isinstance(schema, dict) and isinstance(mutations, list)):
         found = "The server's description of its schema is malformed."
-        return Step("schema", "failed", found, advice, "not answered")
-    if "sendUserEvents" not in names:
-        return Step("schema", "failed", "The schema has no sendUserEvents.", advice, "changed")
+        return Step("schema", "failed", found, _WHERE, "not answered")
+    if {"name": "sendUserEvents"} not in mutations:
+        return Step("schema", "failed", "The schema has no sendUserEvents.", _WHERE, "changed")
     return Step("schema", "passed", "The schema has sendUserEvents.")
 
 
-def _limits() -> dict[str, Any]:
-    """Return httpx's extensions for a request that takes some seconds at most."""
-    return {"timeout": httpx.Timeout(_SECONDS).as_dict(), "deadline": time.monotonic() + _SECONDS}
+class Missing(Exception):
+    """A response is missing; its arguments are the cause, `misconfigured` or `not answered`, and what was found."""
+
+
+def respond(client: Client, query: str) -> dict[str, Any]:
+    """Return the response to a query, which may have errors, or raise `Missing`.
+
+    A question to the user that was not answered by yes makes it `misconfigured`: in CI nobody ever answers it.
+    """
+    try:
+        given = client.execute(query)
+    except RequestFailed as error:
+        has_no_token = error.status_code == 400 and client.history[-1].received is None
+        is_refused = error.status_code in (401, 403) or has_no_token or client.confirm is not None
+        raise Missing("misconfigured" if is_refused else "not answered", str(error.args[0])) from None
+    refusal = MutationRejected(errors_of(given), status_code=client.history[-1].status_code)
+    if refusal.is_denied:
+        raise Missing("misconfigured", _DENIED)
+    if refusal.retryable or any(map(is_internal, refusal.errors)):
+        messages = "; ".join(map(message_of, refusal.errors[:3])).rstrip(".")
+        raise Missing("not answered", f"HTTP {refusal.status_code}: {messages or 'no error'}.")
+    return given
+
+
+def _deadline() -> dict[str, float]:
+    """Return the extensions of a request that takes some seconds at most."""
+    return {"deadline": time.monotonic() + _SECONDS}

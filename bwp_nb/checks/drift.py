@@ -2,27 +2,24 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import graphql
 
-from bwp_nb.checks.response import Missing, respond
+from bwp_nb.checks.doctor import Missing, respond
+from bwp_nb.checks.findings import Findings
 from bwp_nb.client import Client
 from bwp_nb.contract import documented, schema_text
 from bwp_nb.contract.classifications import message_of
-from bwp_nb.displays.frames import frame
-from bwp_nb.displays.html import Shown, card, chip, html_table
+from bwp_nb.displays.html import Shown
 from bwp_nb.displays.short_errors import extra
 from bwp_nb.history import compare
-from bwp_nb.text import counted, quoted, readable
+from bwp_nb.text import quoted, readable
 from bwp_nb.wire.answer import errors_of
 
 with extra("drift"):
-    from graphql import find_schema_changes, resolve_schema_coordinate
-
-if TYPE_CHECKING:
-    import pandas as pd
+    from graphql import find_schema_changes
 
 #: Changes that are not reported: of what `schema.graphql` defines for itself, further types, mutations and directives,
 #: and descriptions, for which the server is not asked.
@@ -33,9 +30,6 @@ _IGNORED = re.compile(
 
 #: How certain a statement is, from the most certain.
 _CERTAINTIES = ("documented", "inferred", "unknown")
-
-#: The most rows that are shown as text; `changes` and `frame()` have all.
-_MOST_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -63,8 +57,8 @@ class Change(Shown):
         return f"{self.result:12}  {': '.join(filter(None, [self.place + kind, self.path, values]))}"
 
 
-@dataclass(frozen=True)
-class Drift:
+@dataclass(frozen=True, repr=False)
+class Drift(Findings):
     """The result of `drift`.
 
     Attributes
@@ -82,19 +76,6 @@ class Drift:
     def ok(self) -> bool:
         """Whether everything was answered, and nothing has changed."""
         return all(change.result == "same" for change in self.changes)
-
-    def frame(self) -> "pd.DataFrame":
-        """Return one row for each change, and for each part that is the same or was not answered."""
-        return frame(map(asdict, self.changes))
-
-    def __repr__(self) -> str:
-        more = len(self.changes) - _MOST_SHOWN
-        lines = [f"and {counted(more, 'more row')}, all in .changes"] if more > 0 else []
-        return "\n".join([*map(str, self.changes[:_MOST_SHOWN]), *lines])
-
-    def _repr_html_(self) -> str:
-        rows = [asdict(change) | {"result": chip(change.result)} for change in self.changes]
-        return card(html_table(map(dict.values, rows), rows[0]))
 
 
 def drift(client: Client, *, send_valid: bool = False) -> Drift:
@@ -116,6 +97,11 @@ def drift(client: Client, *, send_valid: bool = False) -> Drift:
         Each difference, and whether it concerns what is documented, inferred or unknown. Of a server that cannot be
         reached, every part is `not answered`; if sending was not confirmed, `misconfigured`.
 
+    Raises
+    ------
+    InvalidSettings
+        If a proxy that the environment names cannot be used.
+
     Examples
     --------
     >>> import bwp_nb as bwp
@@ -124,87 +110,76 @@ def drift(client: Client, *, send_valid: bool = False) -> Drift:
     """
     examples = [documented.INVALID_EVENT_TIME]
     examples += [documented.PAGE_LOAD, documented.PRE_ORDER_PAGE_LOAD] if send_valid else []
-    return Drift([*_schema_changes(client), *(change for item in examples for change in _answer_changes(client, item))])
+    parts = {"schema": _schema_changes(client)}
+    parts |= {example.name: _answer_changes(client, example) for example in examples}
+    return Drift([change for place, changes in parts.items() for change in _part(place, changes)])
 
 
-def _schema_changes(client: Client) -> list[Change]:
-    query = graphql.get_introspection_query(descriptions=False, input_value_deprecation=True)
-    given = respond(client, query)
-    if isinstance(given, Missing):
-        return [Change("schema", given.cause, after=given.found)]
+def _part(place: str, changes: Iterator[Change]) -> list[Change]:
+    """Return the changes of a part, the documented ones first; else one row: it is the same, or was not answered."""
     try:
-        rows = list(_schema_rows(graphql.build_client_schema(given["data"])))
+        found = sorted(changes, key=lambda change: _CERTAINTIES.index(change.concerns))
+    except Missing as missing:
+        return [Change(place, missing.args[0], after=missing.args[1])]
+    return found or [Change(place, "same")]
+
+
+def _schema_changes(client: Client) -> Iterator[Change]:
+    given = respond(client, graphql.get_introspection_query(descriptions=False, input_value_deprecation=True))
+    try:
+        yield from _schema_rows(graphql.build_client_schema(given["data"]))
     except Exception:  # graphql-core raises anything for a malformed schema
         said = "; ".join(map(message_of, errors_of(given)[:3]))
-        return [Change("schema", "not answered", after=said or "The server's description of its schema is malformed.")]
-    return sorted(rows, key=lambda row: _CERTAINTIES.index(row.concerns)) or [Change("schema", "same")]
+        raise Missing("not answered", said or "The server's description of its schema is malformed.") from None
 
 
 def _schema_rows(theirs: graphql.GraphQLSchema) -> Iterator[Change]:
     """Yield the changes from our schema to theirs, and what we know and theirs says is deprecated."""
     ours = graphql.build_schema(schema_text())
+    known, shown = _definitions(ours), _definitions(theirs)
     for change in find_schema_changes(ours, theirs):
         kind, text = change.type.name, readable(change.description)
         if not _IGNORED.search(f"{kind} {text}"):
             severity = type(change).__name__.removesuffix("Change").lower()
-            yield Change("schema", "changed", _concerns(kind, text, ours), severity, kind, after=text)
-    for coordinate in _members(ours):
-        reason = getattr(_definition(theirs, coordinate), "deprecation_reason", None)
+            yield Change("schema", "changed", _concerns(kind, text, known), severity, kind, after=text)
+    for name in known:
+        reason = getattr(shown.get(name), "deprecation_reason", None)
         if reason is not None:
-            kind, text = "DEPRECATED", f"{coordinate} is deprecated: {readable(reason)}"
-            yield Change("schema", "changed", _concerns(kind, text, ours), "safe", kind, after=text)
+            kind, text = "DEPRECATED", f"{name} is deprecated: {readable(reason)}"
+            yield Change("schema", "changed", _concerns(kind, text, known), "safe", kind, after=text)
 
 
-def _members(schema: graphql.GraphQLSchema) -> Iterator[str]:
-    """Yield the coordinates of all fields, arguments and values of enums."""
+def _definitions(schema: graphql.GraphQLSchema) -> dict[str, Any]:
+    """Return all types, their members and the arguments of these, by coordinates such as `UserEvent.eventId`."""
+    found: dict[str, Any] = dict(schema.type_map)
     for name, known in schema.type_map.items():
-        for member, field in (getattr(known, "fields", None) or getattr(known, "values", {})).items():
-            yield f"{name}.{member}"
-            yield from (f"{name}.{member}({argument}:)" for argument in getattr(field, "args", ()))
+        for member, item in (getattr(known, "fields", None) or getattr(known, "values", {})).items():
+            found[f"{name}.{member}"] = item
+            found |= {f"{name}.{member}({given}:)": value for given, value in getattr(item, "args", {}).items()}
+    return found
 
 
-def _concerns(kind: str, text: str, ours: graphql.GraphQLSchema) -> str:
+def _concerns(kind: str, text: str, known: dict[str, Any]) -> str:
     """Return how certain the statement is that a change contradicts: about an existence, an addition or a type."""
     for name in re.findall(r"\w+(?:\.\w+)?(?:\(\w+:\))?", text):
         for coordinate in (name, name.partition("(")[0], name.partition(".")[0]):
-            if found := _certainties(ours, coordinate):
+            if found := _certainties(known.get(coordinate)):
                 exists = "REMOVED" in kind or kind in ("TYPE_CHANGED_KIND", "DEPRECATED") or "inferred" not in found
                 return found[-1] if "ADDED" in kind else found[0] if exists else "inferred"
     return "unknown"
 
 
-def _certainties(ours: graphql.GraphQLSchema, coordinate: str) -> list[str]:
+def _certainties(definition: Any) -> list[str]:
     """Return the certainties of a definition in `schema.graphql`, the most certain first."""
-    node = getattr(_definition(ours, coordinate), "ast_node", None)
+    node = getattr(definition, "ast_node", None)
     values = [directive.arguments[0].value.value.lower() for directive in node.directives] if node else []
     return [certainty for certainty in _CERTAINTIES if certainty in values]
 
 
-def _definition(schema: graphql.GraphQLSchema, coordinate: str) -> Any:
-    """Return a type, a member of one, or an argument, by its coordinate, such as `UserEvent.eventId`; or None."""
-    try:
-        found = resolve_schema_coordinate(schema, coordinate)
-    except (graphql.GraphQLError, TypeError):
-        return None
-    return found[-2] if found else None
-
-
-def _answer_changes(client: Client, example: documented.Example) -> list[Change]:
-    """Return where the response to an example differs; locations are left out, as the documented one is doubtful."""
+def _answer_changes(client: Client, example: documented.Example) -> Iterator[Change]:
+    """Yield where the response to an example differs; locations are left out, as the documented one is doubtful."""
     answer = respond(client, example.request)
-    if isinstance(answer, Missing):
-        return [Change(example.name, answer.cause, after=answer.found)]
-    found = [
-        Change(example.name, "changed", "documented", "dangerous", item.path, _shown(item.before), _shown(item.after))
-        for item in compare(_without_locations(example.response), _without_locations(answer))
-    ]
-    return found or [Change(example.name, "same")]
-
-
-def _without_locations(answer: dict[str, Any]) -> dict[str, Any]:
-    errors = [{name: value for name, value in error.items() if name != "locations"} for error in errors_of(answer)]
-    return {**answer, "errors": errors} if errors else answer
-
-
-def _shown(value: Any) -> str:
-    return "" if value is ... else quoted(value)
+    for item in compare(example.response, answer):
+        if "].locations" not in item.path:
+            values = ["" if value is ... else quoted(value) for value in (item.before, item.after)]
+            yield Change(example.name, "changed", "documented", "dangerous", item.path, *values)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import bwp_nb as bwp
+
 if TYPE_CHECKING:
     from bwp_nb.checks.arrivals import Arrivals
-    from bwp_nb.client import Client
-    from bwp_nb.sandbox.api import Sandbox
     from bwp_nb.sandbox.server import Server
 
 
@@ -18,33 +18,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def bwp_sandbox() -> "Sandbox":
+def bwp_sandbox() -> "bwp.Sandbox":
     """A new sandbox: `bwp_sandbox.accepted` and `bwp_sandbox.rejected` are the events of this test."""
-    from bwp_nb.sandbox.api import Sandbox
-
-    return Sandbox(latency=0)
+    return bwp.Sandbox(latency=0)
 
 
 @pytest.fixture
-def bwp_client(bwp_sandbox: "Sandbox") -> "Iterator[Client]":
+def bwp_client(bwp_sandbox: "bwp.Sandbox") -> "Iterator[bwp.Client]":
     """A client of `bwp_sandbox`, in this process and without a network."""
-    from bwp_nb.connection import connect
-
-    with connect(bwp_sandbox) as client:
+    with bwp.connect(bwp_sandbox) as client:
         yield client
 
 
 @pytest.fixture
-def bwp_server(bwp_sandbox: "Sandbox") -> "Iterator[Server]":
+def bwp_server(bwp_sandbox: "bwp.Sandbox") -> "Iterator[Server]":
     """`bwp_sandbox`, served on this machine: `bwp_server.endpoint` and `.token_endpoint` are its addresses."""
-    from bwp_nb.sandbox.server import serve
-
-    with serve(bwp_sandbox) as server:
+    with bwp.serve(bwp_sandbox) as server:
         yield server
 
 
 @pytest.fixture
-def bwp_arrivals(bwp_sandbox: "Sandbox", pytestconfig: pytest.Config) -> "Arrivals":
+def bwp_arrivals(bwp_sandbox: "bwp.Sandbox", pytestconfig: pytest.Config) -> "Arrivals":
     """What arrives at `bwp_sandbox`: `bwp_arrivals.assert_valid()` fails if an event is not accepted or has hints."""
     from bwp_nb.checks.arrivals import Arrivals
 

@@ -3,9 +3,11 @@
 import argparse
 from collections.abc import Iterator
 from dataclasses import asdict
+from glob import glob
 from pathlib import Path
 
-from bwp_nb.commands.result import Case, Result, Status, said
+import bwp_nb as bwp
+from bwp_nb.commands.result import Case, Result, said
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.text import counted
 
@@ -18,12 +20,10 @@ def notebooks(given: argparse.Namespace) -> Result:
     Exit statuses: 0 they are in the folder; 1 a file cannot be written, or other files of these names are there, in
     which case nothing was written; 2 wrong usage.
     """
-    from bwp_nb.notebooks import write
-
-    paths = [str(path) for path in write(given.folder, overwrite=given.overwrite)]
+    paths = [str(path) for path in bwp.notebooks.write(given.folder, overwrite=given.overwrite)]
     start = f'python -m pip install "bwp-nb[lab]"\njupyter lab "{paths[0]}"'
     text = "\n".join([f"{given.folder} has these notebooks:", *paths, "To open the first one:", start])
-    return Result(Status.OK, text, {"notebooks": paths})
+    return Result(text, {"notebooks": paths})
 
 
 def writing(command: argparse.ArgumentParser) -> None:
@@ -43,19 +43,16 @@ def refresh(given: argparse.Namespace) -> Result:
     or, with --check, shows something else; 2 wrong usage, or a path has no notebook; 4 the extra notebooks is missing.
     """
     cases = [_refreshed(path, given) for path in _found(given.path)]
-    ok = all(case.outcome == "passed" for case in cases)
-    data = {"ok": ok, "notebooks": [asdict(case) for case in cases]}
+    data = {"ok": all(case.outcome == "passed" for case in cases), "notebooks": list(map(asdict, cases))}
     text = "\n".join(f"{case.name}: {case.message}\n{case.details}".rstrip() for case in cases)
-    return Result(Status.OK if ok else Status.FAILED, text, data, cases)
+    return Result(text, data, cases)
 
 
 def _refreshed(path: Path, given: argparse.Namespace) -> Case:
-    from bwp_nb.notebooks import problems, refresh
-
     name = str(path)
     try:
-        different = refresh(path, dry_run=given.check, timeout=given.timeout)
-        wrong = problems(path)
+        different = bwp.notebooks.refresh(path, dry_run=given.check, timeout=given.timeout)
+        wrong = bwp.notebooks.problems(path)
     except (InvalidArgument, OSError) as error:
         return Case(name, "failed", said(error), file=name)
     outcome = "failed" if wrong or (given.check and different) else "passed"
@@ -66,11 +63,10 @@ def _refreshed(path: Path, given: argparse.Namespace) -> Case:
 def _found(names: list[str]) -> Iterator[Path]:
     """Yield the files, and the notebooks in the folders except in hidden ones."""
     for path in map(Path, names):
-        inside = sorted(path.rglob("*.ipynb")) if path.is_dir() else [path]
-        shown = [file for file in inside if not any(part[0] == "." for part in file.relative_to(path).parts)]
-        if not shown:
+        inside = sorted(glob("**/*.ipynb", root_dir=path, recursive=True)) if path.is_dir() else [""]
+        if not inside:
             raise InvalidArgument(f"{path} has no notebook.")
-        yield from shown
+        yield from (path / name for name in inside)
 
 
 def refreshing(command: argparse.ArgumentParser) -> None:

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from bwp_nb.commands.result import Case, Result, Status
+import bwp_nb as bwp
+from bwp_nb.commands.result import Case, Result
 from bwp_nb.text import readable
 
 if TYPE_CHECKING:
@@ -40,19 +41,17 @@ def serve(given: argparse.Namespace) -> Result:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
     from bwp_nb.checks.arrivals import Arrivals
-    from bwp_nb.sandbox.server import serve
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    opened = serve(port=given.port, host=given.host, allow_origins=given.allow_origin)
+    opened = bwp.serve(port=given.port, host=given.host, allow_origins=given.allow_origin)
     with opened as server, _log(given.log, stopped) as write:
         arrivals = Arrivals(server.sandbox, write, given.ignore_hint)
         sys.stdout.write(json.dumps(_addresses(server)) + "\n" if given.json else _welcome(server))
         sys.stdout.flush()
         while not stopped.wait(0.5):  # on Windows no signal would end a longer wait
             pass
-    if given.log or given.fail_on_invalid or given.junit:
-        return _result(arrivals, given.fail_on_invalid)
-    return Result(Status.OK)
+    is_checked = given.log or given.fail_on_invalid or given.junit
+    return _result(arrivals, is_report=not given.fail_on_invalid) if is_checked else Result()
 
 
 def _addresses(server: "Server") -> dict[str, Any]:
@@ -63,9 +62,7 @@ def _addresses(server: "Server") -> dict[str, Any]:
 
 def _welcome(server: "Server") -> str:
     """Return what a person needs to start: the address, the credentials, and commands to paste into a shell."""
-    from bwp_nb.contract import documented
-
-    body = shlex.quote(json.dumps({"query": documented.PAGE_LOAD.request}))
+    body = shlex.quote(json.dumps({"query": bwp.documented.PAGE_LOAD.request}))
     text = files("bwp_nb.commands").joinpath("welcome.txt").read_text("utf-8")
     return text.format(server=server, sandbox=server.sandbox, body=body)
 
@@ -89,15 +86,14 @@ def _log(path: str | None, stopped: threading.Event) -> Iterator[Callable[["Arri
         raise OSError(f"Cannot write {path}: {faults[0].strerror}. It does not have all events.")
 
 
-def _result(arrivals: "Arrivals", fail_on_invalid: bool) -> Result:
+def _result(arrivals: "Arrivals", is_report: bool) -> Result:
     """Return what arrived: a case for each event type."""
     counts = arrivals.counts()
     cases = [_case(name, wrong, total, arrivals.wrong) for name, (total, wrong) in counts.items()]
     types = {name: {"events": total, "invalid": wrong} for name, (total, wrong) in counts.items()}
-    data = {"ok": not arrivals.wrong, "types": types, "invalid": [asdict(arrival) for arrival in arrivals.wrong]}
-    status = Status.FAILED if arrivals.wrong else Status.OK if counts else Status.NOT_ANSWERED
-    cases = cases or [Case("events", "error", arrivals.summary())]
-    return Result(status if fail_on_invalid else Status.OK, arrivals.summary(), data, cases)
+    data = {"ok": not arrivals.wrong, "types": types, "invalid": list(map(asdict, arrivals.wrong))}
+    nothing = Case("events", "not answered", arrivals.summary())
+    return Result(arrivals.summary(), data, cases or [nothing], is_report=is_report)
 
 
 def _case(event_type: str, wrong: int, total: int, arrivals: "list[Arrival]") -> Case:
@@ -111,8 +107,7 @@ def serving(command: argparse.ArgumentParser) -> None:
     """Add where to serve, to whom, and what to do with the events that arrive."""
     add = command.add_argument
     add("--port", type=int, default=0, help="the port to listen on (default: any free one)")
-    hosts = ("127.0.0.1", "::1")
-    add("--host", choices=hosts, default=hosts[0], help=f"where to listen (default: {hosts[0]})")
+    add("--host", choices=("127.0.0.1", "::1"), default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
     repeated: dict[str, Any] = {"action": "append", "default": []}
     origin = "let web pages of this origin, such as http://localhost:3000, use the API"
     add("--allow-origin", metavar="ORIGIN", help=origin, **repeated)

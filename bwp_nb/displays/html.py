@@ -119,8 +119,9 @@ def document(title: str, body: str) -> str:
 
 
 def columns(item: Any) -> dict[str, object]:
-    """Return what a dataclass has to show, by name: everything but functions."""
+    """Return what a dataclass has to show, by name: everything but functions; a state is on its colour."""
     found = {field.name: getattr(item, field.name) for field in fields(item)}
+    found |= {name: chip(found[name]) for name in ("outcome", "result") if name in found}
     return {name.replace("_", " "): value for name, value in found.items() if not callable(value)}
 
 

@@ -10,8 +10,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb.__main__ import main
-from bwp_nb.commands.output import annotation, junit_xml
-from bwp_nb.commands.result import Case
+from bwp_nb.commands.result import Case, annotation, junit_xml
 from bwp_nb.settings import SETTINGS
 
 
@@ -40,7 +39,7 @@ def test_a_junit_file_has_a_case_for_each_thing_that_was_checked() -> None:
     cases = [
         Case("a"),
         Case("b", "failed", "wrong", "1\n2"),
-        Case("c", "error", "not found out"),
+        Case("c", "not answered", "not found out"),
         Case("d", "skipped", "no"),
     ]
     attributes, found = _suite(junit_xml("drift", cases))
@@ -63,7 +62,7 @@ def test_a_junit_file_is_xml_whatever_is_in_it() -> None:
     [
         (Case("a", "failed", "m"), "::error title=bwp-nb drift%3A a::m"),
         (
-            Case("a: b, c", "error", "50 %\n:,", "x\ny"),
+            Case("a: b, c", "misconfigured", "50 %\n:,", "x\ny"),
             "::error title=bwp-nb drift%3A a%3A b%2C c::50 %25%0A:,%0Ax%0Ay",
         ),
         (Case("a", "failed", "m\r", file="b,c.csv"), r"::error file=b%2Cc.csv,title=bwp-nb drift%3A a::m\r"),

@@ -1,12 +1,14 @@
-"""The commands for a table of events: check, send."""
+"""The commands for a send, and before one: check, send, doctor, drift."""
 
 import argparse
 import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict
+from itertools import groupby
 from typing import Any
 
-from bwp_nb.commands.result import Case, Result, Status
+import bwp_nb as bwp
+from bwp_nb.commands.result import Case, Result
 
 
 def check(given: argparse.Namespace) -> Result:
@@ -16,14 +18,12 @@ def check(given: argparse.Namespace) -> Result:
 
     Exit statuses: 0 all rows are valid; 1 some are not; 2 wrong usage; 4 the table cannot be used.
     """
-    from bwp_nb.tables.bulk import dry_run
-
-    found = dry_run(given.table, **_reading(given))
+    found = bwp.dry_run(given.table, **_reading(given))
     if given.quarantine:
         found.save_quarantine(given.quarantine)
     counts = {name: getattr(found, name) for name in ("rows", "valid", "requests", "bytes")}
-    status = Status.OK if found.valid == found.rows else Status.FAILED
-    return _result(status, repr(found), counts | {"columns": asdict(found.columns)}, given.table)
+    outcome = "passed" if found.valid == found.rows else "failed"
+    return _result(outcome, repr(found), counts | {"columns": asdict(found.columns)}, given.table)
 
 
 def send(given: argparse.Namespace) -> Result:
@@ -36,24 +36,52 @@ def send(given: argparse.Namespace) -> Result:
     run the command again, with a ledger to send only these; 4 settings, table or ledger cannot be used; 130 it was
     interrupted.
     """
-    from bwp_nb.connection import connect
-    from bwp_nb.tables.bulk import send_table
-
-    with redirect_stdout(sys.stderr), connect() as client:
-        report = send_table(client, given.table, ledger=given.ledger, workers=given.workers, **_reading(given))
+    with redirect_stdout(sys.stderr), bwp.connect() as client:
+        report = bwp.send_table(client, given.table, ledger=given.ledger, workers=given.workers, **_reading(given))
     if given.quarantine:
         report.save_quarantine(given.quarantine)
     counts = {"rows": report.rows, **report.counts, "stopped": report.stopped}
     is_left = counts["failed"] or counts["unknown"]
-    status = Status.NOT_ANSWERED if is_left else Status.OK if counts["sent"] == report.rows else Status.FAILED
-    return _result(status, repr(report), counts | {"columns": asdict(report.columns)}, given.table)
+    outcome = "not answered" if is_left else "passed" if counts["sent"] == report.rows else "failed"
+    return _result(outcome, repr(report), counts | {"columns": asdict(report.columns)}, given.table)
 
 
-def _result(status: Status, text: str, data: dict[str, Any], table: str) -> Result:
+def _result(outcome: str, text: str, data: dict[str, Any], table: str) -> Result:
     """Return a result in which the table is the one case."""
-    outcome = {Status.OK: "passed", Status.FAILED: "failed"}.get(status, "error")
     message, _, details = text.partition("\n")
-    return Result(status, text, data, [Case(table, outcome, message, details, table)])
+    return Result(text, data, [Case(table, outcome, message, details, table)])
+
+
+def doctor(_: argparse.Namespace) -> Result:
+    """Check everything that must be right before the first send.
+
+    These are environment, settings, network, token, clock and schema of where the settings point. No event is sent.
+    With --json it prints ok and steps, each with name, outcome, found, next_step and cause.
+
+    Exit statuses: 0 no step failed; 1 the schema has no sendUserEvents; 2 wrong usage; 3 a server did not answer;
+    4 settings are missing or malformed, the server refuses the credentials or the target, or the clock is wrong.
+    """
+    with redirect_stdout(sys.stderr):  # where a question goes
+        found = bwp.doctor()
+    cases = [Case(one.name, one.cause or one.outcome, f"{one.found} {one.next_step}".strip()) for one in found.steps]
+    return Result(repr(found), {"ok": found.ok, **asdict(found)}, cases)
+
+
+def drift(_: argparse.Namespace) -> Result:
+    """Compare the API with what this package knows of it.
+
+    This is done with the schema, and the response to the documented invalid event. No valid event is sent. With --json
+    it prints ok and changes, each with place, result, concerns, severity, path, before and after.
+
+    Exit statuses: 0 nothing has changed; 1 something has changed; 2 wrong usage; 3 nothing has changed, but something
+    was not answered; 4 settings are missing or malformed, sending was not confirmed, or the server refuses the
+    credentials or the target.
+    """
+    with redirect_stdout(sys.stderr), bwp.connect() as client:
+        found = bwp.drift(client)
+    parts = [[*rows] for _, rows in groupby(found.changes, lambda change: change.place)]
+    cases = [Case(one.place, one.result, str(one), "\n".join(map(str, more))) for one, *more in parts]
+    return Result(repr(found), {"ok": found.ok, **asdict(found)}, cases)
 
 
 def _reading(given: argparse.Namespace) -> dict[str, Any]:
