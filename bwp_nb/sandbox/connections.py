@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 import struct
+from dataclasses import dataclass
 from typing import Any, cast
 
 import httpx
@@ -13,12 +14,16 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import RequestHandler, stream_request_body
 
-from bwp_nb.sandbox.addresses import MAX_BODY, TOO_LONG, Request, Site, respond
+from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.sandbox.graphql_over_http import Refused
 from bwp_nb.text import readable
 
 #: The most connections at a time.
 MAX_CONNECTIONS = 256
+
+#: The most bytes of a body, and the refusal of one that is longer.
+MAX_BODY = 1_048_576
+TOO_LONG = (413, f"A body may have at most {MAX_BODY} bytes")
 
 _RESET = struct.pack("ii", 1, 0)
 
@@ -27,9 +32,6 @@ _log = logging.getLogger("bwp_nb.sandbox.server")
 
 class Listener(HTTPServer):
     """An HTTP server with a limit on its connections."""
-
-    _connected = 0
-    _is_full = False
 
     def _handle_connection(self, connection: socket.socket, address: Any) -> None:
         """Begin with a connection, unless its client has reset it already: TLS would raise, and leave it open."""
@@ -41,37 +43,49 @@ class Listener(HTTPServer):
             connection.close()
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
-        """Serve a connection, or close it at once if there are too many, which is logged once until one ends."""
-        if self._connected >= MAX_CONNECTIONS:
+        """Serve a connection, or close it at once if there are too many."""
+        if len(self._connections) < MAX_CONNECTIONS:
+            super().handle_stream(stream, address)
+        else:
+            _log.warning("port %s: closed, because %s connections are open, the limit", address[1], MAX_CONNECTIONS)
             stream.close()
-            if not self._is_full:
-                _log.warning("%s are open, which is the limit: further ones are closed at once", MAX_CONNECTIONS)
-            self._is_full = True
-            return
-        self._connected += 1
-        super().handle_stream(stream, address)
 
-    def on_close(self, server_conn: object) -> None:
-        """Count the connections."""
-        self._connected -= 1
-        self._is_full = False
-        super().on_close(server_conn)
+
+@dataclass(frozen=True)
+class Site:
+    """What all requests to one server share; `deadline` is the seconds that a client may take.
+
+    `origins` are those of web pages that may use `/graphql` and `/token`.
+    """
+
+    sandbox: Sandbox
+    scheme: str
+    hosts: list[str]
+    control_token: str
+    deadline: float
+    origins: frozenset[str]
 
 
 @stream_request_body
 class Handler(RequestHandler):
-    """One request on a connection. It reads the body itself: Tornado would close a connection when one is too long."""
+    """One request on a connection. It reads the body itself: Tornado would close a connection when one is too long.
+
+    Of what Tornado does for each method nothing is used, so that a method that it does not know is like any other.
+    """
 
     def initialize(self, site: Site) -> None:
         """Prepare to read the body."""
         self.site = site
         self.connection = cast(HTTP1Connection, self.request.connection)
-        self.method = self.request.method or ""
-        if self.method not in self.SUPPORTED_METHODS:
-            self.request.method = "GET"  # Tornado would refuse it, and close the connection, before the body is read
+        self.method, self.request.method = self.request.method or "", "GET"
         self.body = bytearray()
+        self.waits: list[float] = []
         self.gone = asyncio.Event()
         self.is_reset = False
+
+    def respond(self) -> httpx.Response:
+        """Return the response, due after the seconds in `waits`; raise `httpx.TransportError` for a reset instead."""
+        raise NotImplementedError
 
     def set_default_headers(self) -> None:
         """Set what all responses have; the others are those of a sandbox's response."""
@@ -99,24 +113,19 @@ class Handler(RequestHandler):
         super().on_connection_close()
         self.gone.set()
 
-    async def handle(self) -> None:
+    async def get(self) -> None:
         """Send the response when it is due, or reset the connection if a fault wants that."""
-        waits: list[float] = []
-        headers = httpx.Headers(list(self.request.headers.get_all()), encoding="latin-1")
-        asked = (self.method, self.request.path, self.request.query, headers, bytes(self.body))
         try:
-            response = respond(Request(self.site, *asked, waits.append))
+            response = self.respond()
         except httpx.TransportError:
             response = None
-        if sum(waits):
+        if sum(self.waits):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.gone.wait(), sum(waits))
+                await asyncio.wait_for(self.gone.wait(), sum(self.waits))
         if response is None or self.gone.is_set():
             self.reset()
         else:
             await self.send(response)
-
-    get = head = post = put = patch = delete = options = handle
 
     async def send(self, response: httpx.Response) -> None:
         """Send a response; the client has its deadline for each piece."""

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Collection
 
 from bwp_nb.displays.short_errors import InvalidArgument, extra
-from bwp_nb.sandbox.addresses import Site, check_origin
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.wire.platform import Clock, refuse_in_browser
 
@@ -20,7 +19,8 @@ refuse_in_browser("serve")
 with extra("server"):
     from tornado.web import Application
 
-    from bwp_nb.sandbox.connections import MAX_CONNECTIONS, Handler, Listener, log_request
+    from bwp_nb.sandbox.addresses import AddressHandler, check_origin
+    from bwp_nb.sandbox.connections import MAX_CONNECTIONS, Listener, Site, log_request
 
 #: The most bytes of a request's head.
 MAX_HEAD = 16_384
@@ -84,10 +84,18 @@ def serve(
     ...     server.endpoint.endswith("/graphql")
     True
     """
-    sandbox = sandbox or Sandbox(clock=Clock(), latency=0.0, keep=KEEP)
     for origin in allow_origins:
         check_origin(origin)
-    return Server(sandbox, port, host, deadline, ssl_context, allow_origins)
+    listening = _listening(host, port)
+    site = Site(
+        sandbox or Sandbox(clock=Clock(), latency=0.0, keep=KEEP),
+        scheme="https" if ssl_context else "http",
+        hosts=[f"{name}:{listening.getsockname()[1]}" for name in HOSTS[host]],
+        control_token=secrets.token_urlsafe(24),
+        deadline=deadline,
+        origins=frozenset(map(str.lower, allow_origins)),
+    )
+    return Server(site, listening, ssl_context)
 
 
 class Server(contextlib.AbstractContextManager["Server"]):
@@ -97,28 +105,15 @@ class Server(contextlib.AbstractContextManager["Server"]):
     requests with `control_token` as the bearer token. `environment` has the settings of a live client for this server.
     """
 
-    def __init__(
-        self,
-        sandbox: Sandbox,
-        port: int,
-        host: str,
-        deadline: float,
-        ssl_context: ssl.SSLContext | None,
-        allow_origins: Collection[str],
-    ) -> None:
-        listening = _listening(host, port)
-        self.sandbox = sandbox
+    def __init__(self, site: Site, listening: socket.socket, ssl_context: ssl.SSLContext | None) -> None:
+        self.sandbox = site.sandbox
         self.port: int = listening.getsockname()[1]
-        self.control_token = secrets.token_urlsafe(24)
-        scheme = "https" if ssl_context else "http"
-        hosts = [f"{name}:{self.port}" for name in HOSTS[host]]
-        self.address = f"{scheme}://{hosts[0]}"
+        self.control_token = site.control_token
+        self.address = f"{site.scheme}://{site.hosts[0]}"
         self.endpoint = f"{self.address}/graphql"
         self.token_endpoint = f"{self.address}/token"
         self.control = f"{self.address}/control"
         self._running = threading.Event()
-        origins = frozenset(map(str.lower, allow_origins))
-        site = Site(sandbox, scheme, hosts, self.control_token, deadline, origins)
         serving = self._serve(listening, site, ssl_context)
         self._thread = threading.Thread(target=asyncio.run, args=(serving,), name=repr(self), daemon=True)
         self._thread.start()
@@ -153,7 +148,7 @@ class Server(contextlib.AbstractContextManager["Server"]):
         self._loop = asyncio.get_running_loop()
         self._closed = asyncio.Event()
         listener = Listener(
-            Application([(".*", Handler, {"site": site})], log_function=log_request),
+            Application([(".*", AddressHandler, {"site": site})], log_function=log_request),
             ssl_options=ssl_context,
             max_header_size=MAX_HEAD,
             max_body_size=2**63,  # a longer body than MAX_BODY is read and dropped, so that its sender gets a response
