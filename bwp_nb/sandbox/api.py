@@ -261,14 +261,14 @@ class Sandbox(httpx.BaseTransport):
         name : str
             The name of one of `bwp.faults()`.
         times : int, default 1
-            The number of requests of any kind, at least 1.
+            The number of requests of any kind, from 1 to 100,000.
         **options
             The options of the fault, such as `seconds` of `slow`; `bwp.reference("faults")` lists them.
 
         Raises
         ------
         ValueError
-            If the fault does not exist, does not take an option, or `times` is less than 1.
+            If the fault does not exist, does not take an option, or `times` is out of its range.
 
         Examples
         --------
@@ -279,8 +279,8 @@ class Sandbox(httpx.BaseTransport):
         Receipt(status='successful', events=1, attempts=2)
         """
         check_fault(name, options)
-        if times < 1:
-            raise InvalidArgument(f"times: expected at least 1, got {times}")
+        if times not in range(1, 100_001):
+            raise InvalidArgument(f"times: expected 1 to 100,000, got {times!r}")
         with self._lock:
             self._pending.extend([(name, options)] * times)
 

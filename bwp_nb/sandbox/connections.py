@@ -15,15 +15,13 @@ from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import RequestHandler, stream_request_body
 
 from bwp_nb.sandbox.api import Sandbox
-from bwp_nb.sandbox.graphql_over_http import Refused
 from bwp_nb.text import readable
 
 #: The most connections at a time.
 MAX_CONNECTIONS = 256
 
-#: The most bytes of a body, and the refusal of one that is longer.
+#: The most bytes of a body.
 MAX_BODY = 1_048_576
-TOO_LONG = (413, f"A body may have at most {MAX_BODY} bytes")
 
 _RESET = struct.pack("ii", 1, 0)
 
@@ -96,13 +94,6 @@ class Handler(RequestHandler):
 
     def compute_etag(self) -> None:
         """Return nothing: no response is cached."""
-
-    async def prepare(self) -> None:
-        """Refuse a body that is too long before it is sent, if its sender waits for that."""
-        length = self.request.headers.get("Content-Length", "")
-        if "Expect" in self.request.headers and length.isdecimal() and int(length) > MAX_BODY:
-            self.set_header("Connection", "close")
-            await self.send(Refused(*TOO_LONG).response)
 
     def data_received(self, chunk: bytes) -> None:
         """Keep the body, but not more than a byte over the limit."""

@@ -202,20 +202,13 @@ def test_a_chunked_body_is_joined() -> None:
         assert (ACCEPTED, "chunked") == (response.json(), response.request.headers["Transfer-Encoding"])
 
 
-def test_a_sender_that_expects_100_continue_gets_it_or_413() -> None:
+def test_a_sender_that_expects_100_continue_gets_it() -> None:
     """Tools like cURL ask before they send a long body."""
-    with bwp.serve() as server:
-        good, long = (request(server, extra=f"Expect: 100-continue\r\nContent-Length: {n}") for n in (2, 10**12))
-        with connected(server) as connection:
-            connection.sendall(good)
-            assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
-            connection.sendall(b"{}")
-            assert b"400 Bad Request" in connection.recv(1000)
-        with connected(server) as connection:
-            connection.sendall(long)
-            answer = rest(connection)
-            assert answer.startswith(b"HTTP/1.1 413 ")
-            assert b"\r\nConnection: close\r\n" in answer
+    with bwp.serve() as server, connected(server) as connection:
+        connection.sendall(request(server, extra="Expect: 100-continue\r\nContent-Length: 2"))
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(b"{}")
+        assert b"400 Bad Request" in connection.recv(1000)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
