@@ -97,7 +97,7 @@ class AddressHandler(Handler):
         except Refused as refused:
             response = refused.response
             if self.method == "POST":
-                self.site.sandbox._note_refusal(body, response)
+                self.site.sandbox._record_request(body, response)
         return over_http.in_form(kind, response)
 
     def _token(self) -> httpx.Response:

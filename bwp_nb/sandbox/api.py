@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from typing import Any, Literal
 from urllib.parse import parse_qs
 
@@ -177,9 +178,9 @@ class Sandbox(httpx.BaseTransport):
             self._refused_values: dict[str, bool] = {}
             if isinstance(self.clock, SandboxClock):
                 self.clock.reset()
-            self._ids = 0
+            self._ids = count(1)
             self._seen: OrderedDict[str, None] = OrderedDict()
-            self._logs = {name: Log(self.keep, partial(self._notify, name)) for name in KINDS}
+            self._logs = {name: Log(self.keep) for name in KINDS}
 
     def listen(self, listener: Callable[[str, bytes], None]) -> None:
         """Call a function with everything that arrives from now on.
@@ -192,7 +193,8 @@ class Sandbox(httpx.BaseTransport):
         """
         self._listeners.append(listener)
 
-    def _notify(self, kind: str, entry: bytes) -> None:
+    def _record(self, kind: str, entry: bytes) -> None:
+        self._logs[kind].add(entry)
         for listener in self._listeners:
             listener(kind, entry)
 
@@ -213,7 +215,7 @@ class Sandbox(httpx.BaseTransport):
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """The processed requests, each with `body`, `status_code` and `answer`; a fault may respond instead."""
+        """The requests for GraphQL, each with `body`, `status_code` and `answer`; a fault may respond instead."""
         return self._logs["requests"].entries()
 
     @property
@@ -229,8 +231,7 @@ class Sandbox(httpx.BaseTransport):
     @property
     def pending_faults(self) -> list[str]:
         """The names of the faults that are yet to happen, the next one first."""
-        with self._lock:
-            return [name for name, _ in self._pending]
+        return [name for name, _ in self._pending.copy()]
 
     def uniform(self, smallest: float, largest: float) -> float:
         """Return a random number from the sandbox's seed.
@@ -249,9 +250,7 @@ class Sandbox(httpx.BaseTransport):
 
     def new_id(self) -> str:
         """Return the next id: a version 4 UUID that counts up."""
-        with self._lock:
-            self._ids += 1
-            return f"00000000-0000-4000-8000-{self._ids:012}"
+        return f"00000000-0000-4000-8000-{next(self._ids):012}"
 
     def fail_next(self, name: str, times: int = 1, **options: Any) -> None:
         """Let a fault happen to the next requests.
@@ -281,8 +280,7 @@ class Sandbox(httpx.BaseTransport):
         check_fault(name, options)
         if times not in range(1, 100_001):
             raise InvalidArgument(f"times: expected 1 to 100,000, got {times!r}")
-        with self._lock:
-            self._pending.extend([(name, options)] * times)
+        self._pending.extend([(name, options)] * times)
 
     def refuse(self, value: str, *, name_it: bool = True) -> None:
         """Reject, from now on, events with a value in any field or property, although no known rule is broken.
@@ -328,7 +326,7 @@ class Sandbox(httpx.BaseTransport):
             If a fault loses the connection or the response.
         """
         request.read()
-        if request.url.path == httpx.URL(self.token_endpoint).path:
+        if request.url.path == "/token":
             return self._token_answer(request)
         # A server waits in its own way for each client, and not while this holds the lock.
         wait = request.extensions.get("wait", self.clock.sleep)
@@ -368,13 +366,15 @@ class Sandbox(httpx.BaseTransport):
     def _graphql_answer(self, request: httpx.Request, rejection: Rejection | None = None) -> httpx.Response:
         with self._lock:
             response = self._answer(request.content, rejection) if self._admits(request.headers) else self._denial()
-            self._logs["requests"].add(_entry(request.content, response))
+            self._record_request(request.content, response)
         return response
 
-    def _note_refusal(self, body: bytes, response: httpx.Response) -> None:
-        """Let the listeners know of a request that the server refused, so that it did not arrive here."""
+    def _record_request(self, body: bytes, response: httpx.Response) -> None:
+        """Keep a request with its response, which is JSON; the server calls this for a request that it refuses."""
+        text = json.dumps(body.decode("utf-8", "replace")).encode()
+        entry = b'{"body": %b, "status_code": %d, "answer": %b}' % (text, response.status_code, response.content)
         with self._lock:
-            self._notify("requests", _entry(body, response))
+            self._record("requests", entry)
 
     def _admits(self, headers: httpx.Headers) -> bool:
         token = headers.get("Authorization", "").removeprefix("Bearer ")
@@ -403,13 +403,9 @@ class Sandbox(httpx.BaseTransport):
 
         document, errors = validation.read(given["query"])
         if document is None or errors:
-            result = ExecutionResult(None, errors)
-        else:
-            chosen: dict[str, Any] = {
-                "variable_values": given.get("variables"),
-                "operation_name": given.get("operationName"),
-            }
-            result = execute_sync(validation.schema(), document, {"sendUserEvents": resolve}, **chosen)
+            return responses.graphql_response(ExecutionResult(None, errors), notes)
+        root, variables, operation = {"sendUserEvents": resolve}, given.get("variables"), given.get("operationName")
+        result = execute_sync(validation.schema(), document, root, variable_values=variables, operation_name=operation)
         return responses.graphql_response(result, notes)
 
     def _send_user_events(self, events: Events, rejection: Rejection | None, notes: list[str]) -> dict[str, str]:
@@ -420,7 +416,7 @@ class Sandbox(httpx.BaseTransport):
         if error is None:
             return {"status": "successful"}
         for event in rejected:
-            self._logs["rejected"].add(json.dumps({"event": event, "reason": error.message}).encode())
+            self._record("rejected", json.dumps({"event": event, "reason": error.message}).encode())
         raise error
 
     def _issues(self, index: int, event: dict[str, Any], rejection: Rejection | None) -> Iterator[Issue]:
@@ -436,14 +432,8 @@ class Sandbox(httpx.BaseTransport):
             known = event["eventId"] in self._seen
             self._seen[event["eventId"]] = None
             repeated += known
-            self._logs["duplicates" if known and self.deduplicate else "accepted"].add(json.dumps(event).encode())
+            self._record("duplicates" if known and self.deduplicate else "accepted", json.dumps(event).encode())
         while len(self._seen) > self.keep:
             self._seen.popitem(last=False)
         if repeated:
             notes.append(_DUPLICATE.format("dropped" if self.deduplicate else "kept", repeated))
-
-
-def _entry(body: bytes, response: httpx.Response) -> bytes:
-    """Return a request and its response, which is JSON, for the log."""
-    text = json.dumps(body.decode("utf-8", "replace")).encode()
-    return b'{"body": %b, "status_code": %d, "answer": %b}' % (text, response.status_code, response.content)

@@ -2,7 +2,6 @@
 
 import json
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 #: What a sandbox keeps: its events by what happened to them, and the requests that they came in.
@@ -14,9 +13,8 @@ _BYTES_PER_ENTRY = 4096
 class Log:
     """The latest entries of a kind: at most `keep` of them, of 4 KiB each on average; older ones are only counted."""
 
-    def __init__(self, keep: int, listener: Callable[[bytes], None]) -> None:
+    def __init__(self, keep: int) -> None:
         self._keep = keep
-        self._listener = listener
         self._bytes_left = keep * _BYTES_PER_ENTRY
         self._entries: deque[bytes] = deque()
         self.dropped = 0
@@ -27,13 +25,12 @@ class Log:
         return len(self._entries) + self.dropped
 
     def add(self, entry: bytes) -> None:
-        """Add an entry, which is JSON, drop the oldest ones beyond the limits, and call the listener."""
+        """Add an entry, which is JSON, and drop the oldest ones beyond the limits."""
         self._entries.append(entry)
         self._bytes_left -= len(entry)
         while len(self._entries) > self._keep or self._bytes_left < 0:
             self._bytes_left += len(self._entries.popleft())
             self.dropped += 1
-        self._listener(entry)
 
     def entries(self) -> list[Any]:
         """Return the entries that are kept; changing them changes nothing here."""

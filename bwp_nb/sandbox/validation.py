@@ -63,7 +63,9 @@ def verdict(
 
     `issues` are those of each event; `refuses` and `reports` are the reading of the documentation.
     """
-    too_many = list(_too_many(events))
+    most = _limit("SendUserEventInput", "events", "maxItems")["max"]
+    size = Issue(f"/sendUserEvents/input/events size must be between 0 and {most}", "too_many")
+    too_many = [size] if len(events) > most else []
     found = too_many + [issue for event_issues in issues for issue in event_issues]
     if not found:
         return events, [], None
@@ -117,12 +119,6 @@ def _values(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield from ((name, value) for name, value in event.items() if isinstance(value, str))
     for pair in (event.get("additionalProperties") or {}).get("additionalProperties") or ():
         yield f"additionalProperties.{pair['property']}", pair["value"]
-
-
-def _too_many(events: Events) -> Iterator[Issue]:
-    most = _limit("SendUserEventInput", "events", "maxItems")["max"]
-    if len(events) > most:
-        yield Issue(f"/sendUserEvents/input/events size must be between 0 and {most}", "too_many")
 
 
 @cache
