@@ -1,24 +1,38 @@
 """The addresses of a served sandbox: `/graphql` and `/token` as live, and `/control` for its owner.
 
 Web pages and other programs on this machine can reach them. So each request must be for the right host and not from
-another site, only the sandbox's own credentials are accepted, and `/control` requires a token.
+another site, only the sandbox's own credentials are accepted, and `/control` requires a token. What a client may send
+is limited, and how long it may take.
 """
 
+import asyncio
+import contextlib
 import hmac
 import json
+import logging
 import re
+import socket
+import struct
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 import httpx
+from tornado.http1connection import HTTP1Connection
+from tornado.iostream import StreamClosedError
+from tornado.web import RequestHandler, stream_request_body
 
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.sandbox import graphql_over_http as over_http
-from bwp_nb.sandbox.connections import MAX_BODY, Handler
+from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.sandbox.faults import faults
 from bwp_nb.sandbox.graphql_over_http import Refused
 from bwp_nb.sandbox.log import KINDS
 from bwp_nb.sandbox.responses import JSON, json_response
+from bwp_nb.text import readable
+
+#: The most bytes of a body.
+MAX_BODY = 1_048_576
 
 _ALTAIR = "electron://altair"  # sent by Altair's desktop program; no web page can have this origin
 
@@ -31,6 +45,10 @@ _SHARED = {
     "Access-Control-Expose-Headers": "Retry-After",
 }
 
+_RESET = struct.pack("ii", 1, 0)
+
+_log = logging.getLogger("bwp_nb.sandbox.server")
+
 
 def check_origin(origin: str) -> None:
     """Raise `ValueError` for what no browser sends as the origin of a page, such as an address with a path."""
@@ -38,21 +56,122 @@ def check_origin(origin: str) -> None:
         raise InvalidArgument(f"expected an origin such as http://localhost:3000, without a path, got {origin!r}")
 
 
-class AddressHandler(Handler):
-    """A request to one of the addresses."""
+@dataclass(frozen=True)
+class Site:
+    """What all requests to one server share; `deadline` is the seconds that a client may take.
 
-    def respond(self) -> httpx.Response:
+    `origins` are those of web pages that may use `/graphql` and `/token`.
+    """
+
+    sandbox: Sandbox
+    scheme: str
+    hosts: list[str]
+    control_token: str
+    deadline: float
+    origins: frozenset[str]
+
+
+@stream_request_body
+class Handler(RequestHandler):
+    """One request on a connection. It reads the body itself: Tornado would close a connection when one is too long.
+
+    Of what Tornado does for each method nothing is used, so that a method that it does not know is like any other.
+    """
+
+    def initialize(self, site: Site) -> None:
+        """Prepare to read the body."""
+        self.site = site
+        self.connection = cast(HTTP1Connection, self.request.connection)
+        self.method, self.request.method = self.request.method or "", "GET"
+        self.body = bytearray()
+        self.waits: list[float] = []
+        self.gone = asyncio.Event()
+        self.is_reset = False
+
+    def set_default_headers(self) -> None:
+        """Set what all responses have; the others are those of a sandbox's response."""
+        self.clear_header("Server")
+        self.clear_header("Content-Type")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+    def compute_etag(self) -> None:
+        """Return nothing: no response is cached."""
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep the body, but not more than a byte over the limit."""
+        self.body += chunk[: MAX_BODY + 1 - len(self.body)]
+
+    def on_connection_close(self) -> None:
+        """Note that the client has hung up."""
+        super().on_connection_close()
+        self.gone.set()
+
+    async def get(self) -> None:
+        """Send the response when it is due, or reset the connection if a fault wants that."""
+        try:
+            response = self._respond()
+        except httpx.TransportError:
+            response = None
+        if sum(self.waits):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.gone.wait(), sum(self.waits))
+        if response is None or self.gone.is_set():
+            self.reset()
+        else:
+            await self.send(response)
+
+    async def send(self, response: httpx.Response) -> None:
+        """Send a response; the client has its deadline for each piece."""
+        self.set_status(response.status_code)
+        for name, text in response.headers.items():
+            if name != "transfer-encoding":  # Tornado adds it for clients that know it
+                self.set_header(name, text)
+        try:
+            for piece in response.iter_bytes() if self.method != "HEAD" else ():
+                self.write(piece)
+                await asyncio.wait_for(self.flush(), self.site.deadline)
+            await asyncio.wait_for(self.finish(), self.site.deadline)
+        except StreamClosedError:
+            self.gone.set()
+        except TimeoutError:
+            self.reset()
+
+    def reset(self) -> None:
+        """Close the connection so that its client sees a reset, not an orderly end."""
+        self.is_reset = True
+        stream = self.connection.stream
+        if not stream.closed():
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            stream.close()
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """Write the response to a request that raised something."""
+        self.write({"errors": [{"message": f"HTTP {status_code}: the sandbox failed; see its log"}]})
+
+    def log_exception(self, *error: Any) -> None:
+        """Log what was raised, and not the request, which may contain a secret."""
+        _log.error("A request could not be answered", exc_info=error[1])
+
+    def log_line(self) -> None:
+        """Log the request in one line."""
+        outcome = "left" if self.gone.is_set() else "reset" if self.is_reset else self.get_status()
+        line = f"{readable(self.method, 10)} {readable(self.request.path, 60)}"
+        port = cast(Any, self.connection.context).address[1]
+        _log.info("port %s: %s -> %s, %.0f ms", port, line, outcome, 1000 * self.request.request_time())
+
+    def _respond(self) -> httpx.Response:
         """Return the response, also if the request is refused."""
         try:
             self._check_sender()
-            response = self._respond()
+            response = self._answer()
         except Refused as refused:
             response = refused.response
         if self._is_shared():
             response.headers.update(_SHARED | {"Access-Control-Allow-Origin": self.request.headers["Origin"]})
         return response
 
-    def _respond(self) -> httpx.Response:
+    def _answer(self) -> httpx.Response:
         if self.request.path not in _ADDRESSES:
             raise Refused(404, f"Expected {' or '.join(_ADDRESSES)}")
         methods, answer = _ADDRESSES[self.request.path]
@@ -135,11 +254,11 @@ class AddressHandler(Handler):
 
 
 #: For each address its methods, and what responds.
-_ADDRESSES: dict[str, tuple[tuple[str, ...], Callable[[AddressHandler], httpx.Response]]] = {
-    "/graphql": (("GET", "HEAD", "POST"), AddressHandler._graphql),
-    "/token": (("POST",), AddressHandler._token),
-    "/control": (("GET", "HEAD"), AddressHandler._counts),
-    **{f"/control/{name}": (("GET", "HEAD"), AddressHandler._arrived) for name in KINDS},
-    "/control/faults": (("GET", "HEAD", "POST"), AddressHandler._faults),
-    "/control/reset": (("POST",), AddressHandler._reset),
+_ADDRESSES: dict[str, tuple[tuple[str, ...], Callable[[Handler], httpx.Response]]] = {
+    "/graphql": (("GET", "HEAD", "POST"), Handler._graphql),
+    "/token": (("POST",), Handler._token),
+    "/control": (("GET", "HEAD"), Handler._counts),
+    **{f"/control/{name}": (("GET", "HEAD"), Handler._arrived) for name in KINDS},
+    "/control/faults": (("GET", "HEAD", "POST"), Handler._faults),
+    "/control/reset": (("POST",), Handler._reset),
 }

@@ -10,7 +10,7 @@ API's behaviour.
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 import httpx
 from graphql import OperationType, get_operation_ast
@@ -47,11 +47,8 @@ def media_type(accept: str) -> str:
 def _weighed(item: str) -> tuple[str, float]:
     """Return a media range of an `Accept` header and its weight."""
     kind, *parameters = (part.strip().lower() for part in item.split(";"))
-    text = next((part[2:] for part in parameters if part.startswith("q=")), "1")
-    try:
-        return kind, float(text)
-    except ValueError:
-        return kind, 0.0
+    weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+    return kind, float(weight) if weight.replace(".", "", 1).isdecimal() else 0.0
 
 
 def in_form(kind: str, response: httpx.Response) -> httpx.Response:
@@ -81,14 +78,11 @@ def check_body(headers: Mapping[str, str], kind: str) -> None:
 
 def body_of_get(query_string: str) -> bytes:
     """Return the body that a POST would have instead of a query string; `Refused` unless it is a query."""
+    given: dict[str, Any] = dict(parse_qsl(query_string))
     try:
-        fields = parse_qs(
-            query_string, keep_blank_values=True, strict_parsing=bool(query_string), errors="strict", max_num_fields=10
-        )
-        given: dict[str, Any] = {name: values[-1] for name, values in fields.items()}
         given |= {name: json.loads(given[name]) for name in given.keys() & {"variables", "extensions"}}
     except (ValueError, RecursionError):
-        raise Refused(400, "Expected query, operationName, and JSON variables in the query string") from None
+        raise Refused(400, "The variables and extensions of a query string must be JSON") from None
     document, _ = read(given.get("query", ""))
     operation = get_operation_ast(document, given.get("operationName")) if document else None
     if operation is not None and operation.operation is not OperationType.QUERY:

@@ -1,15 +1,17 @@
 """The sandbox on a port of this machine, for cURL, Postman and every other client.
 
-It listens on loopback only, and limits what a connection may send and how long it may take.
+It listens on loopback only, and limits the connections.
 """
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import socket
 import ssl
 import threading
 from collections.abc import Collection
+from typing import Any
 
 from bwp_nb.displays.short_errors import InvalidArgument, extra
 from bwp_nb.sandbox.api import Sandbox
@@ -17,10 +19,13 @@ from bwp_nb.wire.platform import Clock, refuse_in_browser
 
 refuse_in_browser("serve")
 with extra("server"):
+    from tornado.httpserver import HTTPServer
     from tornado.web import Application
 
-    from bwp_nb.sandbox.addresses import AddressHandler, check_origin
-    from bwp_nb.sandbox.connections import MAX_CONNECTIONS, Listener, Site, log_request
+    from bwp_nb.sandbox.addresses import Handler, Site, check_origin
+
+#: The most connections at a time.
+MAX_CONNECTIONS = 256
 
 #: The most bytes of a request's head.
 MAX_HEAD = 16_384
@@ -30,6 +35,8 @@ KEEP = 10_000
 
 #: The addresses that can be served on, and the host names that a client may use for each.
 HOSTS = {"127.0.0.1": ("127.0.0.1", "localhost"), "::1": ("[::1]", "localhost")}
+
+_log = logging.getLogger("bwp_nb.sandbox.server")
 
 
 def serve(
@@ -148,7 +155,7 @@ class Server(contextlib.AbstractContextManager["Server"]):
         self._loop = asyncio.get_running_loop()
         self._closed = asyncio.Event()
         listener = Listener(
-            Application([(".*", AddressHandler, {"site": site})], log_function=log_request),
+            Application([(".*", Handler, {"site": site})], log_function=Handler.log_line),
             ssl_options=ssl_context,
             max_header_size=MAX_HEAD,
             max_body_size=2**63,  # a longer body than MAX_BODY is read and dropped, so that its sender gets a response
@@ -160,6 +167,23 @@ class Server(contextlib.AbstractContextManager["Server"]):
         await self._closed.wait()
         listener.stop()
         await listener.close_all_connections()
+
+
+class Listener(HTTPServer):
+    """An HTTP server with a limit on its connections."""
+
+    def _handle_connection(self, connection: socket.socket, address: Any) -> None:
+        """Serve a connection, or close it if there are too many, or if its client has reset it (TLS would raise)."""
+        try:
+            if len(self._connections) >= MAX_CONNECTIONS:
+                _log.warning("port %s: closed, because %s connections are open, the limit", address[1], MAX_CONNECTIONS)
+                connection.close()
+            else:
+                connection.getpeername()
+                super()._handle_connection(connection, address)
+        except OSError:
+            _log.info("port %s: left before it sent a request", address[1])
+            connection.close()
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.sandbox.connections import MAX_BODY
+from bwp_nb.sandbox.addresses import MAX_BODY
 from tests.served import ACCEPTED, ask, connected, control, headers, post, rest, token
 from tests.strategies import event
 

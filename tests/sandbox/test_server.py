@@ -26,8 +26,7 @@ import pytest
 import trustme
 
 import bwp_nb as bwp
-from bwp_nb.sandbox.connections import MAX_CONNECTIONS
-from bwp_nb.sandbox.server import MAX_HEAD, Server
+from bwp_nb.sandbox.server import MAX_CONNECTIONS, MAX_HEAD, Server
 from tests.served import ACCEPTED, DOCUMENTED, ask, connected, control, headers, needs, post, request, rest, until
 from tests.strategies import event
 
