@@ -215,8 +215,7 @@ class Handler(RequestHandler):
             response = self._ask_sandbox(self.site.sandbox.endpoint, body)
         except Refused as refused:
             response = refused.response
-            if self.method == "POST":
-                self.site.sandbox._record_request(body, response)
+            self.site.sandbox._record_request(body, response)
         return over_http.in_form(kind, response)
 
     def _token(self) -> httpx.Response:

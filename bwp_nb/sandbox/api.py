@@ -421,8 +421,7 @@ class Sandbox(httpx.BaseTransport):
 
     def _issues(self, index: int, event: dict[str, Any], rejection: Rejection | None) -> Iterator[Issue]:
         """Yield what is wrong with an event; a fault finds nothing in one that was accepted before: it was valid."""
-        yield from validation.event_issues(index, event)
-        yield from validation.refused_values(event, self._refused_values)
+        yield from validation.event_issues(index, event, self._refused_values)
         if rejection and event["eventId"] not in self._seen and validation.contains(event, rejection.value):
             yield Issue(rejection.text, "fault", is_whole=True)
 

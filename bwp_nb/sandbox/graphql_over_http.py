@@ -7,6 +7,7 @@ for a request that does not validate and 294 for data beside errors, and since J
 API's behaviour.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -32,47 +33,33 @@ class Refused(Exception):
 
 
 def media_type(accept: str) -> str:
-    """Return the media type that an `Accept` header prefers, `JSON` if it has no preference; `Refused` if neither."""
-    weights = dict(map(_weighed, (accept or "*/*").split(",")))
-
-    def weight(kind: str) -> float:
-        return next((weights[name] for name in (kind, "application/*", "*/*") if name in weights), 0.0)
-
-    preferred = max((JSON, GRAPHQL), key=lambda kind: (weight(kind), kind == GRAPHQL and kind in weights))
-    if not weight(preferred):
+    """Return `GRAPHQL` if an `Accept` header names it, else `JSON`; raise `Refused` if it allows neither."""
+    kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    if GRAPHQL in kinds:
+        return GRAPHQL
+    if not kinds & {JSON, "application/*", "*/*", ""}:
         raise Refused(406, f"Responses are {JSON} or {GRAPHQL}")
-    return preferred
-
-
-def _weighed(item: str) -> tuple[str, float]:
-    """Return a media range of an `Accept` header and its weight."""
-    kind, *parameters = (part.strip().lower() for part in item.split(";"))
-    weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
-    return kind, float(weight) if weight.replace(".", "", 1).isdecimal() else 0.0
+    return JSON
 
 
 def in_form(kind: str, response: httpx.Response) -> httpx.Response:
     """Label a GraphQL response with a media type, and return it; any other response is returned unchanged."""
-    if kind == JSON or response.headers.get("Content-Type") != JSON or not response.is_stream_consumed:
+    if kind == JSON or response.headers.get("Content-Type") != JSON:
         return response
-    try:
-        answer = json.loads(response.content)
-    except ValueError:
-        return response
-    if not isinstance(answer, dict) or not answer.keys() & {"data", "errors"}:
-        return response
-    if response.status_code == 200 and "data" not in answer:
-        response.status_code = 400
-    response.headers["Content-Type"] = kind
+    with contextlib.suppress(ValueError, httpx.ResponseNotRead):  # a fault may cut it off, or make it endless
+        answer = response.json()
+        if "data" in answer or "errors" in answer:
+            response.headers["Content-Type"] = kind
+            if response.status_code == 200 and "data" not in answer:
+                response.status_code = 400
     return response
 
 
 def check_body(headers: Mapping[str, str], kind: str) -> None:
     """Raise `Refused` for a body that is not of a media type, or compressed, or in another encoding than UTF-8."""
-    given, *parameters = (part.strip().lower() for part in headers.get("Content-Type", "").split(";"))
-    charsets = {part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")}
-    is_plain = charsets <= {"utf-8", "utf8"} and headers.get("Content-Encoding", "identity") == "identity"
-    if given != kind or not is_plain:
+    given, _, parameters = headers.get("Content-Type", "").lower().partition(";")
+    charset = parameters.partition("charset=")[2].strip(' "')
+    if given.strip() != kind or charset not in ("", "utf-8", "utf8") or "Content-Encoding" in headers:
         raise Refused(415, f"Expected {kind} in UTF-8, not compressed")
 
 
