@@ -24,10 +24,9 @@ from tornado.web import RequestHandler, stream_request_body
 
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.sandbox import graphql_over_http as over_http
-from bwp_nb.sandbox.api import Sandbox
+from bwp_nb.sandbox.api import KINDS, Sandbox
 from bwp_nb.sandbox.faults import faults
 from bwp_nb.sandbox.graphql_over_http import Refused
-from bwp_nb.sandbox.log import KINDS
 from bwp_nb.sandbox.responses import JSON, json_response
 from bwp_nb.text import readable
 

@@ -6,7 +6,7 @@ Where something had to be inferred, `extensions.sandbox` of the response or of t
 import json
 import random
 import threading
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,10 +22,13 @@ from bwp_nb.displays.html import card, html_table
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.sandbox import responses, validation
 from bwp_nb.sandbox.faults import FaultyRequest, Rejection, check_fault
-from bwp_nb.sandbox.log import KINDS, Log
 from bwp_nb.sandbox.validation import Events, Issue
 from bwp_nb.wire.platform import Clock, read_json
 
+#: What a sandbox keeps: its events by what happened to them, and the requests that they came in.
+KINDS = ("accepted", "duplicates", "rejected", "requests")
+
+_BYTES_PER_ENTRY = 4096
 _START = datetime(2024, 11, 22, 9, tzinfo=UTC)
 _TOKEN_LIFETIME = 900
 
@@ -180,7 +183,8 @@ class Sandbox(httpx.BaseTransport):
                 self.clock.reset()
             self._ids = count(1)
             self._seen: OrderedDict[str, None] = OrderedDict()
-            self._logs = {name: Log(self.keep) for name in KINDS}
+            self._logs: dict[str, deque[bytes]] = {kind: deque() for kind in KINDS}
+            self._totals, self._sizes = Counter[str](), Counter[str]()
 
     def listen(self, listener: Callable[[str, bytes], None]) -> None:
         """Call a function with everything that arrives from now on.
@@ -194,39 +198,49 @@ class Sandbox(httpx.BaseTransport):
         self._listeners.append(listener)
 
     def _record(self, kind: str, entry: bytes) -> None:
-        self._logs[kind].add(entry)
+        """Keep an entry, which is JSON, drop the oldest ones beyond the limits, and call the listeners."""
+        log = self._logs[kind]
+        self._totals[kind] += 1
+        self._sizes[kind] += len(entry)
+        log.append(entry)
+        while len(log) > self.keep or self._sizes[kind] > self.keep * _BYTES_PER_ENTRY:
+            self._sizes[kind] -= len(log.popleft())
         for listener in self._listeners:
             listener(kind, entry)
+
+    def _kept(self, kind: str) -> list[Any]:
+        """Return the entries that are kept; changing them changes nothing here."""
+        return [json.loads(entry) for entry in self._logs[kind].copy()]
 
     @property
     def accepted(self) -> list[dict[str, Any]]:
         """The events accepted and kept, as they arrived, with the API's field names."""
-        return self._logs["accepted"].entries()
+        return self._kept("accepted")
 
     @property
     def duplicates(self) -> list[dict[str, Any]]:
         """The events accepted but not kept, because their `eventId` was seen before; only with `deduplicate`."""
-        return self._logs["duplicates"].entries()
+        return self._kept("duplicates")
 
     @property
     def rejected(self) -> list[dict[str, Any]]:
         """The rejected events: `event` as it arrived, `reason` as it was returned."""
-        return self._logs["rejected"].entries()
+        return self._kept("rejected")
 
     @property
     def requests(self) -> list[dict[str, Any]]:
         """The requests for GraphQL, each with `body`, `status_code` and `answer`; a fault may respond instead."""
-        return self._logs["requests"].entries()
+        return self._kept("requests")
 
     @property
     def dropped(self) -> int:
         """The number of events and requests that arrived and are not kept any more."""
-        return sum(log.dropped for log in self._logs.values())
+        return self._totals.total() - sum(map(len, self._logs.values()))
 
     @property
     def counts(self) -> dict[str, int]:
         """The numbers of events and of processed requests, and of those that were dropped since."""
-        return {**{name: log.total for name, log in self._logs.items()}, "dropped": self.dropped}
+        return {**{kind: self._totals[kind] for kind in KINDS}, "dropped": self.dropped}
 
     @property
     def pending_faults(self) -> list[str]:
