@@ -100,8 +100,7 @@ def event_issues(index: int, event: dict[str, Any], refused: Mapping[str, bool])
             yield Issue(f"{path} size must be between {limit['min']} and {limit['max']}", "size")
     text = event["eventTime"]
     if not _is_instant(text):
-        is_in_another_form = _DATE_TIME.match(text) and not _INSTANT.fullmatch(text)
-        label = "zone" if is_in_another_form else None
+        label = "zone" if _DATE_TIME.match(text) and not _INSTANT.fullmatch(text) else None
         yield Issue(f"eventTime {text} is invalid local ISO 8601 UTC time format.", label)
     for name, value in _values(event) if refused else ():
         if value in refused:
