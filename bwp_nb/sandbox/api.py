@@ -239,7 +239,7 @@ class Sandbox(httpx.BaseTransport):
 
     @property
     def counts(self) -> dict[str, int]:
-        """The numbers of events and of processed requests, and of those that were dropped since."""
+        """The numbers of events and of requests, and of those that were dropped since."""
         return {**{kind: self._totals[kind] for kind in KINDS}, "dropped": self.dropped}
 
     @property
@@ -352,7 +352,8 @@ class Sandbox(httpx.BaseTransport):
         answer = partial(self._graphql_answer, request)
         if name is None:
             return answer()
-        faulty = FaultyRequest(request, answer, wait, self.clock, self.expire_tokens)
+        patience = request.extensions.get("timeout", {}).get("read") or 10.0
+        faulty = FaultyRequest(answer, wait, patience, self.clock, self.expire_tokens)
         response: httpx.Response = getattr(faulty, name)(**options)
         return response
 
