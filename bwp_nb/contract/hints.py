@@ -68,10 +68,7 @@ def hints(fields: Mapping[str, str | None], properties: Mapping[str, str], now: 
 
     `now` is the time against which event times are compared, by default that of this computer.
     """
-    found: list[Hint] = []
-    for name, check in _CHECKS.items():
-        if (value := fields.get(name)) is not None:
-            found += check(value)
+    found = [*_type(fields.get("eventType")), *_id(fields.get("eventId")), *_client_type(fields.get("clientType"))]
     found += _time(fields.get("eventTime") or "", now)
     for name in properties:
         found += _name(name, properties)
@@ -85,22 +82,22 @@ def property_place(name: str) -> str:
     return f"additionalProperties[{name!a:.80}]"
 
 
-def _type(value: str) -> Iterator[Hint]:
-    if value not in EVENT_TYPES:
+def _type(value: str | None) -> Iterator[Hint]:
+    if value is not None and value not in EVENT_TYPES:
         near = get_close_matches(value.lower().replace("_", "-"), EVENT_TYPES, 1)
         meant = f"did you mean {near[0]!r}?" if near else f"they are {', '.join(EVENT_TYPES)}"
         message = f"{quoted(value)} is not a documented event type; {meant}"
         yield Hint("eventType", value, message, "documented", f"{_SCHEMA}; whether others are refused is unknown")
 
 
-def _id(value: str) -> Iterator[Hint]:
-    if not _UUID4.fullmatch(value):
+def _id(value: str | None) -> Iterator[Hint]:
+    if value is not None and not _UUID4.fullmatch(value):
         message = f"{quoted(value)} is not a UUID version 4"
         yield Hint("eventId", value, message, "documented", f"{_SCHEMA}; “Send User Events” prints one that is not")
         yield from _private("eventId", value)
 
 
-def _client_type(value: str) -> Iterator[Hint]:
+def _client_type(value: str | None) -> Iterator[Hint]:
     if value == "WEBSITE_CLIENT":
         message = "if a server sends this event and not the shopper's browser, SERVER_CLIENT is meant"
         source = "“UserEvent” calls it the client that sends; every documented example has WEBSITE_CLIENT"
@@ -137,6 +134,3 @@ def _private(place: str, value: str) -> Iterator[Hint]:
         yield Hint(place, value, "the value seems to contain an e-mail address", "unknown", _PRIVACY)
     if _TOKEN.search(value):
         yield Hint(place, value, "the value seems to contain a token or a password", "unknown", _PRIVACY)
-
-
-_CHECKS = {"eventType": _type, "eventId": _id, "clientType": _client_type}

@@ -6,11 +6,12 @@ Where something had to be inferred, `extensions.sandbox` of the response or of t
 import json
 import random
 import threading
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from typing import Any, Literal
 from urllib.parse import parse_qs
 
@@ -21,10 +22,13 @@ from bwp_nb.displays.html import card, html_table
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.sandbox import responses, validation
 from bwp_nb.sandbox.faults import FaultyRequest, Rejection, check_fault
-from bwp_nb.sandbox.log import KINDS, Log
 from bwp_nb.sandbox.validation import Events, Issue
 from bwp_nb.wire.platform import Clock, read_json
 
+#: What a sandbox keeps: its events by what happened to them, and the requests that they came in.
+KINDS = ("accepted", "duplicates", "rejected", "requests")
+
+_BYTES_PER_ENTRY = 4096
 _START = datetime(2024, 11, 22, 9, tzinfo=UTC)
 _TOKEN_LIFETIME = 900
 
@@ -177,9 +181,10 @@ class Sandbox(httpx.BaseTransport):
             self._refused_values: dict[str, bool] = {}
             if isinstance(self.clock, SandboxClock):
                 self.clock.reset()
-            self._ids = 0
+            self._ids = count(1)
             self._seen: OrderedDict[str, None] = OrderedDict()
-            self._logs = {name: Log(self.keep, partial(self._notify, name)) for name in KINDS}
+            self._logs: dict[str, deque[bytes]] = {kind: deque() for kind in KINDS}
+            self._totals, self._sizes = Counter[str](), Counter[str]()
 
     def listen(self, listener: Callable[[str, bytes], None]) -> None:
         """Call a function with everything that arrives from now on.
@@ -192,45 +197,55 @@ class Sandbox(httpx.BaseTransport):
         """
         self._listeners.append(listener)
 
-    def _notify(self, kind: str, entry: bytes) -> None:
+    def _record(self, kind: str, entry: bytes) -> None:
+        """Keep an entry, which is JSON, drop the oldest ones beyond the limits, and call the listeners."""
+        log = self._logs[kind]
+        self._totals[kind] += 1
+        self._sizes[kind] += len(entry)
+        log.append(entry)
+        while len(log) > self.keep or self._sizes[kind] > self.keep * _BYTES_PER_ENTRY:
+            self._sizes[kind] -= len(log.popleft())
         for listener in self._listeners:
             listener(kind, entry)
+
+    def _kept(self, kind: str) -> list[Any]:
+        """Return the entries that are kept; changing them changes nothing here."""
+        return [json.loads(entry) for entry in self._logs[kind].copy()]
 
     @property
     def accepted(self) -> list[dict[str, Any]]:
         """The events accepted and kept, as they arrived, with the API's field names."""
-        return self._logs["accepted"].entries()
+        return self._kept("accepted")
 
     @property
     def duplicates(self) -> list[dict[str, Any]]:
         """The events accepted but not kept, because their `eventId` was seen before; only with `deduplicate`."""
-        return self._logs["duplicates"].entries()
+        return self._kept("duplicates")
 
     @property
     def rejected(self) -> list[dict[str, Any]]:
         """The rejected events: `event` as it arrived, `reason` as it was returned."""
-        return self._logs["rejected"].entries()
+        return self._kept("rejected")
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """The processed requests, each with `body`, `status_code` and `answer`; a fault may respond instead."""
-        return self._logs["requests"].entries()
+        """The requests for GraphQL, each with `body`, `status_code` and `answer`; a fault may respond instead."""
+        return self._kept("requests")
 
     @property
     def dropped(self) -> int:
         """The number of events and requests that arrived and are not kept any more."""
-        return sum(log.dropped for log in self._logs.values())
+        return self._totals.total() - sum(map(len, self._logs.values()))
 
     @property
     def counts(self) -> dict[str, int]:
-        """The numbers of events and of processed requests, and of those that were dropped since."""
-        return {**{name: log.total for name, log in self._logs.items()}, "dropped": self.dropped}
+        """The numbers of events and of requests, and of those that were dropped since."""
+        return {**{kind: self._totals[kind] for kind in KINDS}, "dropped": self.dropped}
 
     @property
     def pending_faults(self) -> list[str]:
         """The names of the faults that are yet to happen, the next one first."""
-        with self._lock:
-            return [name for name, _ in self._pending]
+        return [name for name, _ in self._pending.copy()]
 
     def uniform(self, smallest: float, largest: float) -> float:
         """Return a random number from the sandbox's seed.
@@ -249,9 +264,7 @@ class Sandbox(httpx.BaseTransport):
 
     def new_id(self) -> str:
         """Return the next id: a version 4 UUID that counts up."""
-        with self._lock:
-            self._ids += 1
-            return f"00000000-0000-4000-8000-{self._ids:012}"
+        return f"00000000-0000-4000-8000-{next(self._ids):012}"
 
     def fail_next(self, name: str, times: int = 1, **options: Any) -> None:
         """Let a fault happen to the next requests.
@@ -261,14 +274,14 @@ class Sandbox(httpx.BaseTransport):
         name : str
             The name of one of `bwp.faults()`.
         times : int, default 1
-            The number of requests of any kind, at least 1.
+            The number of requests of any kind, from 1 to 100,000.
         **options
             The options of the fault, such as `seconds` of `slow`; `bwp.reference("faults")` lists them.
 
         Raises
         ------
         ValueError
-            If the fault does not exist, does not take an option, or `times` is less than 1.
+            If the fault does not exist, does not take an option, or `times` is out of its range.
 
         Examples
         --------
@@ -279,10 +292,9 @@ class Sandbox(httpx.BaseTransport):
         Receipt(status='successful', events=1, attempts=2)
         """
         check_fault(name, options)
-        if times < 1:
-            raise InvalidArgument(f"times: expected at least 1, got {times}")
-        with self._lock:
-            self._pending.extend([(name, options)] * times)
+        if times not in range(1, 100_001):
+            raise InvalidArgument(f"times: expected 1 to 100,000, got {times!r}")
+        self._pending.extend([(name, options)] * times)
 
     def refuse(self, value: str, *, name_it: bool = True) -> None:
         """Reject, from now on, events with a value in any field or property, although no known rule is broken.
@@ -328,7 +340,7 @@ class Sandbox(httpx.BaseTransport):
             If a fault loses the connection or the response.
         """
         request.read()
-        if request.url.path == httpx.URL(self.token_endpoint).path:
+        if request.url.path == "/token":
             return self._token_answer(request)
         # A server waits in its own way for each client, and not while this holds the lock.
         wait = request.extensions.get("wait", self.clock.sleep)
@@ -340,7 +352,8 @@ class Sandbox(httpx.BaseTransport):
         answer = partial(self._graphql_answer, request)
         if name is None:
             return answer()
-        faulty = FaultyRequest(request, answer, wait, self.clock, self.expire_tokens)
+        patience = request.extensions.get("timeout", {}).get("read") or 10.0
+        faulty = FaultyRequest(answer, wait, patience, self.clock, self.expire_tokens)
         response: httpx.Response = getattr(faulty, name)(**options)
         return response
 
@@ -368,13 +381,15 @@ class Sandbox(httpx.BaseTransport):
     def _graphql_answer(self, request: httpx.Request, rejection: Rejection | None = None) -> httpx.Response:
         with self._lock:
             response = self._answer(request.content, rejection) if self._admits(request.headers) else self._denial()
-            self._logs["requests"].add(_entry(request.content, response))
+            self._record_request(request.content, response)
         return response
 
-    def _note_refusal(self, body: bytes, response: httpx.Response) -> None:
-        """Let the listeners know of a request that the server refused, so that it did not arrive here."""
+    def _record_request(self, body: bytes, response: httpx.Response) -> None:
+        """Keep a request with its response, which is JSON; the server calls this for a request that it refuses."""
+        text = json.dumps(body.decode("utf-8", "replace")).encode()
+        entry = b'{"body": %b, "status_code": %d, "answer": %b}' % (text, response.status_code, response.content)
         with self._lock:
-            self._notify("requests", _entry(body, response))
+            self._record("requests", entry)
 
     def _admits(self, headers: httpx.Headers) -> bool:
         token = headers.get("Authorization", "").removeprefix("Bearer ")
@@ -403,13 +418,9 @@ class Sandbox(httpx.BaseTransport):
 
         document, errors = validation.read(given["query"])
         if document is None or errors:
-            result = ExecutionResult(None, errors)
-        else:
-            chosen: dict[str, Any] = {
-                "variable_values": given.get("variables"),
-                "operation_name": given.get("operationName"),
-            }
-            result = execute_sync(validation.schema(), document, {"sendUserEvents": resolve}, **chosen)
+            return responses.graphql_response(ExecutionResult(None, errors), notes)
+        root, variables, operation = {"sendUserEvents": resolve}, given.get("variables"), given.get("operationName")
+        result = execute_sync(validation.schema(), document, root, variable_values=variables, operation_name=operation)
         return responses.graphql_response(result, notes)
 
     def _send_user_events(self, events: Events, rejection: Rejection | None, notes: list[str]) -> dict[str, str]:
@@ -420,13 +431,12 @@ class Sandbox(httpx.BaseTransport):
         if error is None:
             return {"status": "successful"}
         for event in rejected:
-            self._logs["rejected"].add(json.dumps({"event": event, "reason": error.message}).encode())
+            self._record("rejected", json.dumps({"event": event, "reason": error.message}).encode())
         raise error
 
     def _issues(self, index: int, event: dict[str, Any], rejection: Rejection | None) -> Iterator[Issue]:
         """Yield what is wrong with an event; a fault finds nothing in one that was accepted before: it was valid."""
-        yield from validation.event_issues(index, event)
-        yield from validation.refused_values(event, self._refused_values)
+        yield from validation.event_issues(index, event, self._refused_values)
         if rejection and event["eventId"] not in self._seen and validation.contains(event, rejection.value):
             yield Issue(rejection.text, "fault", is_whole=True)
 
@@ -436,14 +446,8 @@ class Sandbox(httpx.BaseTransport):
             known = event["eventId"] in self._seen
             self._seen[event["eventId"]] = None
             repeated += known
-            self._logs["duplicates" if known and self.deduplicate else "accepted"].add(json.dumps(event).encode())
+            self._record("duplicates" if known and self.deduplicate else "accepted", json.dumps(event).encode())
         while len(self._seen) > self.keep:
             self._seen.popitem(last=False)
         if repeated:
             notes.append(_DUPLICATE.format("dropped" if self.deduplicate else "kept", repeated))
-
-
-def _entry(body: bytes, response: httpx.Response) -> bytes:
-    """Return a request and its response, which is JSON, for the log."""
-    text = json.dumps(body.decode("utf-8", "replace")).encode()
-    return b'{"body": %b, "status_code": %d, "answer": %b}' % (text, response.status_code, response.content)

@@ -1,26 +1,31 @@
 """The sandbox on a port of this machine, for cURL, Postman and every other client.
 
-It listens on loopback only, and limits what a connection may send and how long it may take.
+It listens on loopback only, and limits the connections.
 """
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import socket
 import ssl
 import threading
 from collections.abc import Collection
+from typing import Any
 
 from bwp_nb.displays.short_errors import InvalidArgument, extra
-from bwp_nb.sandbox.addresses import Site, check_origin
 from bwp_nb.sandbox.api import Sandbox
 from bwp_nb.wire.platform import Clock, refuse_in_browser
 
 refuse_in_browser("serve")
 with extra("server"):
+    from tornado.httpserver import HTTPServer
     from tornado.web import Application
 
-    from bwp_nb.sandbox.connections import MAX_CONNECTIONS, Handler, Listener, log_request
+    from bwp_nb.sandbox.addresses import Handler, Site, check_origin
+
+#: The most connections at a time.
+MAX_CONNECTIONS = 256
 
 #: The most bytes of a request's head.
 MAX_HEAD = 16_384
@@ -30,6 +35,8 @@ KEEP = 10_000
 
 #: The addresses that can be served on, and the host names that a client may use for each.
 HOSTS = {"127.0.0.1": ("127.0.0.1", "localhost"), "::1": ("[::1]", "localhost")}
+
+_log = logging.getLogger("bwp_nb.sandbox.server")
 
 
 def serve(
@@ -84,10 +91,18 @@ def serve(
     ...     server.endpoint.endswith("/graphql")
     True
     """
-    sandbox = sandbox or Sandbox(clock=Clock(), latency=0.0, keep=KEEP)
     for origin in allow_origins:
         check_origin(origin)
-    return Server(sandbox, port, host, deadline, ssl_context, allow_origins)
+    listening = _listening(host, port)
+    site = Site(
+        sandbox or Sandbox(clock=Clock(), latency=0.0, keep=KEEP),
+        scheme="https" if ssl_context else "http",
+        hosts=[f"{name}:{listening.getsockname()[1]}" for name in HOSTS[host]],
+        control_token=secrets.token_urlsafe(24),
+        deadline=deadline,
+        origins=frozenset(map(str.lower, allow_origins)),
+    )
+    return Server(site, listening, ssl_context)
 
 
 class Server(contextlib.AbstractContextManager["Server"]):
@@ -97,28 +112,15 @@ class Server(contextlib.AbstractContextManager["Server"]):
     requests with `control_token` as the bearer token. `environment` has the settings of a live client for this server.
     """
 
-    def __init__(
-        self,
-        sandbox: Sandbox,
-        port: int,
-        host: str,
-        deadline: float,
-        ssl_context: ssl.SSLContext | None,
-        allow_origins: Collection[str],
-    ) -> None:
-        listening = _listening(host, port)
-        self.sandbox = sandbox
+    def __init__(self, site: Site, listening: socket.socket, ssl_context: ssl.SSLContext | None) -> None:
+        self.sandbox = site.sandbox
         self.port: int = listening.getsockname()[1]
-        self.control_token = secrets.token_urlsafe(24)
-        scheme = "https" if ssl_context else "http"
-        hosts = [f"{name}:{self.port}" for name in HOSTS[host]]
-        self.address = f"{scheme}://{hosts[0]}"
+        self.control_token = site.control_token
+        self.address = f"{site.scheme}://{site.hosts[0]}"
         self.endpoint = f"{self.address}/graphql"
         self.token_endpoint = f"{self.address}/token"
         self.control = f"{self.address}/control"
         self._running = threading.Event()
-        origins = frozenset(map(str.lower, allow_origins))
-        site = Site(sandbox, scheme, hosts, self.control_token, deadline, origins)
         serving = self._serve(listening, site, ssl_context)
         self._thread = threading.Thread(target=asyncio.run, args=(serving,), name=repr(self), daemon=True)
         self._thread.start()
@@ -153,7 +155,7 @@ class Server(contextlib.AbstractContextManager["Server"]):
         self._loop = asyncio.get_running_loop()
         self._closed = asyncio.Event()
         listener = Listener(
-            Application([(".*", Handler, {"site": site})], log_function=log_request),
+            Application([(".*", Handler, {"site": site})], log_function=Handler.log_line),
             ssl_options=ssl_context,
             max_header_size=MAX_HEAD,
             max_body_size=2**63,  # a longer body than MAX_BODY is read and dropped, so that its sender gets a response
@@ -165,6 +167,23 @@ class Server(contextlib.AbstractContextManager["Server"]):
         await self._closed.wait()
         listener.stop()
         await listener.close_all_connections()
+
+
+class Listener(HTTPServer):
+    """An HTTP server with a limit on its connections."""
+
+    def _handle_connection(self, connection: socket.socket, address: Any) -> None:
+        """Serve a connection, or close it if there are too many, or if its client has reset it (TLS would raise)."""
+        try:
+            if len(self._connections) >= MAX_CONNECTIONS:
+                _log.warning("port %s: closed, because %s connections are open, the limit", address[1], MAX_CONNECTIONS)
+                connection.close()
+            else:
+                connection.getpeername()
+                super()._handle_connection(connection, address)
+        except OSError:
+            _log.info("port %s: left before it sent a request", address[1])
+            connection.close()
 
 
 def _listening(host: str, port: int) -> socket.socket:

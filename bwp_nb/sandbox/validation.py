@@ -20,7 +20,9 @@ _VALIDATION_ERROR = classification("ValidationError", 400, code="UnspecifiedErro
 
 #: The longest query that is accepted, counted in tokens: the limit is ours.
 MAX_TOKENS = 50_000
-_INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?Z", re.ASCII)
+
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d)(\.\d{1,9})?Z", re.ASCII)
+_DATE_TIME = re.compile(r"\d{4}-?\d\d-?\d\d[Tt ]\d\d", re.ASCII)  # in some form, so that rejecting it is inferred
 
 
 #: The events of a call, as they arrived.
@@ -63,7 +65,9 @@ def verdict(
 
     `issues` are those of each event; `refuses` and `reports` are the reading of the documentation.
     """
-    too_many = list(_too_many(events))
+    most = _limit("SendUserEventInput", "events", "maxItems")["max"]
+    size = Issue(f"/sendUserEvents/input/events size must be between 0 and {most}", "too_many")
+    too_many = [size] if len(events) > most else []
     found = too_many + [issue for event_issues in issues for issue in event_issues]
     if not found:
         return events, [], None
@@ -86,8 +90,8 @@ def _error(issues: list[Issue], labels: set[str]) -> graphql.GraphQLError:
     return graphql.GraphQLError(issues[0].text if issues[0].is_whole else message, extensions=extensions)
 
 
-def event_issues(index: int, event: dict[str, Any]) -> Iterator[Issue]:
-    """Yield what is wrong with one event of a call."""
+def event_issues(index: int, event: dict[str, Any], refused: Mapping[str, bool]) -> Iterator[Issue]:
+    """Yield what is wrong with one event of a call: broken rules, then `refused` values, which are quoted if true."""
     for field in ("eventType", "schemaName"):
         limit = _limit("UserEvent", field, "length")
         value = event.get(field)
@@ -96,12 +100,8 @@ def event_issues(index: int, event: dict[str, Any]) -> Iterator[Issue]:
             yield Issue(f"{path} size must be between {limit['min']} and {limit['max']}", "size")
     text = event["eventTime"]
     if not _is_instant(text):
-        label = "zone" if _is_date_time(text) else None
+        label = "zone" if _DATE_TIME.match(text) and not _INSTANT.fullmatch(text) else None
         yield Issue(f"eventTime {text} is invalid local ISO 8601 UTC time format.", label)
-
-
-def refused_values(event: dict[str, Any], refused: Mapping[str, bool]) -> Iterator[Issue]:
-    """Yield the values of an event that this sandbox refuses; those that map to true are quoted."""
     for name, value in _values(event) if refused else ():
         if value in refused:
             yield Issue(f"{name} {value} is invalid" if refused[value] else "an event is invalid", "refused_value")
@@ -117,12 +117,6 @@ def _values(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield from ((name, value) for name, value in event.items() if isinstance(value, str))
     for pair in (event.get("additionalProperties") or {}).get("additionalProperties") or ():
         yield f"additionalProperties.{pair['property']}", pair["value"]
-
-
-def _too_many(events: Events) -> Iterator[Issue]:
-    most = _limit("SendUserEventInput", "events", "maxItems")["max"]
-    if len(events) > most:
-        yield Issue(f"/sendUserEvents/input/events size must be between 0 and {most}", "too_many")
 
 
 @cache
@@ -145,12 +139,3 @@ def _is_instant(text: str) -> bool:
         return match is not None and datetime.fromisoformat(match[1]).isoformat() == match[1]
     except ValueError:
         return False
-
-
-def _is_date_time(text: str) -> bool:
-    """Return whether a text is a date and time in some form, so that rejecting it is inferred."""
-    try:
-        datetime.fromisoformat(text.upper().replace(":60", ":59"))
-    except ValueError:
-        return False
-    return len(text) > len("2023-12-03")

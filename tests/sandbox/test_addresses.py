@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 import bwp_nb as bwp
-from bwp_nb.sandbox.addresses import MAX_BODY, MAX_TIMES
+from bwp_nb.sandbox.addresses import MAX_BODY
 from tests.served import ACCEPTED, ask, connected, control, headers, post, rest, token
 from tests.strategies import event
 
@@ -110,15 +110,13 @@ def _shared(answer: httpx.Response) -> list[str]:
 
 @pytest.mark.parametrize("path", ["/graphql", "/token"])
 def test_a_page_of_an_allowed_origin_may_use_the_api(path: str) -> None:
-    """Its browser asks first, and is given what it asks for; it may read the response, an error too."""
+    """Its browser asks first, and may send any header; the page may read the response, an error too."""
     with bwp.serve(allow_origins=[SHOP]) as server:
         address = f"{server.address}{path}"
-        wanted = "authorization,content-type,x-api-target-id"
-        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": wanted}
+        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,x-mine"}
         preflight = ask("OPTIONS", address, headers={"Origin": SHOP, "Sec-Fetch-Site": "cross-site", **asks})
         assert (204, SHOP) == (preflight.status_code, preflight.headers["Access-Control-Allow-Origin"])
-        assert "POST" in preflight.headers["Access-Control-Allow-Methods"].split(", ")
-        assert wanted == preflight.headers["Access-Control-Allow-Headers"]
+        assert "*, Authorization" == preflight.headers["Access-Control-Allow-Headers"]  # the latter is not in `*`
         refused = ask("POST", address, headers={"Origin": SHOP}, content="x")
         assert (415, SHOP, "Origin") == (
             refused.status_code,
@@ -317,17 +315,14 @@ def test_the_control_path_shows_what_arrived() -> None:
         assert [event().input] == found["accepted"]
 
 
-def test_a_served_sandbox_keeps_a_bounded_number_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    """The control path has the limits and the totals; the log says once that entries are dropped."""
+def test_a_served_sandbox_keeps_a_bounded_number_and_says_so() -> None:
+    """The control path has the limits and the totals, and counts what was dropped."""
     with bwp.serve(bwp.Sandbox(latency=0, keep=2)) as server:
         for number in range(4):
             post(server, bwp.Mutation(event(event_id=f"id-{number}")).payload)
         counts = {"accepted": 4, "duplicates": 0, "rejected": 0, "requests": 4, "dropped": 4}
         assert counts | {"keep": 2, "keep_tokens": 1_000} == control(server).json()
         assert ["id-2", "id-3"] == [item["eventId"] for item in control(server, "/accepted").json()]
-    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert 1 == len(warnings)
-    assert "keeps the last 2 of each kind" in warnings[0]
 
 
 def test_a_new_served_sandbox_keeps_ten_thousand_of_each_kind() -> None:
@@ -360,8 +355,8 @@ def test_the_control_path_lists_and_starts_faults() -> None:
         {"name": "nothing"},
         {"name": ["slow"]},
         {"name": "slow", "times": 0},
-        {"name": "slow", "times": MAX_TIMES + 1},
-        {"name": "slow", "times": True},
+        {"name": "slow", "times": 100_001},
+        {"name": "slow", "times": "x"},
         {"name": "slow", "options": {"minutes": 5}},
         {"name": "slow", "options": []},
         {"times": 5},
