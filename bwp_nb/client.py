@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -17,10 +17,9 @@ from bwp_nb.event import UNICODE_RULE, UserEvent, check_keywords, encode_event
 from bwp_nb.history import Exchange, History
 from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_payload
 from bwp_nb.wire.answer import Answer, Receipt, receipt
-from bwp_nb.wire.auth import Secret, TokenAuth, redacted, said
+from bwp_nb.wire.auth import TokenAuth, answered, redacted
 from bwp_nb.wire.platform import Clock, fork_safe_lock
-from bwp_nb.wire.retries import Retries, RetryQuota
-from bwp_nb.wire.transport import is_certificate_error
+from bwp_nb.wire.retries import Retries
 
 if TYPE_CHECKING:
     from bwp_nb.sandbox.api import Sandbox
@@ -106,7 +105,7 @@ class Client:
         self.timeout = timeout
         self.history = History()
         self.last_error: BwpError | None = None
-        self._quota = RetryQuota(RETRY_QUOTA)
+        self._retries_left = RETRY_QUOTA
         self.confirm = confirm
         self._confirming = fork_safe_lock()
         self._auth = auth
@@ -352,22 +351,19 @@ class Client:
             except BwpError as error:
                 seconds = self._retried_after(call, error)
                 failed = error
-            try:
-                wait(failed, seconds) if wait else self.clock.sleep(seconds)
-            except BaseException:
-                self._quota.give_back()
-                raise
-        self._quota.give_back()
+            wait(failed, seconds) if wait else self.clock.sleep(seconds)
+            self._retries_left -= 1
+        self._retries_left = min(RETRY_QUOTA, self._retries_left + 1)
         call.outcome = found.state
         return replace(found, attempts=call.attempts, elapsed=call.elapsed)
 
     def _retried_after(self, call: "_Call", error: BwpError) -> float:
-        """Take a retry and return the seconds to wait before it; raise the error with its reason if it is the last."""
+        """Return the seconds to wait before a retry; raise the error, with the reason, if there is none."""
         if not error.retryable:
             raise error
         seconds, left = self.retries.wait(call.attempts, error), self.retries.deadline - call.elapsed
         error.stop_reason = self.retries.stop_reason(call.attempts, error, seconds, left, self.clock.now())
-        if not error.stop_reason and not self._quota.take():
+        if not error.stop_reason and self._retries_left <= 0:
             error.stop_reason = f"The client has used up its {RETRY_QUOTA} retries; this looks like an outage. "
         if error.stop_reason:
             raise error
@@ -395,12 +391,12 @@ class Client:
         self._confirm()
         call.attempts += 1
         call.answer = None
-        ends = time.monotonic() + seconds
-        request = self._request(call.body, seconds, ends)
+        extensions = {"timeout": httpx.Timeout(seconds).as_dict(), "deadline": time.monotonic() + seconds}
+        request = httpx.Request("POST", self._url, headers=self._headers, content=call.body, extensions=extensions)
         call.answer = self._post(request)
         if self._auth is not None and call.answer.is_denied:
             self._auth.forget(request)
-            call.answer = self._post(self._request(call.body, seconds, ends))
+            call.answer = self._post(request)
         return call.answer
 
     def _confirm(self) -> None:
@@ -410,32 +406,13 @@ class Client:
                 raise RequestFailed(f"Sending to {self.endpoint} was not confirmed.")
             self.confirm = None
 
-    def _request(self, body: bytes, seconds: float, ends: float) -> httpx.Request:
-        extensions = {"timeout": httpx.Timeout(seconds).as_dict(), "deadline": ends}
-        return httpx.Request("POST", self._url, headers=self._headers, content=body, extensions=extensions)
-
     def _post(self, request: httpx.Request) -> Answer:
         """Post a request through the transport: httpx.Client doubles the cost, for redirects and cookies."""
-        try:
-            if self._auth is not None:
-                self._auth.sign(request)
-            return redacted(Answer.read(self._transport.handle_request(request)), self._secrets)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            reason = said(error, self._secrets)
-            message = f"Cannot connect to {self.endpoint}: {reason}. Check the address and the network."
-            # Without its cause, here and below: its frames hold the token.
-            raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
-        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
-            # Without its text, which may quote the token.
-            message = f"Cannot write the request to {self.endpoint}: {type(error).__name__}."
-            raise RequestFailed(message) from None
-        except httpx.RequestError as error:
-            message = f"No response from {self.endpoint}: {said(error, self._secrets)}."
-            raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
-
-    @property
-    def _secrets(self) -> Sequence[Secret]:
-        return () if self._auth is None else self._auth.secrets
+        if self._auth is None:
+            return answered(self._transport, request, ())
+        self._auth.sign(request)
+        answer = answered(self._transport, request, self._auth.secrets)
+        return redacted(answer, self._auth.secrets)
 
 
 @dataclass

@@ -75,26 +75,37 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP response: at most a little over `MAX_BYTES` of its body, and whether that is all of it."""
+    """An HTTP response: at most a little over `MAX_BYTES` of its body, and whether it ends there."""
 
     status_code: int
     headers: httpx.Headers = field(repr=False)
-    content: bytes = field(repr=False)
+    content: bytes = field(default=b"", repr=False)
     is_whole: bool = True
 
     @classmethod
     def read(cls, response: httpx.Response) -> "Answer":
         """Read a streamed response up to the limit, and close it; a compressed body or a redirect's is not read."""
         content = bytearray()
-        is_whole = response.headers.get("content-encoding", "identity") == "identity" and not _redirects(response)
-        chunks = iter(response.stream) if is_whole else iter(())  # type: ignore[arg-type]  # nothing is to be decoded
         try:
-            while is_whole and (chunk := next(chunks, None)) is not None:
+            is_read = not cls(response.status_code, response.headers).unread
+            for chunk in response.stream if is_read else ():  # type: ignore[union-attr]  # nothing is to be decoded
                 content += chunk
-                is_whole = len(content) <= MAX_BYTES
+                if len(content) > MAX_BYTES:
+                    break
         finally:
             response.close()
-        return cls(response.status_code, response.headers, bytes(content), is_whole)
+        return cls(response.status_code, response.headers, bytes(content), is_whole=len(content) <= MAX_BYTES)
+
+    @property
+    def unread(self) -> str:
+        """Why the body was not read, or not all of it; an empty text if it was."""
+        if 300 <= self.status_code < 400:
+            target = readable(self.headers.get("location", "nowhere"), 200)
+            return f"redirects to {target}; redirects are not followed"
+        coding = self.headers.get("content-encoding", "identity")
+        if coding != "identity":
+            return f"returned a compressed body ({readable(coding, 40)}), which was not asked for"
+        return "" if self.is_whole else f"returned a body that is longer than {MAX_BYTES} bytes"
 
     @property
     def media_type(self) -> str:
@@ -113,11 +124,8 @@ class Answer:
 
     def json(self) -> dict[str, Any]:
         """Return the GraphQL response, or raise `RequestFailed` saying what came instead."""
-        if _redirects(self):
-            target = readable(self.headers.get("location", "nowhere"), 200)
-            raise self.failure(f"redirects to {target}; redirects are not followed", "Check the endpoint.")
-        if not self.is_whole:
-            raise self.failure(f"returned a body that was not read: {self._unread}", _CHECK)
+        if self.unread:
+            raise self.failure(self.unread, _CHECK)
         try:
             given = json.loads(self.content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
@@ -131,14 +139,6 @@ class Answer:
         if not isinstance(given.get("errors"), list | None):
             raise self.failure(f"returned errors that are not a list: {quoted(given['errors'])}")
         return given
-
-    @property
-    def _unread(self) -> str:
-        """Why the body was not read."""
-        coding = readable(self.headers.get("content-encoding", "identity"), 40)
-        if coding != "identity":
-            return f"it is compressed ({coding}), which was not asked for"
-        return f"it is longer than {MAX_BYTES} bytes"
 
     def failure(self, what: str, advice: str = "") -> RequestFailed:
         """Return the error for a response that is not a GraphQL response."""
@@ -194,10 +194,6 @@ def status_of(given: dict[str, Any]) -> str | None:
     """Return `data.sendUserEvents.status` if it is a string."""
     status = inner(given, "data", "sendUserEvents", "status")
     return status if isinstance(status, str) else None
-
-
-def _redirects(answer: Answer | httpx.Response) -> bool:
-    return 300 <= answer.status_code < 400
 
 
 def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._pattern: re.Pattern[str] | None = None
+        self._pattern = re.compile("".join(map(_spellings, text))) if len(text) >= SHORTEST else None
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -64,10 +64,7 @@ class Secret:
 
     def removed_from(self, text: str) -> str:
         """Return a text in which this secret is replaced, however it is escaped: for URLs, JSON, HTML or a repr."""
-        if len(self._text) < SHORTEST:
-            return text
-        self._pattern = self._pattern or re.compile("".join(map(_spellings, self._text)))
-        return self._pattern.sub("[redacted]", text)
+        return text if self._pattern is None else self._pattern.sub("[redacted]", text)
 
 
 @dataclass(frozen=True)
@@ -84,16 +81,6 @@ class Credentials:
     access_key: Secret | None = None
     target_header: str = "x-api-target-id"
 
-    @property
-    def secrets(self) -> tuple[Secret, ...]:
-        """What must not be shown."""
-        return (self.client_secret,) if self.access_key is None else (self.client_secret, self.access_key)
-
-    def form(self) -> dict[str, str]:
-        """Return the form for the token endpoint (inferred from a published client)."""
-        secret = self.client_secret
-        return {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": secret.reveal()}
-
 
 class TokenAuth:
     """Signs requests with a token, which all threads share and which is renewed before it expires.
@@ -104,6 +91,7 @@ class TokenAuth:
     def __init__(
         self, credentials: Credentials, token_endpoint: str, transport: httpx.BaseTransport, clock: Clock
     ) -> None:
+        self.target_id = credentials.target_id
         self._credentials = credentials
         self._token_endpoint = token_endpoint
         self._transport = transport
@@ -115,22 +103,17 @@ class TokenAuth:
         self._ask_at = -math.inf
         self._sent: deque[Secret] = deque(maxlen=4)  # the latest tokens: a response may repeat one that has expired
 
-    @property
-    def target_id(self) -> str:
-        """The target id of the store."""
-        return self._credentials.target_id
-
     def sign(self, request: httpx.Request) -> None:
         """Add the headers of “Call the Buy with Prime API”, and the access key if there is one."""
         request.headers["Authorization"] = f"Bearer {self._current(request.extensions)}"
-        request.headers[self._credentials.target_header] = self._credentials.target_id
+        request.headers[self._credentials.target_header] = self.target_id
         if self._credentials.access_key is not None:
             request.headers["x-api-access-key"] = self._credentials.access_key.reveal()
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """What must not be shown, the latest tokens included."""
-        return (*self._credentials.secrets, *self._sent)
+        return tuple(filter(None, (self._credentials.client_secret, self._credentials.access_key, *self._sent)))
 
     def forget(self, request: httpx.Request) -> None:
         """Forget the token of a request that was denied, unless it has been renewed since."""
@@ -152,7 +135,7 @@ class TokenAuth:
                 if self._under_way is mine:
                     return self._renewed(extensions)
                 if time.monotonic() >= deadline:
-                    raise self._failure("another thread still waits for one.")
+                    raise _failure("another thread is still waiting for one.")
                 time.sleep(_POLL)
         finally:
             if self._under_way is mine:  # without a lock or a call, at which an interrupt could come first
@@ -161,7 +144,7 @@ class TokenAuth:
     def _renewed(self, extensions: Mapping[str, Any]) -> str:
         started = self._clock.monotonic()
         if started < self._ask_at:
-            error = self._failure("it asks to wait before the next request.")
+            error = _failure(f"{self._token_endpoint} asks to wait before the next request.")
             error.retry_after = self._ask_at - started
             raise error
         text, lifetime = self._new_token(extensions)
@@ -171,27 +154,34 @@ class TokenAuth:
         return text
 
     def _new_token(self, extensions: Mapping[str, Any]) -> tuple[str, float]:
-        form = self._credentials.form
-        request = httpx.Request("POST", self._token_endpoint, data=form(), extensions=dict(extensions))
+        """Return a new token and its lifetime. The form is inferred from a published client."""
+        request = httpx.Request(
+            "POST", self._token_endpoint, extensions=dict(extensions),
+            data={  # not in a variable, which a traceback would show
+                "grant_type": "client_credentials", "client_id": self._credentials.client_id,
+                "client_secret": self._credentials.client_secret.reveal(),
+            },
+        )  # fmt: skip
         try:
-            answer = Answer.read(self._transport.handle_request(request))
-        except httpx.RequestError as error:
-            # Without its cause: its frames hold the body, and so the secret.
-            raise self._failure(f"{said(error, self.secrets)}.", retryable=not is_certificate_error(error)) from None
+            answer = answered(self._transport, request, self.secrets)
+        except RequestFailed as error:
+            raise _failure(str(error.args[0]), retryable=error.retryable) from None
         if (issued := _issued(answer)) is not None:
             return issued
-        refusal = _refusal(answer.status_code, cleaned(answer.media_type, self.secrets))
+        refusal = _refusal(redacted(answer, self.secrets))
         refusal.retry_after = answer.retry_after(self._clock.now())
         self._ask_at = self._clock.monotonic() + (refusal.retry_after or 0.0)
         raise refusal
 
-    def _failure(self, why: str, *, retryable: bool = True) -> RequestFailed:
-        return RequestFailed(f"Cannot get a token from {self._token_endpoint}: {why}", retryable=retryable)
+
+def _failure(why: str, *, retryable: bool = True) -> RequestFailed:
+    return RequestFailed(f"Cannot get a token: {why}", retryable=retryable)
 
 
-def _refusal(code: int, media_type: str) -> RequestFailed:
+def _refusal(answer: Answer) -> RequestFailed:
     """Return the error for a response of the token endpoint without a token."""
-    message = f"The token endpoint returned HTTP {code} with {media_type} and without an access token."
+    code = answer.status_code
+    message = f"The token endpoint returned HTTP {code} with {answer.media_type} and without an access token."
     if code in (400, 401, 403):
         message = f"The token endpoint refused the credentials (HTTP {code}). Check client id and client secret."
     return RequestFailed(message, status_code=code, retryable=code == 429 or code >= 500)
@@ -208,6 +198,25 @@ def _issued(answer: Answer) -> tuple[str, float] | None:
     return (text, min(LONGEST, lifetime)) if is_token else None  # LONGEST for NaN, too
 
 
+def answered(transport: httpx.BaseTransport, request: httpx.Request, secrets: Sequence[Secret]) -> Answer:
+    """Return the response to a request; raise `RequestFailed`, without the secrets, if there is none.
+
+    The errors have no cause: its frames hold the request, and so a secret.
+    """
+    try:
+        return Answer.read(transport.handle_request(request))
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        message = f"Cannot connect to {request.url}: {_said(error, secrets)}. Check the address and the network."
+        raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
+    except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+        # Without its text, which may quote the token.
+        message = f"Cannot write the request to {request.url}: {type(error).__name__}."
+        raise RequestFailed(message) from None
+    except httpx.RequestError as error:
+        message = f"No response from {request.url}: {_said(error, secrets)}."
+        raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
+
+
 def redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
     """Return a response without the secrets that its body and headers repeat: no message or history may show them."""
     shown = b"\n".join([answer.content, *(value for _, value in answer.headers.raw)]).decode("latin-1")
@@ -218,8 +227,7 @@ def redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
     return replace(answer, headers=httpx.Headers(headers), content=content)
 
 
-def said(error: Exception, secrets: Sequence[Secret]) -> str:
-    """Return an error as text, without the secrets in it."""
+def _said(error: Exception, secrets: Sequence[Secret]) -> str:
     return readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), secrets), 200)
 
 
