@@ -305,8 +305,7 @@ class Client:
         {'__typename': 'Query'}
         """
         payload: dict[str, Any] = {"query": query} | ({} if variables is None else {"variables": variables})
-        call = _Call("execute", self.clock, unwritten=lambda: {"query": query})  # variables may be anything
-        with self._kept(call):
+        with self._call("execute", unwritten=lambda: {"query": query}) as call:  # variables may be anything
             call.body = encode_payload(payload)
             given = self._attempt(call, self.timeout).json()
             call.outcome = "answered"
@@ -318,22 +317,21 @@ class Client:
         `wait` is called with an error and the seconds until the next attempt, instead of the clock's `sleep`; an error
         that it raises ends the call.
         """
-        call = _Call("send_table", self.clock, events, content)
-        with self._kept(call):
+        with self._call("send_table", events=events, body=content) as call:
             return self._attempts(call, wait)
 
     def _send(self, mutation: Mutation, operation: str, check: bool) -> Receipt:
-        call = _Call(operation, self.clock, len(mutation.events), unwritten=lambda: mutation.payload)
-        with self._kept(call):
+        with self._call(operation, events=len(mutation.events), unwritten=lambda: mutation.payload) as call:
             _refuse(mutation, check)
             call.body = body(map(encode_event, mutation.events))
             return self._attempts(call)
 
     @contextmanager
-    def _kept(self, call: "_Call") -> Iterator[None]:
-        """Add a call to the history, however it ends, and remember its error."""
+    def _call(self, operation: str, **known: Any) -> Iterator["_Call"]:
+        """Make a call, which goes into the history however it ends, and remember its error."""
+        call = _Call(operation, self.clock, **known)
         try:
-            yield
+            yield call
         except BwpError as error:
             call.error = self.last_error = error
             if isinstance(error, InvalidEvent):
@@ -346,16 +344,12 @@ class Client:
         """Make as many attempts as the policy allows; return the receipt or raise the last error."""
         while True:
             try:
-                found = self._judged(call)
-                break
+                return self._judged(call)
             except BwpError as error:
                 seconds = self._retried_after(call, error)
                 failed = error
             wait(failed, seconds) if wait else self.clock.sleep(seconds)
             self._retries_left -= 1
-        self._retries_left = min(RETRY_QUOTA, self._retries_left + 1)
-        call.outcome = found.state
-        return replace(found, attempts=call.attempts, elapsed=call.elapsed)
 
     def _retried_after(self, call: "_Call", error: BwpError) -> float:
         """Return the seconds to wait before a retry; raise the error, with the reason, if there is none."""
@@ -371,9 +365,9 @@ class Client:
 
     def _judged(self, call: "_Call") -> Receipt:
         """Make one attempt; return its receipt or raise its error, with what is known of earlier attempts."""
+        seconds = max(0.1, min(self.timeout, self.retries.deadline - call.elapsed))
         try:
-            left = self.retries.deadline - call.elapsed
-            found = receipt(self._attempt(call, max(0.1, min(self.timeout, left))), call.events, call.inputs)
+            found = receipt(self._attempt(call, seconds), call.events, call.inputs)
         except BwpError as error:
             is_lost = error.may_have_arrived
             if call.copies:
@@ -384,7 +378,9 @@ class Client:
             if call.answer is not None and error.retry_after is None:
                 error.retry_after = call.answer.retry_after(self.clock.now())
             raise
-        return replace(found, copies=call.copies + 1)
+        call.outcome = found.state
+        self._retries_left = min(RETRY_QUOTA, self._retries_left + 1)
+        return replace(found, attempts=call.attempts, copies=call.copies + 1, elapsed=call.elapsed)
 
     def _attempt(self, call: "_Call", seconds: float) -> Answer:
         """Post a body once; a second time, with a new token, if the token was refused."""

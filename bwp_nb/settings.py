@@ -91,15 +91,14 @@ def mode() -> str:
 
 def live(given: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of the live API; raises `InvalidSettings` listing all that are missing or malformed."""
-    found = {**_keyring(), **_read()} if given is None else _sealed(given, "the arguments")
+    found = _sealed({setting.name: setting.default for setting in SETTINGS}, "the defaults")
+    found |= {**_keyring(), **_read()} if given is None else _sealed(given, "the arguments")
     del given
     if problems := [text for setting in SETTINGS if (text := _problem(setting, found.get(setting.name)))]:
         raise InvalidSettings(problems)
-    value = {setting.name: Secret(setting.default or "") for setting in SETTINGS}
-    value |= {name: item.value for name, item in found.items()}
-    plain = {setting.name: value[setting.name].reveal() for setting in SETTINGS if not setting.is_secret}
-    key = value["BWP_ACCESS_KEY"] if "BWP_ACCESS_KEY" in found else None
-    ids = plain["BWP_CLIENT_ID"], value["BWP_CLIENT_SECRET"], plain["BWP_TARGET_ID"]
+    plain = {setting.name: found[setting.name].value.reveal() for setting in SETTINGS if not setting.is_secret}
+    key = found["BWP_ACCESS_KEY"].value if "BWP_ACCESS_KEY" in found else None
+    ids = plain["BWP_CLIENT_ID"], found["BWP_CLIENT_SECRET"].value, plain["BWP_TARGET_ID"]
     return Settings(
         Credentials(*ids, key, plain["BWP_TARGET_HEADER"]), plain["BWP_API_VERSION"], plain["BWP_ENDPOINT"],
         plain["BWP_TOKEN_ENDPOINT"], confirm=plain["BWP_CONFIRM"] == "yes", redirect=" ".join(_redirects(found)),

@@ -21,7 +21,7 @@ import httpx
 
 from bwp_nb.errors import RequestFailed
 from bwp_nb.text import readable
-from bwp_nb.wire.answer import Answer
+from bwp_nb.wire.answer import Answer, is_temporary
 from bwp_nb.wire.platform import Clock, fork_safe_lock
 from bwp_nb.wire.transport import is_certificate_error
 
@@ -184,7 +184,7 @@ def _refusal(answer: Answer) -> RequestFailed:
     message = f"The token endpoint returned HTTP {code} with {answer.media_type} and without an access token."
     if code in (400, 401, 403):
         message = f"The token endpoint refused the credentials (HTTP {code}). Check client id and client secret."
-    return RequestFailed(message, status_code=code, retryable=code == 429 or code >= 500)
+    return RequestFailed(message, status_code=code, retryable=is_temporary(code))
 
 
 def _issued(answer: Answer) -> tuple[str, float] | None:
