@@ -11,7 +11,6 @@ request, or idle with nothing left to read. Requests are written in one piece.
 
 import base64
 import os
-import re
 import socket
 import ssl
 import time
@@ -26,7 +25,7 @@ import httpx
 
 from bwp_nb.errors import InvalidSettings
 from bwp_nb.wire.answer import MAX_BYTES
-from bwp_nb.wire.platform import refuse_in_browser
+from bwp_nb.wire.platform import THIS_MACHINE, refuse_in_browser
 
 #: Seconds after which an idle connection is not used again.
 IDLE_SECONDS = 30.0
@@ -35,7 +34,6 @@ IDLE_SECONDS = 30.0
 LONGEST = 60.0
 
 _PORTS = {"http": 80, "https": 443}
-_THIS_MACHINE = re.compile(r"localhost|127(\.[0-9]+){3}|::1")
 _PIECE = 65_536
 _LONGEST_HEAD = 102_400
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -78,16 +76,12 @@ class DeadlineTransport(httpx.BaseTransport):
         _left(deadline, "connect")
         connection = _usable(idle) or connect(url, self._ssl_context, deadline)
         try:
-            head, content = connection.send(request, deadline), connection.body(deadline)
-            is_reusable = connection.start_next()
-        except BaseException:
-            connection.close()
-            raise
-        if is_reusable:
-            idle.append(connection)
-        else:
-            connection.close()
-        return head, content
+            return connection.send(request, deadline), connection.body(deadline)
+        finally:
+            if connection.start_next():
+                idle.append(connection)
+            else:
+                connection.close()
 
 
 def is_certificate_error(error: BaseException | None) -> bool:
@@ -233,9 +227,9 @@ def connect(url: httpx.URL, context: ssl.SSLContext, deadline: float) -> Connect
 
 def _proxy(url: httpx.URL) -> httpx.Proxy | None:
     """Return the proxy that the environment names for an address; this machine and http are reached without one."""
-    name = next((name for name in ("https", "all") if getproxies().get(name)), None)
-    is_direct = url.scheme == "http" or _THIS_MACHINE.fullmatch(url.host) or proxy_bypass(url.netloc.decode("ascii"))
-    if name is None or is_direct:
+    is_direct = url.scheme == "http" or url.host in THIS_MACHINE or proxy_bypass(url.netloc.decode("ascii"))
+    name = None if is_direct else next((name for name in ("https", "all") if getproxies().get(name)), None)
+    if name is None:
         return None
     with suppress(ValueError, httpx.InvalidURL):
         proxy = _named(name)
@@ -267,8 +261,7 @@ def _open(url: httpx.URL, deadline: float) -> httpcore.NetworkStream:
 
 def _tunnel(stream: httpcore.NetworkStream, url: httpx.URL, proxy: httpx.Proxy, deadline: float) -> None:
     """Make a proxy connect to the server."""
-    host = f"[{url.host}]" if ":" in url.host else url.raw_host.decode("ascii")
-    target = f"{host}:{url.port or _PORTS[url.scheme]}".encode()
+    target = url.netloc if url.port else url.netloc + b":443"
     headers = [(b"Host", target), *proxy.headers.raw]
     if proxy.raw_auth is not None:
         headers.append((b"Proxy-Authorization", b"Basic " + base64.b64encode(b":".join(proxy.raw_auth))))
