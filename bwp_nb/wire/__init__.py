@@ -2,6 +2,7 @@
 
 Its interface: `Answer`, `Receipt`, `receipt`, `errors_of`, `is_denied`, `status_of` and `SUCCESSFUL` of `answer`;
 `Credentials`, `Secret`, `TokenAuth`, `answered`, `cleaned` and `redacted` of `auth`;
-`Retries` of `retries`; `Clock`, `fork_safe_lock`, `refuse_in_browser` and `read_json` of `platform`;
+`Retries` of `retries`; `Clock`, `THIS_MACHINE`, `fork_safe_lock`, `refuse_in_browser` and `read_json`
+of `platform`;
 `DeadlineTransport` and `is_certificate_error` of `transport`.
 """

@@ -248,11 +248,9 @@ def _named(message: str, events: Sequence[dict[str, Any]]) -> Iterator[tuple[int
         for name, value in event.items():
             if isinstance(value, str) and f"{name} {value}" in message:
                 places.setdefault(f"{name} {value}", []).append((index, name))
-    quotes = [re.escape(quote) for quote in sorted(places, key=len, reverse=True)]
-    quoting = rf"(?<![\w/.-])(?P<quote>{'|'.join(quotes)})(?=$| is | must |, |\])|" if quotes else ""
-    for match in re.finditer(quoting + _PATH, message):
-        found = match.groupdict()
-        if found.get("quote"):
-            yield from places[found["quote"]]
-        elif int(found["index"]) < len(events):
-            yield int(found["index"]), found["field"]
+    quotes = "|".join(map(re.escape, sorted(places, key=len, reverse=True))) or "(?!)"  # which matches nothing
+    for match in re.finditer(rf"(?<![\w/.-])(?P<quote>{quotes})(?=$| is | must |, |\])|{_PATH}", message):
+        if match["quote"]:
+            yield from places[match["quote"]]
+        elif int(match["index"]) < len(events):
+            yield int(match["index"]), match["field"]

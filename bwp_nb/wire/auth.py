@@ -40,15 +40,17 @@ _POLL = 0.02
 #: The number of characters from which a secret is looked for in responses: shorter ones are in any text by chance.
 SHORTEST = 8
 
+_FAILED = "Cannot get a token"
 _TOKEN = re.compile("[!-~]+")
 
 
 class Secret:
-    """A text that is shown only by `reveal()`, not by its repr, and cannot be pickled."""
+    """A text that is shown only by `reveal()`, not by its repr, and cannot be pickled; and where it comes from."""
 
-    __slots__ = ("_pattern", "_text")
+    __slots__ = ("_pattern", "_text", "source")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, source: str = "") -> None:
+        self.source = source
         self._text = text
         self._pattern = re.compile("".join(map(_spellings, text))) if len(text) >= SHORTEST else None
 
@@ -135,7 +137,7 @@ class TokenAuth:
                 if self._under_way is mine:
                     return self._renewed(extensions)
                 if time.monotonic() >= deadline:
-                    raise _failure("another thread is still waiting for one.")
+                    raise RequestFailed(f"{_FAILED}: another thread is still waiting for one.", retryable=True)
                 time.sleep(_POLL)
         finally:
             if self._under_way is mine:  # without a lock or a call, at which an interrupt could come first
@@ -144,7 +146,8 @@ class TokenAuth:
     def _renewed(self, extensions: Mapping[str, Any]) -> str:
         started = self._clock.monotonic()
         if started < self._ask_at:
-            error = _failure(f"{self._token_endpoint} asks to wait before the next request.")
+            message = f"{_FAILED}: {self._token_endpoint} asks to wait before the next request."
+            error = RequestFailed(message, retryable=True)
             error.retry_after = self._ask_at - started
             raise error
         text, lifetime = self._new_token(extensions)
@@ -165,17 +168,13 @@ class TokenAuth:
         try:
             answer = answered(self._transport, request, self.secrets)
         except RequestFailed as error:
-            raise _failure(str(error.args[0]), retryable=error.retryable) from None
+            raise RequestFailed(f"{_FAILED}: {error.args[0]}", retryable=error.retryable) from None
         if (issued := _issued(answer)) is not None:
             return issued
         refusal = _refusal(redacted(answer, self.secrets))
         refusal.retry_after = answer.retry_after(self._clock.now())
         self._ask_at = self._clock.monotonic() + (refusal.retry_after or 0.0)
         raise refusal
-
-
-def _failure(why: str, *, retryable: bool = True) -> RequestFailed:
-    return RequestFailed(f"Cannot get a token: {why}", retryable=retryable)
 
 
 def _refusal(answer: Answer) -> RequestFailed:
