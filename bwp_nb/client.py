@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -425,8 +425,6 @@ class _Call:
     copies: int = 0
     answer: Answer | None = None
     error: BwpError | None = None
-    started: float = field(init=False)
-    time: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.started = self.clock.monotonic()
@@ -453,7 +451,7 @@ class _Call:
             outcome=error.state if error else self.outcome,
             classification=kind if error else "",
             fields=tuple(row["field"] for row in error.rows() if row["field"]) if error else (),
-            status_code=self.answer.status_code if self.answer else getattr(error, "status_code", None),
+            status_code=getattr(self.answer or error, "status_code", None),
             elapsed=self.elapsed,
             bytes_sent=len(self.body) if self.attempts else 0,
             bytes_received=len(self.answer.content) if self.answer else 0,

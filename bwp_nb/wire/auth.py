@@ -100,10 +100,9 @@ class TokenAuth:
         self._clock = clock
         self._lock = fork_safe_lock()  # never held during a request
         self._under_way: tuple[int, int] | None = None
-        self._token: Secret | None = None
-        self._renew_at = 0.0
+        self._renew_at = -math.inf
         self._ask_at = -math.inf
-        self._sent: deque[Secret] = deque(maxlen=4)  # the latest tokens: a response may repeat one that has expired
+        self._tokens: deque[Secret] = deque(maxlen=4)  # the current one last; a response may repeat an older one
 
     def sign(self, request: httpx.Request) -> None:
         """Add the headers of “Call the Buy with Prime API”, and the access key if there is one."""
@@ -115,13 +114,13 @@ class TokenAuth:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """What must not be shown, the latest tokens included."""
-        return tuple(filter(None, (self._credentials.client_secret, self._credentials.access_key, *self._sent)))
+        return tuple(filter(None, (self._credentials.client_secret, self._credentials.access_key, *self._tokens)))
 
     def forget(self, request: httpx.Request) -> None:
         """Forget the token of a request that was denied, unless it has been renewed since."""
         with self._lock:
-            if self._token is not None and request.headers.get("Authorization") == f"Bearer {self._token.reveal()}":
-                self._token = None
+            if request.headers["Authorization"] == f"Bearer {self._tokens[-1].reveal()}":
+                self._renew_at = -math.inf
 
     def _current(self, extensions: Mapping[str, Any]) -> str:
         """Return a valid token; one thread requests a new one while the others wait, each until its own deadline."""
@@ -130,8 +129,8 @@ class TokenAuth:
         try:
             while True:
                 with self._lock:
-                    if self._token is not None and self._clock.monotonic() < self._renew_at:
-                        return self._token.reveal()
+                    if self._clock.monotonic() < self._renew_at:
+                        return self._tokens[-1].reveal()
                     if self._under_way is None or self._under_way[0] != os.getpid():
                         self._under_way = mine
                 if self._under_way is mine:
@@ -152,8 +151,8 @@ class TokenAuth:
             raise error
         text, lifetime = self._new_token(extensions)
         with self._lock:
-            self._token, self._renew_at = Secret(text), started + max(lifetime - MARGIN, lifetime / 2)
-            self._sent.append(self._token)
+            self._tokens.append(Secret(text))
+            self._renew_at = started + max(lifetime - MARGIN, lifetime / 2)
         return text
 
     def _new_token(self, extensions: Mapping[str, Any]) -> tuple[str, float]:
