@@ -352,7 +352,7 @@ class Client:
             self._retries_left -= 1
 
     def _retried_after(self, call: "_Call", error: BwpError) -> float:
-        """Return the seconds to wait before a retry; raise the error, with the reason, if there is none."""
+        """Return the seconds to wait before a retry; raise the error, with the reason, after the last attempt."""
         if not error.retryable:
             raise error
         seconds, left = self.retries.wait(call.attempts, error), self.retries.deadline - call.elapsed

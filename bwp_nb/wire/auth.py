@@ -197,7 +197,7 @@ def _issued(answer: Answer) -> tuple[str, float] | None:
 
 
 def answered(transport: httpx.BaseTransport, request: httpx.Request, secrets: Sequence[Secret]) -> Answer:
-    """Return the response to a request; raise `RequestFailed`, without the secrets, if there is none.
+    """Return the response to a request; raise `RequestFailed`, without the secrets, if none came.
 
     The errors have no cause: its frames hold the request, and so a secret.
     """
