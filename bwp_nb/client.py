@@ -3,9 +3,9 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,9 @@ from bwp_nb.event import UNICODE_RULE, UserEvent, check_keywords, encode_event
 from bwp_nb.history import Exchange, History
 from bwp_nb.mutation import COUNT_RULE, Mutation, body, encode_payload
 from bwp_nb.wire.answer import Answer, Receipt, receipt
-from bwp_nb.wire.auth import Secret, TokenAuth, redacted, said
+from bwp_nb.wire.auth import TokenAuth, answered, redacted
 from bwp_nb.wire.platform import Clock, fork_safe_lock
-from bwp_nb.wire.retries import Retries, RetryQuota
-from bwp_nb.wire.transport import is_certificate_error
+from bwp_nb.wire.retries import Retries
 
 if TYPE_CHECKING:
     from bwp_nb.sandbox.api import Sandbox
@@ -106,7 +105,7 @@ class Client:
         self.timeout = timeout
         self.history = History()
         self.last_error: BwpError | None = None
-        self._quota = RetryQuota(RETRY_QUOTA)
+        self._retries_left = RETRY_QUOTA
         self.confirm = confirm
         self._confirming = fork_safe_lock()
         self._auth = auth
@@ -306,8 +305,7 @@ class Client:
         {'__typename': 'Query'}
         """
         payload: dict[str, Any] = {"query": query} | ({} if variables is None else {"variables": variables})
-        call = _Call("execute", self.clock, unwritten=lambda: {"query": query})  # variables may be anything
-        with self._kept(call):
+        with self._call("execute", unwritten=lambda: {"query": query}) as call:  # variables may be anything
             call.body = encode_payload(payload)
             given = self._attempt(call, self.timeout).json()
             call.outcome = "answered"
@@ -319,22 +317,21 @@ class Client:
         `wait` is called with an error and the seconds until the next attempt, instead of the clock's `sleep`; an error
         that it raises ends the call.
         """
-        call = _Call("send_table", self.clock, events, content)
-        with self._kept(call):
+        with self._call("send_table", events=events, body=content) as call:
             return self._attempts(call, wait)
 
     def _send(self, mutation: Mutation, operation: str, check: bool) -> Receipt:
-        call = _Call(operation, self.clock, len(mutation.events), unwritten=lambda: mutation.payload)
-        with self._kept(call):
+        with self._call(operation, events=len(mutation.events), unwritten=lambda: mutation.payload) as call:
             _refuse(mutation, check)
             call.body = body(map(encode_event, mutation.events))
             return self._attempts(call)
 
     @contextmanager
-    def _kept(self, call: "_Call") -> Iterator[None]:
-        """Add a call to the history, however it ends, and remember its error."""
+    def _call(self, operation: str, **known: Any) -> Iterator["_Call"]:
+        """Make a call, which goes into the history however it ends, and remember its error."""
+        call = _Call(operation, self.clock, **known)
         try:
-            yield
+            yield call
         except BwpError as error:
             call.error = self.last_error = error
             if isinstance(error, InvalidEvent):
@@ -347,27 +344,20 @@ class Client:
         """Make as many attempts as the policy allows; return the receipt or raise the last error."""
         while True:
             try:
-                found = self._judged(call)
-                break
+                return self._judged(call)
             except BwpError as error:
                 seconds = self._retried_after(call, error)
                 failed = error
-            try:
-                wait(failed, seconds) if wait else self.clock.sleep(seconds)
-            except BaseException:
-                self._quota.give_back()
-                raise
-        self._quota.give_back()
-        call.outcome = found.state
-        return replace(found, attempts=call.attempts, elapsed=call.elapsed)
+            wait(failed, seconds) if wait else self.clock.sleep(seconds)
+            self._retries_left -= 1
 
     def _retried_after(self, call: "_Call", error: BwpError) -> float:
-        """Take a retry and return the seconds to wait before it; raise the error with its reason if it is the last."""
+        """Return the seconds to wait before a retry; raise the error, with the reason, after the last attempt."""
         if not error.retryable:
             raise error
         seconds, left = self.retries.wait(call.attempts, error), self.retries.deadline - call.elapsed
         error.stop_reason = self.retries.stop_reason(call.attempts, error, seconds, left, self.clock.now())
-        if not error.stop_reason and not self._quota.take():
+        if not error.stop_reason and self._retries_left <= 0:
             error.stop_reason = f"The client has used up its {RETRY_QUOTA} retries; this looks like an outage. "
         if error.stop_reason:
             raise error
@@ -375,9 +365,9 @@ class Client:
 
     def _judged(self, call: "_Call") -> Receipt:
         """Make one attempt; return its receipt or raise its error, with what is known of earlier attempts."""
+        seconds = max(0.1, min(self.timeout, self.retries.deadline - call.elapsed))
         try:
-            left = self.retries.deadline - call.elapsed
-            found = receipt(self._attempt(call, max(0.1, min(self.timeout, left))), call.events, call.inputs)
+            found = receipt(self._attempt(call, seconds), call.events, call.inputs)
         except BwpError as error:
             is_lost = error.may_have_arrived
             if call.copies:
@@ -388,19 +378,21 @@ class Client:
             if call.answer is not None and error.retry_after is None:
                 error.retry_after = call.answer.retry_after(self.clock.now())
             raise
-        return replace(found, copies=call.copies + 1)
+        call.outcome = found.state
+        self._retries_left = min(RETRY_QUOTA, self._retries_left + 1)
+        return replace(found, attempts=call.attempts, copies=call.copies + 1, elapsed=call.elapsed)
 
     def _attempt(self, call: "_Call", seconds: float) -> Answer:
         """Post a body once; a second time, with a new token, if the token was refused."""
         self._confirm()
         call.attempts += 1
         call.answer = None
-        ends = time.monotonic() + seconds
-        request = self._request(call.body, seconds, ends)
+        extensions = {"timeout": httpx.Timeout(seconds).as_dict(), "deadline": time.monotonic() + seconds}
+        request = httpx.Request("POST", self._url, headers=self._headers, content=call.body, extensions=extensions)
         call.answer = self._post(request)
         if self._auth is not None and call.answer.is_denied:
             self._auth.forget(request)
-            call.answer = self._post(self._request(call.body, seconds, ends))
+            call.answer = self._post(request)
         return call.answer
 
     def _confirm(self) -> None:
@@ -410,32 +402,13 @@ class Client:
                 raise RequestFailed(f"Sending to {self.endpoint} was not confirmed.")
             self.confirm = None
 
-    def _request(self, body: bytes, seconds: float, ends: float) -> httpx.Request:
-        extensions = {"timeout": httpx.Timeout(seconds).as_dict(), "deadline": ends}
-        return httpx.Request("POST", self._url, headers=self._headers, content=body, extensions=extensions)
-
     def _post(self, request: httpx.Request) -> Answer:
         """Post a request through the transport: httpx.Client doubles the cost, for redirects and cookies."""
-        try:
-            if self._auth is not None:
-                self._auth.sign(request)
-            return redacted(Answer.read(self._transport.handle_request(request)), self._secrets)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            reason = said(error, self._secrets)
-            message = f"Cannot connect to {self.endpoint}: {reason}. Check the address and the network."
-            # Without its cause, here and below: its frames hold the token.
-            raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
-        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
-            # Without its text, which may quote the token.
-            message = f"Cannot write the request to {self.endpoint}: {type(error).__name__}."
-            raise RequestFailed(message) from None
-        except httpx.RequestError as error:
-            message = f"No response from {self.endpoint}: {said(error, self._secrets)}."
-            raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
-
-    @property
-    def _secrets(self) -> Sequence[Secret]:
-        return () if self._auth is None else self._auth.secrets
+        if self._auth is None:
+            return answered(self._transport, request, ())
+        self._auth.sign(request)
+        answer = answered(self._transport, request, self._auth.secrets)
+        return redacted(answer, self._auth.secrets)
 
 
 @dataclass
@@ -452,8 +425,6 @@ class _Call:
     copies: int = 0
     answer: Answer | None = None
     error: BwpError | None = None
-    started: float = field(init=False)
-    time: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.started = self.clock.monotonic()
@@ -480,7 +451,7 @@ class _Call:
             outcome=error.state if error else self.outcome,
             classification=kind if error else "",
             fields=tuple(row["field"] for row in error.rows() if row["field"]) if error else (),
-            status_code=self.answer.status_code if self.answer else getattr(error, "status_code", None),
+            status_code=getattr(self.answer or error, "status_code", None),
             elapsed=self.elapsed,
             bytes_sent=len(self.body) if self.attempts else 0,
             bytes_received=len(self.answer.content) if self.answer else 0,

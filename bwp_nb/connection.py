@@ -140,7 +140,6 @@ def _sandbox_client(sandbox: "Sandbox", timeout: float, retries: Retries) -> Cli
 
 
 def _check_numbers(timeout: float, retries: Retries) -> None:
-    numbers = {name: getattr(retries, name) for name in ("attempts", "deadline", "first_wait", "longest_wait")}
-    for name, value in {"timeout": timeout, **numbers}.items():
-        if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+    for name, value in {"timeout": timeout, **vars(retries)}.items():
+        if name != "uniform" and not (isinstance(value, (int, float)) and 0 < value < math.inf):
             raise InvalidArgument(f"{name}: expected a positive number, got {value!r}")

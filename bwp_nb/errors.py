@@ -29,7 +29,7 @@ from bwp_nb.text import counted, quoted, readable, typed
 if TYPE_CHECKING:
     import pandas as pd
 
-_MOST_ROWS = 100
+_BY_STATUS = {401: known.ACCESS_DENIED, 403: known.ACCESS_DENIED, 429: known.THROTTLING}
 _MOST_SHOWN = 5
 _RESEND = "resend them with the same ids"
 _SETTINGS = "Not sent: settings in the environment or the file .env are missing or malformed"
@@ -312,13 +312,13 @@ class MutationRejected(BwpError):
         self.events = events
         self._is_after_lost = False
         code, names = status_code or 0, {kind.name for kind in self.classifications}
+        if names.isdisjoint(known.CLASSIFICATIONS):  # then the HTTP status decides
+            names = {_BY_STATUS.get(code, known.INTERNAL if code >= 500 else "unknown")}
         is_certain = code < 500 and not any(map(known.is_internal, self.errors))  # nothing failed inside the API
-        decides = names.isdisjoint(known.CLASSIFICATIONS)  # the HTTP status, if no classification is known
-        self.retryable = bool(names & set(known.RETRYABLE)) or (decides and (code == 429 or code >= 500))
-        self.is_denied = names == {known.ACCESS_DENIED} or (decides and code in (401, 403))
+        self.retryable = not names.isdisjoint(known.RETRYABLE)
+        self.is_denied = names == {known.ACCESS_DENIED}
         self.is_validation = is_certain and names == {known.VALIDATION}
-        is_refused = names <= {known.ACCESS_DENIED, known.THROTTLING} or (decides and code in (401, 403, 429))
-        self._is_unprocessed = is_certain and is_refused
+        self._is_unprocessed = is_certain and names <= {known.ACCESS_DENIED, known.THROTTLING}
         super().__init__(self.errors, self.rejected_values, status_code, events)
 
     @property
@@ -355,10 +355,8 @@ class MutationRejected(BwpError):
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each rejected value; one for each error if none is named."""
         if not self.rejected_values:
-            found = zip(self.errors[:_MOST_ROWS], self.classifications, strict=False)
-            rows = [_row(known.message_of(error), kind.advice, rule=kind.certainty) for error, kind in found]
-            more = len(self.errors) - _MOST_ROWS
-            return rows + [_row(f"and {more} more, all in .errors")] * (more > 0)
+            found = zip(self.errors, self.classifications, strict=True)
+            return [_row(known.message_of(error), kind.advice, rule=kind.certainty) for error, kind in found]
         what, advice = known.message_of(self.errors[0]), self.classifications[0].advice
         return [
             _row(readable(value.message) or what, advice, value, event_id=readable(value.event_id, 80))

@@ -15,7 +15,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import httpx
 from dotenv import dotenv_values
@@ -24,10 +23,10 @@ from bwp_nb.displays.sources import facts
 from bwp_nb.errors import InvalidSettings
 from bwp_nb.text import quoted, readable
 from bwp_nb.wire.auth import Credentials, Secret
+from bwp_nb.wire.platform import THIS_MACHINE
 
 _HOST = "api.buywithprime.amazon.com"  # documented in “Call the Buy with Prime API”
 _SENT_TO = {"BWP_ENDPOINT": ("BWP_CLIENT_SECRET", "BWP_ACCESS_KEY"), "BWP_TOKEN_ENDPOINT": ("BWP_CLIENT_SECRET",)}
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +40,12 @@ class Setting:
     pattern: str = "[!-~]+"
     is_secret: bool = False
 
-    def fits(self, text: str) -> bool:
-        """Return whether a value is as it must be."""
-        is_address = self.name.endswith("ENDPOINT")
-        return re.fullmatch(self.pattern, text) is not None and (not is_address or _is_safe(text))
-
 
 def _is_safe(address: str) -> bool:
+    """Return whether nobody on the way to an address can read what is sent there."""
     try:
         url = httpx.URL(address)
-        is_private = url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
+        is_private = url.scheme == "https" or (url.scheme == "http" and url.host in THIS_MACHINE)
         return is_private and bool(url.host) and 0 < (url.port or 443) < 65_536
     except (httpx.InvalidURL, ValueError):  # ValueError for a host that only looks like an internationalized one
         return False
@@ -74,45 +69,37 @@ class Settings:
     redirect: str = ""
 
 
-class _Given(NamedTuple):
-    """The value of a setting, which a traceback with variables does not show, and where it comes from."""
-
-    value: Secret
-    source: str
-
-
 def mode() -> str:
     """Return `sandbox` or `live`; raises `InvalidSettings` for anything else."""
     found = _read().get(SETTINGS[0].name)
     if problem := _problem(SETTINGS[0], found):
         raise InvalidSettings([problem])
-    return found.value.reveal() if found else "sandbox"
+    return found.reveal() if found else "sandbox"
 
 
 def live(given: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of the live API; raises `InvalidSettings` listing all that are missing or malformed."""
-    found = {**_keyring(), **_read()} if given is None else _sealed(given, "the arguments")
+    found = _sealed({setting.name: setting.default for setting in SETTINGS}, "the defaults")
+    found |= {**_keyring(), **_read()} if given is None else _sealed(given, "the arguments")
     del given
     if problems := [text for setting in SETTINGS if (text := _problem(setting, found.get(setting.name)))]:
         raise InvalidSettings(problems)
-    value = {setting.name: Secret(setting.default or "") for setting in SETTINGS}
-    value |= {name: item.value for name, item in found.items()}
-    plain = {setting.name: value[setting.name].reveal() for setting in SETTINGS if not setting.is_secret}
-    key = value["BWP_ACCESS_KEY"] if "BWP_ACCESS_KEY" in found else None
-    ids = plain["BWP_CLIENT_ID"], value["BWP_CLIENT_SECRET"], plain["BWP_TARGET_ID"]
+    plain = {setting.name: found[setting.name].reveal() for setting in SETTINGS if not setting.is_secret}
+    ids = plain["BWP_CLIENT_ID"], found["BWP_CLIENT_SECRET"], plain["BWP_TARGET_ID"]
     return Settings(
-        Credentials(*ids, key, plain["BWP_TARGET_HEADER"]), plain["BWP_API_VERSION"], plain["BWP_ENDPOINT"],
-        plain["BWP_TOKEN_ENDPOINT"], confirm=plain["BWP_CONFIRM"] == "yes", redirect=" ".join(_redirects(found)),
+        Credentials(*ids, found.get("BWP_ACCESS_KEY"), plain["BWP_TARGET_HEADER"]),
+        plain["BWP_API_VERSION"], plain["BWP_ENDPOINT"], plain["BWP_TOKEN_ENDPOINT"],
+        confirm=plain["BWP_CONFIRM"] == "yes", redirect=" ".join(_redirects(found)),
     )  # fmt: skip
 
 
 def secrets() -> dict[str, Secret]:
     """Return the secrets that are set, by the names of their settings."""
-    names = [setting.name for setting in SETTINGS if setting.is_secret]
-    return {name: given.value for name, given in {**_keyring(), **_read()}.items() if name in names}
+    found = {**_keyring(), **_read()}
+    return {setting.name: found[setting.name] for setting in SETTINGS if setting.is_secret and setting.name in found}
 
 
-def _read() -> dict[str, _Given]:
+def _read() -> dict[str, Secret]:
     """Return the settings in the environment and the file `.env` of the current folder; the environment wins."""
     try:
         texts = _sealed(dotenv_values(".env", interpolate=False, encoding="utf-8-sig"), "the file .env")
@@ -121,7 +108,7 @@ def _read() -> dict[str, _Given]:
     return {**texts, **_sealed(os.environ, "the environment")}
 
 
-def _keyring() -> dict[str, _Given]:
+def _keyring() -> dict[str, Secret]:
     """Return the settings in the operating system's keyring under `bwp_nb`, if the extra is installed."""
     try:
         import keyring
@@ -135,28 +122,28 @@ def _keyring() -> dict[str, _Given]:
         raise InvalidSettings([f"The keyring cannot be read: {readable(str(error), 120)}."]) from None
 
 
-def _sealed(texts: Mapping[str, str | None], source: str) -> dict[str, _Given]:
+def _sealed(texts: Mapping[str, str | None], source: str) -> dict[str, Secret]:
     """Return the settings among some texts, without those that are empty."""
-    return {item.name: _Given(Secret(text), source) for item in SETTINGS if (text := texts.get(item.name))}
+    return {item.name: Secret(text, source) for item in SETTINGS if (text := texts.get(item.name))}
 
 
-def _problem(setting: Setting, given: _Given | None) -> str:
+def _problem(setting: Setting, given: Secret | None) -> str:
     """Return what is wrong with a setting and what to do, or nothing."""
     copy = f" Copy it from the {setting.where}." if setting.default is None else ""
     if given is None:
         return "" if setting.default is not None else f"{setting.name} is required.{copy}"
-    text = given.value.reveal()
-    if setting.fits(text):
+    text = given.reveal()
+    if re.fullmatch(setting.pattern, text) and (not setting.name.endswith("ENDPOINT") or _is_safe(text)):
         return ""
     shown = "a value that is not shown here" if setting.is_secret or "@" in text else quoted(text)
     return f"{setting.name}: expected {setting.must_be}, got {shown}.{copy}"
 
 
-def _redirects(found: Mapping[str, _Given]) -> Iterator[str]:
+def _redirects(found: Mapping[str, Secret]) -> Iterator[str]:
     """Yield a sentence for each address that is not documented and comes from elsewhere than a secret sent to it."""
     for name, secret in [(name, secret) for name, secrets in _SENT_TO.items() for secret in secrets]:
-        if {secret, name} <= found.keys() and found[secret].source != found[name].source:
-            host = httpx.URL(found[name].value.reveal()).netloc.decode("ascii")
-            source, other = found[name].source, found[secret].source
+        if secret in found and found[secret].source != found[name].source:
+            host = httpx.URL(found[name].reveal()).netloc.decode("ascii")
             if host != _HOST:
+                source, other = found[name].source, found[secret].source
                 yield f"{name} in {source} points to {host}, but {secret} comes from {other}."

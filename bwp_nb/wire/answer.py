@@ -3,7 +3,7 @@
 import email.utils
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -75,26 +75,37 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP response: at most a little over `MAX_BYTES` of its body, and whether that is all of it."""
+    """An HTTP response: at most a little over `MAX_BYTES` of its body, and whether it ends there."""
 
     status_code: int
     headers: httpx.Headers = field(repr=False)
-    content: bytes = field(repr=False)
+    content: bytes = field(default=b"", repr=False)
     is_whole: bool = True
 
     @classmethod
     def read(cls, response: httpx.Response) -> "Answer":
         """Read a streamed response up to the limit, and close it; a compressed body or a redirect's is not read."""
         content = bytearray()
-        is_whole = response.headers.get("content-encoding", "identity") == "identity" and not _redirects(response)
-        chunks = iter(response.stream) if is_whole else iter(())  # type: ignore[arg-type]  # nothing is to be decoded
         try:
-            while is_whole and (chunk := next(chunks, None)) is not None:
+            is_read = not cls(response.status_code, response.headers).unread
+            for chunk in response.stream if is_read else ():  # type: ignore[union-attr]  # nothing is to be decoded
                 content += chunk
-                is_whole = len(content) <= MAX_BYTES
+                if len(content) > MAX_BYTES:
+                    break
         finally:
             response.close()
-        return cls(response.status_code, response.headers, bytes(content), is_whole)
+        return cls(response.status_code, response.headers, bytes(content), is_whole=len(content) <= MAX_BYTES)
+
+    @property
+    def unread(self) -> str:
+        """Why the body was not read, or not all of it; an empty text if it was."""
+        if 300 <= self.status_code < 400:
+            target = readable(self.headers.get("location", "nowhere"), 200)
+            return f"redirects to {target}; redirects are not followed. Check the endpoint."
+        coding = self.headers.get("content-encoding", "identity")
+        if coding != "identity":
+            return f"returned a compressed body ({readable(coding, 40)}), which was not asked for. {_CHECK}"
+        return "" if self.is_whole else f"returned a body that is longer than {MAX_BYTES} bytes. {_CHECK}"
 
     @property
     def media_type(self) -> str:
@@ -113,11 +124,8 @@ class Answer:
 
     def json(self) -> dict[str, Any]:
         """Return the GraphQL response, or raise `RequestFailed` saying what came instead."""
-        if _redirects(self):
-            target = readable(self.headers.get("location", "nowhere"), 200)
-            raise self.failure(f"redirects to {target}; redirects are not followed", "Check the endpoint.")
-        if not self.is_whole:
-            raise self.failure(f"returned a body that was not read: {self._unread}", _CHECK)
+        if self.unread:
+            raise self.failure(self.unread)
         try:
             given = json.loads(self.content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
@@ -126,27 +134,18 @@ class Answer:
             text = readable(self.content.decode("utf-8", "replace").strip(), 120)
             is_broken = given is None and self.media_type == "application/json"
             what = "a body that is not valid JSON" if is_broken else f"{self.media_type} instead of a GraphQL response"
-            is_page = self.media_type == "text/html" and self.status_code == 200
-            raise self.failure(f"returned {what}: '{text}'" if text else "returned no body", _CHECK if is_page else "")
+            advice = _CHECK if (self.status_code, self.media_type) == (200, "text/html") else ""
+            raise self.failure(f"returned {what}: '{text}'. {advice}" if text else "returned no body.")
         if not isinstance(given.get("errors"), list | None):
-            raise self.failure(f"returned errors that are not a list: {quoted(given['errors'])}")
+            raise self.failure(f"returned errors that are not a list: {quoted(given['errors'])}.")
         return given
 
-    @property
-    def _unread(self) -> str:
-        """Why the body was not read."""
-        coding = readable(self.headers.get("content-encoding", "identity"), 40)
-        if coding != "identity":
-            return f"it is compressed ({coding}), which was not asked for"
-        return f"it is longer than {MAX_BYTES} bytes"
-
-    def failure(self, what: str, advice: str = "") -> RequestFailed:
+    def failure(self, what: str) -> RequestFailed:
         """Return the error for a response that is not a GraphQL response."""
-        code, advice = self.status_code, advice or facts()["http_advice"].get(str(self.status_code), "")
-        return RequestFailed(
-            f"HTTP {code} {what.rstrip('.')}. {advice}".rstrip(), status_code=code,
-            retryable=code == 429 or code >= 500, may_have_arrived=code not in NOT_PROCESSED,
-        )  # fmt: skip
+        code = self.status_code
+        message = f"HTTP {code} {what.strip()} {facts()['http_advice'].get(str(code), '')}".strip()
+        is_lost = code not in NOT_PROCESSED
+        return RequestFailed(message, status_code=code, retryable=is_temporary(code), may_have_arrived=is_lost)
 
     def retry_after(self, now: datetime) -> float | None:
         """Return the seconds of a `Retry-After` header, a number or a date (RFC 9110); None without one."""
@@ -180,6 +179,11 @@ def receipt(answer: Answer, events: int, inputs: Callable[[], Sequence[dict[str,
     raise OutcomeUnknown(message, status_code=answer.status_code, retryable=answer.status_code >= 500)
 
 
+def is_temporary(status_code: int) -> bool:
+    """Return whether the same request may succeed later, by the meaning of an HTTP status."""
+    return status_code == 429 or status_code >= 500
+
+
 def errors_of(given: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the errors of a response as objects."""
     return [item if isinstance(item, dict) else {"message": str(item)} for item in given.get("errors") or ()]
@@ -196,17 +200,11 @@ def status_of(given: dict[str, Any]) -> str | None:
     return status if isinstance(status, str) else None
 
 
-def _redirects(answer: Answer | httpx.Response) -> bool:
-    return 300 <= answer.status_code < 400
-
-
-def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object, or raise `ValueError` for a repeated name: what that means is undefined (RFC 8259)."""
-    given: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in given:
-            raise ValueError(name)
-        given[name] = value
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        raise ValueError("a name is repeated")
     return given
 
 
@@ -250,11 +248,9 @@ def _named(message: str, events: Sequence[dict[str, Any]]) -> Iterator[tuple[int
         for name, value in event.items():
             if isinstance(value, str) and f"{name} {value}" in message:
                 places.setdefault(f"{name} {value}", []).append((index, name))
-    quotes = [re.escape(quote) for quote in sorted(places, key=len, reverse=True)]
-    quoting = rf"(?<![\w/.-])(?P<quote>{'|'.join(quotes)})(?=$| is | must |, |\])|" if quotes else ""
-    for match in re.finditer(quoting + _PATH, message):
-        found = match.groupdict()
-        if found.get("quote"):
-            yield from places[found["quote"]]
-        elif int(found["index"]) < len(events):
-            yield int(found["index"]), found["field"]
+    quotes = "|".join(map(re.escape, sorted(places, key=len, reverse=True))) or "(?!)"  # which matches nothing
+    for match in re.finditer(rf"(?<![\w/.-])(?P<quote>{quotes})(?=$| is | must |, |\])|{_PATH}", message):
+        if match["quote"]:
+            yield from places[match["quote"]]
+        elif int(match["index"]) < len(events):
+            yield int(match["index"]), match["field"]

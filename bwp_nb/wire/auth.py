@@ -21,7 +21,7 @@ import httpx
 
 from bwp_nb.errors import RequestFailed
 from bwp_nb.text import readable
-from bwp_nb.wire.answer import Answer
+from bwp_nb.wire.answer import Answer, is_temporary
 from bwp_nb.wire.platform import Clock, fork_safe_lock
 from bwp_nb.wire.transport import is_certificate_error
 
@@ -40,17 +40,19 @@ _POLL = 0.02
 #: The number of characters from which a secret is looked for in responses: shorter ones are in any text by chance.
 SHORTEST = 8
 
+_FAILED = "Cannot get a token"
 _TOKEN = re.compile("[!-~]+")
 
 
 class Secret:
-    """A text that is shown only by `reveal()`, not by its repr, and cannot be pickled."""
+    """A text that is shown only by `reveal()`, not by its repr, and cannot be pickled; and where it comes from."""
 
-    __slots__ = ("_pattern", "_text")
+    __slots__ = ("_pattern", "_text", "source")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, source: str = "") -> None:
+        self.source = source
         self._text = text
-        self._pattern: re.Pattern[str] | None = None
+        self._pattern = re.compile("".join(map(_spellings, text))) if len(text) >= SHORTEST else None
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -64,10 +66,7 @@ class Secret:
 
     def removed_from(self, text: str) -> str:
         """Return a text in which this secret is replaced, however it is escaped: for URLs, JSON, HTML or a repr."""
-        if len(self._text) < SHORTEST:
-            return text
-        self._pattern = self._pattern or re.compile("".join(map(_spellings, self._text)))
-        return self._pattern.sub("[redacted]", text)
+        return text if self._pattern is None else self._pattern.sub("[redacted]", text)
 
 
 @dataclass(frozen=True)
@@ -84,16 +83,6 @@ class Credentials:
     access_key: Secret | None = None
     target_header: str = "x-api-target-id"
 
-    @property
-    def secrets(self) -> tuple[Secret, ...]:
-        """What must not be shown."""
-        return (self.client_secret,) if self.access_key is None else (self.client_secret, self.access_key)
-
-    def form(self) -> dict[str, str]:
-        """Return the form for the token endpoint (inferred from a published client)."""
-        secret = self.client_secret
-        return {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": secret.reveal()}
-
 
 class TokenAuth:
     """Signs requests with a token, which all threads share and which is renewed before it expires.
@@ -104,39 +93,34 @@ class TokenAuth:
     def __init__(
         self, credentials: Credentials, token_endpoint: str, transport: httpx.BaseTransport, clock: Clock
     ) -> None:
+        self.target_id = credentials.target_id
         self._credentials = credentials
         self._token_endpoint = token_endpoint
         self._transport = transport
         self._clock = clock
         self._lock = fork_safe_lock()  # never held during a request
         self._under_way: tuple[int, int] | None = None
-        self._token: Secret | None = None
-        self._renew_at = 0.0
+        self._renew_at = -math.inf
         self._ask_at = -math.inf
-        self._sent: deque[Secret] = deque(maxlen=4)  # the latest tokens: a response may repeat one that has expired
-
-    @property
-    def target_id(self) -> str:
-        """The target id of the store."""
-        return self._credentials.target_id
+        self._tokens: deque[Secret] = deque(maxlen=4)  # the current one last; a response may repeat an older one
 
     def sign(self, request: httpx.Request) -> None:
         """Add the headers of “Call the Buy with Prime API”, and the access key if there is one."""
         request.headers["Authorization"] = f"Bearer {self._current(request.extensions)}"
-        request.headers[self._credentials.target_header] = self._credentials.target_id
+        request.headers[self._credentials.target_header] = self.target_id
         if self._credentials.access_key is not None:
             request.headers["x-api-access-key"] = self._credentials.access_key.reveal()
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """What must not be shown, the latest tokens included."""
-        return (*self._credentials.secrets, *self._sent)
+        return tuple(filter(None, (self._credentials.client_secret, self._credentials.access_key, *self._tokens)))
 
     def forget(self, request: httpx.Request) -> None:
         """Forget the token of a request that was denied, unless it has been renewed since."""
         with self._lock:
-            if self._token is not None and request.headers.get("Authorization") == f"Bearer {self._token.reveal()}":
-                self._token = None
+            if request.headers["Authorization"] == f"Bearer {self._tokens[-1].reveal()}":
+                self._renew_at = -math.inf
 
     def _current(self, extensions: Mapping[str, Any]) -> str:
         """Return a valid token; one thread requests a new one while the others wait, each until its own deadline."""
@@ -145,14 +129,14 @@ class TokenAuth:
         try:
             while True:
                 with self._lock:
-                    if self._token is not None and self._clock.monotonic() < self._renew_at:
-                        return self._token.reveal()
+                    if self._clock.monotonic() < self._renew_at:
+                        return self._tokens[-1].reveal()
                     if self._under_way is None or self._under_way[0] != os.getpid():
                         self._under_way = mine
                 if self._under_way is mine:
                     return self._renewed(extensions)
                 if time.monotonic() >= deadline:
-                    raise self._failure("another thread still waits for one.")
+                    raise RequestFailed(f"{_FAILED}: another thread is still waiting for one.", retryable=True)
                 time.sleep(_POLL)
         finally:
             if self._under_way is mine:  # without a lock or a call, at which an interrupt could come first
@@ -161,40 +145,44 @@ class TokenAuth:
     def _renewed(self, extensions: Mapping[str, Any]) -> str:
         started = self._clock.monotonic()
         if started < self._ask_at:
-            error = self._failure("it asks to wait before the next request.")
+            message = f"{_FAILED}: {self._token_endpoint} asks to wait before the next request."
+            error = RequestFailed(message, retryable=True)
             error.retry_after = self._ask_at - started
             raise error
         text, lifetime = self._new_token(extensions)
         with self._lock:
-            self._token, self._renew_at = Secret(text), started + max(lifetime - MARGIN, lifetime / 2)
-            self._sent.append(self._token)
+            self._tokens.append(Secret(text))
+            self._renew_at = started + max(lifetime - MARGIN, lifetime / 2)
         return text
 
     def _new_token(self, extensions: Mapping[str, Any]) -> tuple[str, float]:
-        form = self._credentials.form
-        request = httpx.Request("POST", self._token_endpoint, data=form(), extensions=dict(extensions))
+        """Return a new token and its lifetime. The form is inferred from a published client."""
+        request = httpx.Request(
+            "POST", self._token_endpoint, extensions=dict(extensions),
+            data={  # not in a variable, which a traceback would show
+                "grant_type": "client_credentials", "client_id": self._credentials.client_id,
+                "client_secret": self._credentials.client_secret.reveal(),
+            },
+        )  # fmt: skip
         try:
-            answer = Answer.read(self._transport.handle_request(request))
-        except httpx.RequestError as error:
-            # Without its cause: its frames hold the body, and so the secret.
-            raise self._failure(f"{said(error, self.secrets)}.", retryable=not is_certificate_error(error)) from None
+            answer = answered(self._transport, request, self.secrets)
+        except RequestFailed as error:
+            raise RequestFailed(f"{_FAILED}: {error.args[0]}", retryable=error.retryable) from None
         if (issued := _issued(answer)) is not None:
             return issued
-        refusal = _refusal(answer.status_code, cleaned(answer.media_type, self.secrets))
+        refusal = _refusal(redacted(answer, self.secrets))
         refusal.retry_after = answer.retry_after(self._clock.now())
         self._ask_at = self._clock.monotonic() + (refusal.retry_after or 0.0)
         raise refusal
 
-    def _failure(self, why: str, *, retryable: bool = True) -> RequestFailed:
-        return RequestFailed(f"Cannot get a token from {self._token_endpoint}: {why}", retryable=retryable)
 
-
-def _refusal(code: int, media_type: str) -> RequestFailed:
+def _refusal(answer: Answer) -> RequestFailed:
     """Return the error for a response of the token endpoint without a token."""
-    message = f"The token endpoint returned HTTP {code} with {media_type} and without an access token."
+    code = answer.status_code
+    message = f"The token endpoint returned HTTP {code} with {answer.media_type} and without an access token."
     if code in (400, 401, 403):
         message = f"The token endpoint refused the credentials (HTTP {code}). Check client id and client secret."
-    return RequestFailed(message, status_code=code, retryable=code == 429 or code >= 500)
+    return RequestFailed(message, status_code=code, retryable=is_temporary(code))
 
 
 def _issued(answer: Answer) -> tuple[str, float] | None:
@@ -208,6 +196,25 @@ def _issued(answer: Answer) -> tuple[str, float] | None:
     return (text, min(LONGEST, lifetime)) if is_token else None  # LONGEST for NaN, too
 
 
+def answered(transport: httpx.BaseTransport, request: httpx.Request, secrets: Sequence[Secret]) -> Answer:
+    """Return the response to a request; raise `RequestFailed`, without the secrets, if none came.
+
+    The errors have no cause: its frames hold the request, and so a secret.
+    """
+    try:
+        return Answer.read(transport.handle_request(request))
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        message = f"Cannot connect to {request.url}: {_said(error, secrets)}. Check the address and the network."
+        raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
+    except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+        # Without its text, which may quote the token.
+        message = f"Cannot write the request to {request.url}: {type(error).__name__}."
+        raise RequestFailed(message) from None
+    except httpx.RequestError as error:
+        message = f"No response from {request.url}: {_said(error, secrets)}."
+        raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
+
+
 def redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
     """Return a response without the secrets that its body and headers repeat: no message or history may show them."""
     shown = b"\n".join([answer.content, *(value for _, value in answer.headers.raw)]).decode("latin-1")
@@ -218,8 +225,7 @@ def redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
     return replace(answer, headers=httpx.Headers(headers), content=content)
 
 
-def said(error: Exception, secrets: Sequence[Secret]) -> str:
-    """Return an error as text, without the secrets in it."""
+def _said(error: Exception, secrets: Sequence[Secret]) -> str:
     return readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), secrets), 200)
 
 

@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import Any
 
+#: The names of this machine, to which nothing is encrypted and no proxy leads.
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+
 
 class Clock:
     """The computer's clock, which a sandbox or a test can replace."""

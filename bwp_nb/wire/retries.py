@@ -1,34 +1,13 @@
 """When a send is retried, how long the client waits before, and when it stops."""
 
 import random
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bwp_nb.displays.html import Shown
 from bwp_nb.errors import BwpError
 from bwp_nb.text import counted
-
-
-class RetryQuota:
-    """The retries that a client has left: each takes one, each success returns one, so an outage soon uses them up."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._left = deque(range(size), maxlen=size)  # which threads change without a lock
-
-    def take(self) -> bool:
-        """Take one retry, and return whether there was one."""
-        with suppress(IndexError):
-            self._left.pop()
-            return True
-        return False
-
-    def give_back(self) -> None:
-        """Return one retry."""
-        self._left.append(0)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import bwp_nb as bwp
 from bwp_nb import traffic
+from bwp_nb.client import RETRY_QUOTA
 from bwp_nb.sandbox.api import SandboxClock
 from bwp_nb.tables.sender import MAX_CONSECUTIVE_REFUSALS
 from bwp_nb.tables.throttle import RECOVERY
@@ -317,7 +318,7 @@ def test_an_interrupt_is_heard_while_a_request_waits_to_be_sent_again(status_cod
     assert clock.slept < 50
     assert [1] == [exchange.attempts for exchange in client.history]
     assert "The run was stopped before this was tried again." in str(client.last_error)
-    assert client._quota.size == len(client._quota._left)
+    assert RETRY_QUOTA == client._retries_left
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a signal that a timer sends")

@@ -271,6 +271,26 @@ def test_a_token_endpoint_that_gives_no_token_is_a_failure_to_send(
     assert [] == seen
 
 
+@pytest.mark.parametrize(
+    ("act", "expected"),
+    [
+        (_raises(httpx.ReadTimeout("late")), "No response from https://api.invalid/token: ReadTimeout: late."),
+        (
+            _raises(httpx.ConnectError(f"refused {MARKER}")),
+            "Cannot connect to https://api.invalid/token: ConnectError: refused [redacted]. "
+            "Check the address and the network.",
+        ),
+    ],
+)
+def test_a_token_endpoint_that_does_not_answer_is_named(act: Act, expected: str) -> None:
+    """The message says that it was asked for a token, and what happened instead."""
+    client, _ = _token_client(act, attempts=1)
+    with pytest.raises(RequestFailed) as caught:
+        client.send(event())
+    ending = "Stopped after 1 attempt. The events were not accepted."
+    assert f"Cannot get a token: {expected} {ending}" == str(caught.value)
+
+
 @pytest.mark.parametrize("act", [_status(500), _status(429), _raises(httpx.ReadTimeout("late"))])
 def test_a_token_endpoint_that_recovers_is_asked_again(act: Act) -> None:
     """And the events are sent."""

@@ -12,7 +12,7 @@ import bwp_nb as bwp
 from bwp_nb import BwpError, Client, MutationRejected, Receipt, RequestFailed, Sandbox
 from bwp_nb.client import RETRY_QUOTA
 from bwp_nb.sandbox.api import SandboxClock
-from bwp_nb.wire.retries import Retries, RetryQuota
+from bwp_nb.wire.retries import Retries
 from tests.servers import SUCCESS
 from tests.strategies import event
 
@@ -246,21 +246,25 @@ def test_success_gives_retries_back() -> None:
     assert 4 == _error(client).attempts
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 20])
-def test_a_quota_is_as_much_as_it_says(size: int) -> None:
-    """Each take is one, and each that is given back."""
-    quota = RetryQuota(size)
-    assert [*[True] * size, False, False] == [quota.take() for _ in range(size + 2)]
-    quota.give_back()
-    assert [size > 0, False] == [quota.take(), quota.take()]
-
-
-def test_a_quota_is_never_more_than_its_size() -> None:
-    """A thousand successes save up no thousand retries."""
-    quota = RetryQuota(3)
+def test_success_saves_up_no_more_retries_than_there_were() -> None:
+    """A thousand sends before an outage do not make it longer."""
+    client = _client(*[ACCEPTED] * 1000, BUSY)
     for _ in range(1000):
-        quota.give_back()
-    assert 3 == [quota.take() for _ in range(10)].count(True)
+        client.send(event())
+    assert RETRY_QUOTA == sum(_error(client).attempts - 1 for _ in range(30))
+
+
+def test_a_wait_that_is_interrupted_costs_no_retry() -> None:
+    """Nothing was sent again."""
+    client = _client(BUSY)
+
+    def interrupt(error: BwpError, seconds: float) -> None:
+        raise KeyboardInterrupt(f"{error}: {seconds} s")
+
+    for _ in range(RETRY_QUOTA + 1):
+        with pytest.raises(KeyboardInterrupt):
+            client._deliver(b"{}", 1, interrupt)
+    assert 4 == _error(client).attempts
 
 
 def test_every_attempt_sends_the_same_bytes() -> None:
