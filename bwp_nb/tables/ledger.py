@@ -96,10 +96,8 @@ class Ledger:
             self._read()
             if not read_only:
                 self._file.truncate(self._size)
-        except BaseException as error:
+        except BaseException:
             self.close()
-            if isinstance(error, LedgerError) and not read_only:
-                raise LedgerError(f"{error} Nothing was sent.") from None
             raise
 
     def _opened(self, read_only: bool) -> Any:
@@ -128,10 +126,7 @@ class Ledger:
 
     def begin(self, run: Run) -> None:
         """Write the first line."""
-        try:
-            self._append(_encoded(_FORM | asdict(run)) + "\n")
-        except LedgerError as error:
-            raise LedgerError(f"{error} Nothing was sent.") from error
+        self._append(_encoded(_FORM | asdict(run)) + "\n")
         self.run, self.states = run, bytearray(run.rows)
 
     def expect(self, name: str, events: str, target: str | None = None) -> None:
@@ -139,19 +134,15 @@ class Ledger:
 
         `name` is the source's; `events` is their digest.
         """
-        advice = (
-            "Nothing was sent; use a new ledger path to start over."
-            if target
-            else "Pass the source, columns=, properties= and fields= that it was made with."
-        )
         if self.run is None or self.run.events != events:
-            said = (
-                f"it belongs to different data than {name}, or it was made with other columns=, properties= or fields="
-            )
-            raise LedgerError(f"Cannot use {self.name}: {said}. {advice}")
+            mapping = "it was made with other columns=, properties= or fields="
+            advice = "Pass what it was made with; to start over, use a new ledger path."
+            said = f"it belongs to different data than {name}, or {mapping}. {advice}"
+            raise LedgerError(f"Cannot use {self.name}: {said}")
         if target and self.run.target != target:
             there, here = readable(self.run.target, 200), readable(target, 200)
-            raise LedgerError(f"Cannot use {self.name}: its run sent to {there}; this client sends to {here}. {advice}")
+            said = f"its run sent to {there}; this client sends to {here}. To start over, use a new ledger path."
+            raise LedgerError(f"Cannot use {self.name}: {said}")
 
     def write(self, *found: Line) -> None:
         """Add what is known now."""

@@ -98,8 +98,8 @@ class Report:
         book.close()
         if book.run is None:
             raise LedgerError(f"Cannot use {book.name}: no run has begun.")
-        staged = StagedTable(given, mapping, GeneratedIds(book.run.run, book.run.time, ids_from), digests=True)
-        book.expect(staged.name, staged.digest)
+        staged = StagedTable(given, mapping, GeneratedIds(book.run.run, book.run.time, ids_from))
+        book.expect(staged.name, staged.digest())
         return cls([SentTable(book, staged.name, staged.columns, lambda: staged)])
 
     @classmethod

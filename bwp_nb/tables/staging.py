@@ -8,10 +8,10 @@ import tempfile
 import threading
 import weakref
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from hashlib import sha256
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from bwp_nb.displays.short_errors import extra
 from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
@@ -28,26 +28,18 @@ with extra("tables"):
 #: The bytes of encoded rows that are kept in memory rather than in a file.
 _IN_MEMORY = 2**19
 _MAX_PROBLEMS = 1_000
-_SHARED = "Equal ids mark copies of an event: fix the sources, or leave out check_ids= to send both. Nothing was sent."
 _RULE = "a different id in each row (our own rule: equal ids mark copies of an event)"
+
+T = TypeVar("T")
 
 
 class StagedTable:
     """The encoded rows of a table, and what was found when it was read: what was done with its `columns`.
 
-    Raises `InvalidTable` for columns that do not fit, and `InvalidEvent` for repeated ids unless they `may_repeat`.
-    With `digests`, `digest` identifies the events, whatever table they come from.
+    Raises `InvalidTable` for columns that do not fit.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        mapping: ColumnMapping,
-        generated: GeneratedIds,
-        *,
-        may_repeat: bool = True,
-        digests: bool = False,
-    ) -> None:
+    def __init__(self, table: Table, mapping: ColumnMapping, generated: GeneratedIds) -> None:
         self.name, self.index, self.rows, self._check = table.name, table.index, 0, table.check
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # open as long as this is in use
         weakref.finalize(self, self._file.close)
@@ -56,27 +48,38 @@ class StagedTable:
         columns: dict[str, None] = dict.fromkeys(table.names or ())
         inner: dict[str, None] = {}
         made = {"event_id": 0, "event_time": 0}
-        hashes, digest = array("q"), sha256()
         for chunk in table.chunks:
             self._check()
             mapped = mapping.mapped(chunk, generated)
-            encoded = encode_rows(mapped)
-            self._keep(mapped.fields["event_id"], encoded)
+            self._keep(mapped.fields["event_id"], encode_rows(mapped))
             self.rows += chunk.length
             columns |= dict.fromkeys(chunk.columns)
             inner |= dict.fromkeys(mapped.inner)
             for name, places in mapped.generated.items():
                 made[name] += len(places - chunk.broken.keys())
-            if not may_repeat:
-                hashes.extend(hash(cell) for cell in mapped.fields["event_id"] if isinstance(cell, str))
-            if digests:
-                digest.update("".join(encoded.contents()).encode("utf-8", "surrogatepass"))
-        self.digest = digest.hexdigest()
         if self.rows:
             mapping.refuse_unseen(table.name, [*columns, *inner])
         mapping.refuse_nearly_fields(columns)
         self.columns = _described(mapping, self.rows, columns, inner, made)
-        self._refuse_repeated(hashes)
+
+    def digest(self) -> str:
+        """Return what identifies the events, whatever table they come from."""
+        found = sha256()
+        for rows in self.chunks():
+            found.update("".join(rows.contents()).encode("utf-8", "surrogatepass"))
+        return found.hexdigest()
+
+    def refuse_repeated_ids(self) -> None:
+        """Raise `InvalidEvent` if rows have equal ids."""
+        found = islice(repeated(lambda: enumerate(self.ids())), _MAX_PROBLEMS)
+        problems = [
+            Problem("eventId", given, _RULE, f"{quoted(given)} is a duplicate of event {first}", row)
+            for given, first, row in found
+        ]
+        if problems:
+            error = InvalidEvent(problems)
+            error.is_unsent = True
+            raise error
 
     def chunks(self) -> Iterator[EncodedRows]:
         """Yield all rows."""
@@ -115,42 +118,19 @@ class StagedTable:
             self._file.seek(start)
             return [pickle.load(self._file) for _ in range(number)][-1]  # noqa: S301  # written by `_keep`
 
-    def _refuse_repeated(self, hashes: "array[int]") -> None:
-        """Raise `InvalidEvent` if rows have equal ids, which only those with equal hashes may have."""
-        suspects = _equal(hashes)
-        if suspects and (problems := list(islice(self._repeated(suspects), _MAX_PROBLEMS))):
-            error = InvalidEvent(problems)
-            error.is_unsent = True
-            raise error
 
-    def _repeated(self, suspects: Collection[int]) -> Iterator[Problem]:
-        first: dict[str, int] = {}
-        for row, event_id in enumerate(self.ids()):
-            if isinstance(event_id, str) and hash(event_id) in suspects and first.setdefault(event_id, row) != row:
-                message = f"{quoted(event_id)} is a duplicate of event {first[event_id]}"
-                yield Problem("eventId", event_id, _RULE, message, row)
+def repeated(ids: Callable[[], Iterable[tuple[T, Any]]]) -> Iterator[tuple[str, T, T]]:
+    """Yield each text that occurs again in (place, value) pairs, its first place and the later one.
 
-
-def refuse_shared_ids(parts: Mapping[str, Callable[[], Iterable[Any]]]) -> None:
-    """Raise `InvalidTable` if two parts, which are given by their names, have the same id."""
-    hashes = array("q", (hash(given) for ids in parts.values() for given in ids() if isinstance(given, str)))
-    suspects = _equal(hashes)
-    first: dict[str, tuple[str, int]] = {}
-    for name, ids in parts.items() if suspects else ():
-        for row, given in enumerate(ids()):
-            if isinstance(given, str) and hash(given) in suspects:
-                other, other_row = first.setdefault(given, (name, row))
-                if other != name:
-                    places = f"row {other_row} of {readable(other)} and row {row} of {readable(name)}"
-                    raise InvalidTable(f"Two parts have the event_id {quoted(given)}: {places}. {_SHARED}")
-
-
-def _equal(hashes: "array[int]") -> set[int]:
-    """Return those that occur more than once; they are put in order."""
-    ordered = np.asarray(hashes)
-    ordered.sort()
-    found: list[int] = ordered[1:][ordered[1:] == ordered[:-1]].tolist()
-    return set(found)
+    The pairs are read twice if the hashes of some texts, of which 8 bytes each are kept, are equal.
+    """
+    hashes = np.asarray(array("q", (hash(given) for _, given in ids() if isinstance(given, str))))
+    hashes.sort()
+    suspects = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+    first: dict[str, T] = {}
+    for place, given in ids() if suspects else ():
+        if isinstance(given, str) and hash(given) in suspects and first.setdefault(given, place) != place:
+            yield given, first[given], place
 
 
 def _described(

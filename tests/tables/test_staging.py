@@ -80,12 +80,12 @@ def test_a_ledger_has_the_ids_of_content(tmp_path: Path) -> None:
 GENERATED = {"run": "a-run", "time": "2024-11-22T09:00:00Z"}
 
 
-def _staged(source: Any, mapping: ColumnMapping | None = None, **options: bool) -> StagedTable:
-    return StagedTable(table(source), mapping or ColumnMapping(), GeneratedIds(**GENERATED), **options)
+def _staged(source: Any) -> StagedTable:
+    return StagedTable(table(source), ColumnMapping(), GeneratedIds(**GENERATED))
 
 
 def _digest(source: Any) -> str:
-    return _staged(source, digests=True).digest
+    return _staged(source).digest()
 
 
 def test_a_generator_can_be_read_repeatedly_and_by_several_at_a_time() -> None:
@@ -133,10 +133,10 @@ def test_each_later_row_with_an_id_is_named_with_the_first(count: int) -> None:
     ids: list[Any] = ["a", "b", None, "b", None, 1, 1, *map(str, range(10, 10 + count)), "b"]
     rows = [VALID | {"event_id": given} for given in ids]
     with pytest.raises(bwp.InvalidEvent) as caught:
-        _staged(rows, may_repeat=False)
+        _staged(rows).refuse_repeated_ids()
     assert [(3, "b"), (len(ids) - 1, "b")] == [(found.index, found.value) for found in caught.value.problems]
     assert {"'b' is a duplicate of event 1"} == {found.message for found in caught.value.problems}
-    assert len(ids) == _staged(rows).rows == _staged(rows[:1] * 1 + rows[1:3], may_repeat=False).rows + len(ids) - 3
+    _staged(rows[:3]).refuse_repeated_ids()
 
 
 @pytest.mark.parametrize(
