@@ -13,9 +13,8 @@ from bwp_nb.mutation import MAX_EVENTS
 from bwp_nb.tables.ledger import STATES, Ledger, Run
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
 from bwp_nb.tables.options import SendOptions
-from bwp_nb.tables.report import DryRun, Report
+from bwp_nb.tables.report import DryRun, Report, SentTable
 from bwp_nb.tables.sender import Sender, batches
-from bwp_nb.tables.sent import SentTable
 from bwp_nb.tables.source import table
 from bwp_nb.tables.staging import StagedTable
 

@@ -27,8 +27,7 @@ from bwp_nb.tables.files import Part, parts
 from bwp_nb.tables.ledger import Ledger
 from bwp_nb.tables.mapping import ColumnMapping
 from bwp_nb.tables.options import SendOptions
-from bwp_nb.tables.report import Report
-from bwp_nb.tables.sent import SentTable
+from bwp_nb.tables.report import Report, SentTable
 from bwp_nb.tables.staging import StagedTable, repeated
 from bwp_nb.text import counted, quoted, readable, typed
 from bwp_nb.wire.platform import fork_safe_lock
@@ -282,4 +281,4 @@ def _report(ends: Mapping[Part, _End], options: Mapping[str, Any], notes: Sequen
 
 def _staged(part: Part, options: Mapping[str, Any]) -> StagedTable:
     """Read a part again, for what its rows contain."""
-    return Report.read(part.ledger, part.table(options), **_only(Report.read, options))._parts[0].table
+    return Report.read(part.ledger, part.table(options), **_only(Report.read, options))._parts[0].read()

@@ -3,8 +3,10 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,6 @@ from bwp_nb.tables.encoding import EncodedRows
 from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, flat
-from bwp_nb.tables.sent import SentTable, end
 from bwp_nb.tables.source import table
 from bwp_nb.tables.staging import StagedTable
 from bwp_nb.text import counted, readable
@@ -28,12 +29,40 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ENDS = ("sent", "rejected", "invalid", "failed", "unknown")
+#: How a row is reported that was not tried, or was being sent when the run ended.
+_REPORTED = {"untried": "failed", "in_flight": "unknown"}
 _MAX_SHOWN = 10
 
 #: The rows of a dry run that are looked at for hints: it takes as long as all the rest.
 _MAX_HINTED = 10_000
 
 _FORMULA = frozenset("=+-@\t\r\n")
+
+
+@dataclass(frozen=True)
+class SentTable:
+    """The ledger of the runs that sent a table, and how to read the table, which is done only if it is needed."""
+
+    ledger: Ledger
+    name: str
+    columns: Columns
+    read: Callable[[], StagedTable]
+
+    def outcomes(self, named: str) -> "pd.DataFrame":
+        """Return the name of the table, as a column of that name, and the number and outcome of each row."""
+        import numpy as np
+        import pandas as pd
+
+        account = self.ledger.account()
+        account["copies"][account["state"] == STATES.index("rejected")] = 0
+        ends = np.array([_REPORTED.get(state, state) for state in STATES], dtype=object)
+        account["state"] = ends[account["state"]]
+        return pd.DataFrame({named: self.name, "row": range(len(self.ledger.states)), **account})
+
+    def records(self, *states: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the numbers of the rows in some states, and what they contain."""
+        wanted = {code for code, state in enumerate(STATES) if _REPORTED.get(state, state) in states}
+        return self.read().records(lambda row: self.ledger.states[row] in wanted)
 
 
 class Report:
@@ -130,7 +159,7 @@ class Report:
         """The number of rows in each state."""
         found = dict.fromkeys(_ENDS, 0)
         for state in STATES:
-            found[end(state)] += sum(part.ledger.count(state) for part in self._parts)
+            found[_REPORTED.get(state, state)] += sum(part.ledger.count(state) for part in self._parts)
         return found
 
     @property
@@ -155,9 +184,7 @@ class Report:
 
     def __repr__(self) -> str:
         listed = ", ".join(f"{number} {state}" for state, number in self.counts.items() if number) or "none"
-        reasons, notes = self._summary()
-        lines = [f"  {rows}: {state}, {reason}" for rows, state, reason in reasons]
-        return "\n".join([f"{self._head()}: {listed}", *lines, *notes])
+        return _text(f"{self._head()}: {listed}", *self._summary())
 
     def _repr_html_(self) -> str:
         """Return the counts and the first reasons as tables."""
@@ -201,9 +228,9 @@ class Report:
 
         frame = self._outcomes().set_axis(self._index)
         if ids:
-            found = [event_id for part in self._parts for event_id in part.table.ids()]
-            frame.insert(list(frame).index("state"), "event_id", pd.Series(found, frame.index, dtype=object))
-        return frame if self._is_merged else frame.drop(columns="row")
+            found = [event_id for part in self._parts for event_id in part.read().ids()]
+            frame.insert(2, "event_id", pd.Series(found, frame.index, dtype=object))
+        return frame if self._is_merged else frame.drop(columns=[self._several[1], "row"])
 
     def events(self, *states: str) -> "pd.DataFrame":
         """Return the rows in some states as a table to send again, with the ids and times they were sent with.
@@ -290,8 +317,7 @@ class Report:
         if Path(path).suffix != ".csv":
             raise InvalidArgument(f"save_spreadsheet: expected a path ending in .csv, got {Path(path).name!r}")
         events = self._events("invalid", "rejected")
-        outcomes = self._outcomes().iloc[events.index]
-        named = outcomes[[*SPREADSHEET_COLUMNS, *outcomes.columns.intersection([self._several[1]])]]
+        named = self._outcomes().iloc[events.index][[*SPREADSHEET_COLUMNS, *self._several[1:] * self._is_merged]]
         columns = [_harmless([name, *part[name].to_numpy(object)]) for part in (named, events) for name in part]
         with Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             file.write("\ufeff")  # by which spreadsheets recognise UTF-8; the codec utf-8-sig is slow
@@ -302,65 +328,49 @@ class Report:
         import pandas as pd
 
         numbers: list[int] = []
-        found: list[dict[str, Any]] = []
+        records: list[dict[str, Any]] = []
         first = 0
         for part in self._parts:
             for row, record in part.records(*states):
                 numbers.append(first + row)
-                found.append(record)
+                records.append(record)
             first += len(part.ledger.states)
-        rows = flat(found)
-        names = {name for row in rows for name in row} if rows else {*TEXT_FIELDS}
-        columns = [name for name in TEXT_FIELDS if name in names]
-        columns += dict.fromkeys(name for row in rows for name in row if name not in TEXT_FIELDS)
-        cells = {number: [row.get(name) for row in rows] for number, name in enumerate(columns)}
-        head = pd.Index(columns, dtype=object)  # which may have any text, as str may not
-        return pd.DataFrame(cells, numbers, dtype=object).set_axis(head, axis=1)
+        rows = flat(records)
+        names = dict.fromkeys(name for row in rows for name in row) if rows else TEXT_FIELDS
+        columns = [*filter(names.__contains__, TEXT_FIELDS), *(name for name in names if name not in TEXT_FIELDS)]
+        cells = [[row.get(name) for name in columns] for row in rows]
+        return pd.DataFrame(cells, numbers, pd.Index(columns, dtype=object), dtype=object)  # str may not be any text
 
     @property
     def _index(self) -> "pd.Index[Any]":
         """The index of the source, or the numbers of its rows."""
         import pandas as pd
 
-        own = None if self._is_merged else self._parts[0].table.index
+        own = None if self._is_merged else self._parts[0].read().index
         return pd.RangeIndex(self.rows, name=None if self._is_merged else "row") if own is None else own
 
     def _outcomes(self) -> "pd.DataFrame":
-        """Return the outcome of each row, after the name of its table if there are several."""
+        """Return the name of its table, the number there and the outcome of each row."""
         import pandas as pd
 
-        found = [part.outcomes() for part in self._parts]
-        if not found:
+        if not self._parts:
             return pd.DataFrame(columns=[self._several[1], "row", "state", "reason", "batch", "attempts", "copies"])
-        if not self._is_merged:
-            return found[0]
-        for part, outcomes in zip(self._parts, found, strict=True):
-            outcomes.insert(0, self._several[1], part.name)
-        return pd.concat(found, ignore_index=True)
+        return pd.concat([part.outcomes(self._several[1]) for part in self._parts], ignore_index=True)
 
     def _summary(self) -> tuple[list[list[str]], list[str]]:
-        """Return the first row with each reason and how many others have it, and notes on what to do."""
-        import pandas as pd
-
-        found, copied = [pd.DataFrame({"row": [0], "state": "", "reason": "", "name": ""})[:0]], 0
+        """Return the first reasons and their rows, and notes on what to do."""
+        copied, found = 0, []
         try:
             for part in self._parts:  # one at a time, since most rows have no reason
-                outcomes = part.outcomes()
+                outcomes = part.outcomes(self._several[1])
                 copied += int((outcomes["copies"] > 1).sum())
-                found.append(outcomes[outcomes["reason"] != ""].assign(name=part.name))
+                left = outcomes[outcomes["reason"] != ""]
+                rows = [f"row {row}{f' of {part.name}' if self._is_merged else ''}" for row in left["row"]]
+                found.append(zip(rows, left["state"], left["reason"], strict=True))
         except (OSError, LedgerError):  # the counts are known anyway
             lost = ", ".join(part.ledger.name for part in self._parts)
             return [["reasons", "not known", f"{lost} cannot be read any more"]], list(self._notes())
-        known = pd.concat(found, ignore_index=True).rename_axis("number").reset_index()
-        kinds = known.groupby(["state", "reason"], sort=False)["number"].agg(["min", "size"])
-        shown = kinds.sort_values("min").head(_MAX_SHOWN)
-        lines = []
-        for (state, reason), first, size in shown.itertuples():
-            row = f"row {known['row'][first]}" + (f" of {known['name'][first]}" if self._is_merged else "")
-            lines.append([row if size == 1 else f"{row} and {size - 1} more", state, reason])
-        if left := len(kinds) - len(shown):
-            lines.append(["others", "", f"{counted(left, 'more reason')}, all in report.frame()"])
-        return lines, list(self._notes(copied))
+        return _first_reasons(chain.from_iterable(found)), list(self._notes(copied))
 
     def _head(self) -> str:
         """Return the number of rows, and where they went if that is the live API."""
@@ -430,30 +440,20 @@ class DryRun:
         self.bytes = length + self.valid - self.requests + self.requests * len(body([]))
 
     def __repr__(self) -> str:
-        problems = [f"  {rows}: {problem}" for rows, problem in self._problems()]
-        return "\n".join([self._head(), *problems, *self._notes()])
+        return _text(self._head(), self._reasons(), self._notes())
 
     def _repr_html_(self) -> str:
         """Return the numbers, the first problems as a table, and what would be done with each column."""
-        problems = self._problems()
-        return card(self._head(), html_table(problems, ("rows", "problem")) if problems else "", *self._notes())
+        problems = self._reasons()
+        return card(self._head(), html_table(problems, ("rows", "", "problem")) if problems else "", *self._notes())
 
     def _head(self) -> str:
         sizes = f"{counted(self.requests, 'request')}, {counted(self.bytes, 'byte')}"
         return f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}"
 
-    def _problems(self) -> list[tuple[str, str]]:
-        """Return the first different problems, and in which rows they are."""
-        rows: dict[str, list[int]] = {}
-        for row, problems in self.problems.items():
-            for problem in problems:
-                rows.setdefault(str(problem), []).append(row)
-        shown = [
-            (f"row {first}{f' and {len(others)} more' if others else ''}", problem)
-            for problem, (first, *others) in list(rows.items())[:_MAX_SHOWN]
-        ]
-        left = len(rows) - len(shown)
-        return [*shown, ("…", f"{counted(left, 'more problem')}, all in frame()")] if left else shown
+    def _reasons(self) -> list[list[str]]:
+        found = ((f"row {row}", problem) for row, problems in self.problems.items() for problem in problems)
+        return _first_reasons((row, "", str(problem)) for row, problem in found)
 
     def _notes(self) -> list[str]:
         """Return what would be done with each column, and where likely mistakes are."""
@@ -509,6 +509,24 @@ class DryRun:
             The seconds.
         """
         return self.requests / requests_a_second
+
+
+def _first_reasons(found: Iterable[tuple[str, str, str]]) -> list[list[str]]:
+    """Return the first different states and reasons, after the first row that has both and the number of others."""
+    rows: dict[tuple[str, str], list[Any]] = {}
+    for row, state, reason in found:
+        rows.setdefault((state, reason), [row, -1])[1] += 1
+    shown = [
+        [f"{row} and {others} more" if others else row, state, reason]
+        for (state, reason), (row, others) in islice(rows.items(), _MAX_SHOWN)
+    ]
+    left = len(rows) - len(shown)
+    return [*shown, ["others", "", f"{counted(left, 'more reason')}, all in frame()"]] if left else shown
+
+
+def _text(head: str, reasons: Iterable[Iterable[str]], notes: Iterable[str]) -> str:
+    lines = [f"  {rows}: {', '.join(filter(None, reason))}" for rows, *reason in reasons]
+    return "\n".join([head, *lines, *notes])
 
 
 def _hinted(rows: EncodedRows) -> Iterator[str]:
