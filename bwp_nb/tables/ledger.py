@@ -11,6 +11,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import chain
 from operator import lt
@@ -80,7 +81,7 @@ class Ledger:
 
     `run` is None until a run has begun. `states` has a byte for each row, `splits` is the number of requests that were
     split. One that is `read_only` is not locked: it has what was written when it was opened, also while a run is
-    writing more.
+    writing more, and needs no `close`.
     """
 
     def __init__(self, path: str | Path | None = None, *, read_only: bool = False) -> None:
@@ -89,29 +90,27 @@ class Ledger:
         self.states = bytearray()
         self.batches = self.splits = 0
         self._writing = threading.Lock()
-        self._lock: filelock.BaseFileLock | None = None
-        try:
-            self._file = self._opened(read_only)
+        self._opened = ExitStack()
+        with ExitStack() as opened:
+            self._file = self._open(read_only, opened)
             weakref.finalize(self, self._file.close)
             self._read()
             if not read_only:
                 self._file.truncate(self._size)
-        except BaseException:
-            self.close()
-            raise
+                self._opened = opened.pop_all()
 
-    def _opened(self, read_only: bool) -> Any:
+    def _open(self, read_only: bool, opened: ExitStack) -> Any:
+        """Return the file; what is to be closed, and the lock on it, are added to `opened`."""
         if self.path is None:
             return tempfile.SpooledTemporaryFile(_SPOOL, buffering=0)  # closed when the ledger is collected
         try:
             self.path = Path(os.path.realpath(self.path))  # so that a file has one lock, by any name
             if read_only:
-                return self.path.open("rb")
+                return opened.enter_context(self.path.open("rb"))
             if not self.path.parent.is_dir():  # which filelock would make
                 raise FileNotFoundError(errno.ENOENT, f"the folder {self.path.parent.name!r} does not exist")
-            self._lock = filelock.FileLock(f"{self.path}.lock")
-            self._lock.acquire(timeout=0)
-            return self.path.open("a+b", buffering=0)
+            opened.enter_context(filelock.FileLock(f"{self.path}.lock").acquire(timeout=0))
+            return opened.enter_context(self.path.open("a+b", buffering=0))
         except filelock.Timeout:
             advice = "Wait for it to end, and make the same call again to send what is left."
             raise LedgerError(f"Another run is writing {self.name}, in this process or another. {advice}") from None
@@ -177,10 +176,7 @@ class Ledger:
 
     def close(self) -> None:
         """Unlock the file; a temporary one remains until the ledger is collected."""
-        if self.path is not None and hasattr(self, "_file"):
-            self._file.close()
-        if self._lock is not None:
-            self._lock.release()
+        self._opened.close()
 
     def _read(self) -> None:
         """Read what an earlier run wrote, without a last line that is incomplete."""
@@ -236,42 +232,36 @@ def _account(content: bytes, name: str, rows: int) -> "tuple[dict[str, NDArray[A
     A request counts with the most copies that there can be until its outcome is known.
     """
     state, batch, attempts, copies, reason = np.zeros((5, rows), dtype=np.int64)
-    reasons, splits, most = [_NOT_TRIED], 0, {0: 0}
+    reasons, splits, most = [_NOT_TRIED], 0, {}
     for number, text in enumerate(content.split(b"\n")[1:-1], 2):
         try:
             line = Line(**json.loads(text))
-            found = _checked(line, rows)
+            found = _rows(line, rows)
+            given = [line.reason] if isinstance(line.reason, str) else [*line.reason]
             if line.state == "in_flight":
-                most[line.batch] = line.copies
-            elif line.batch and not (state[found] == 1).all() & (batch[found] == line.batch).all():
-                raise ValueError  # it has the outcome only of the batch that it is in
-        except (ValueError, TypeError):
+                most[line.batch], given = line.copies, [_NO_RESPONSE]
+                copies[found] += line.copies
+            elif line.batch:  # the outcome of a batch, which all of these rows are in
+                if not ((state[found] == 1) & (batch[found] == line.batch)).all():
+                    raise ValueError
+                copies[found] += line.copies - most[line.batch]
+            state[found], batch[found] = STATES.index(line.state), line.batch
+            attempts[found] += line.attempts
+            reason[found] = np.arange(len(given)) + len(reasons)
+            reasons += given
+            splits += line.split
+        except (ValueError, TypeError, KeyError):
             shown = quoted(readable(text.decode("utf-8", "replace"), 60))
             raise LedgerError(f"Cannot read line {number} of {name}: {shown}.") from None
-        given = [_NO_RESPONSE] if line.state == "in_flight" else _reasons(line)
-        state[found] = STATES.index(line.state)
-        batch[found] = line.batch
-        attempts[found] += line.attempts
-        copies[found] += line.copies - (0 if line.state == "in_flight" else most[line.batch])
-        reason[found] = np.arange(len(given)) + len(reasons)
-        reasons += given
-        splits += line.split
     texts = np.array(reasons, dtype=object)[reason]
     return {"state": state, "reason": texts, "batch": batch, "attempts": attempts, "copies": copies}, splits
 
 
-def _reasons(line: Line) -> list[str]:
-    return line.reason if isinstance(line.reason, list) else [line.reason]
-
-
-def _checked(line: Line, rows: int) -> "NDArray[np.int64]":
-    """Return the rows of a line, or raise `ValueError` or `TypeError` for one that this module does not write."""
-    bounds = [row for part in line.rows for row in part]
-    numbers = [line.batch, line.attempts, line.copies, *bounds]
-    is_typed = {*map(type, numbers)} == {int} and {*map(type, _reasons(line))} == {str} and type(line.split) is bool
+def _rows(line: Line, rows: int) -> "NDArray[np.int64]":
+    """Return the rows of a line, or raise `ValueError` or `TypeError` if it cannot be one of a run of some rows."""
+    bounds = [*chain.from_iterable(line.rows)]
+    is_ordered = all(map(lt, [-1, *bounds], [*bounds, rows + 1]))
     is_known = line.state in STATES[1:] and (line.state == "invalid") == (line.batch == 0)
-    is_range = len(bounds) == 2 * len(line.rows) and all(map(lt, bounds, [*bounds[1:], rows + 1]))
-    found = list(chain.from_iterable(map(range, bounds[::2], bounds[1::2])))
-    if not (is_typed and is_known and is_range and min(numbers) >= 0 and len(_reasons(line)) in (1, len(found))):
+    if not is_ordered or not is_known or min(line.attempts, line.copies) < 0:
         raise ValueError
-    return np.array(found)
+    return np.array([row for first, end in line.rows for row in range(first, end)], dtype=np.int64)

@@ -9,7 +9,7 @@ import pickle
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import cache, partial
 from inspect import signature
 from multiprocessing import parent_process
@@ -271,9 +271,9 @@ def _report(ends: Mapping[Part, _End], options: Mapping[str, Any], notes: Sequen
     found, unfinished = [], {part.name: why for part, (why, _) in ends.items() if why}
     for part, (_, columns) in ends.items():
         try:
-            with closing(Ledger(part.ledger, read_only=True)) as book:
-                if book.run:
-                    found.append(SentTable(book, readable(part.name), columns, partial(_staged, part, options)))
+            book = Ledger(part.ledger, read_only=True)
+            if book.run:
+                found.append(SentTable(book, readable(part.name), columns, partial(_staged, part, options)))
         except LedgerError as error:
             unfinished.setdefault(part.name, str(error))
     return PartsReport(found, unfinished, notes)

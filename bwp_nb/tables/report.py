@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bwp_nb.contract.hints import hints
 from bwp_nb.displays.html import card, chip, html_table
-from bwp_nb.displays.short_errors import InvalidArgument
+from bwp_nb.displays.short_errors import InvalidArgument, extra
 from bwp_nb.errors import LedgerError, Problem
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.mutation import body
@@ -25,7 +25,8 @@ from bwp_nb.tables.source import table
 from bwp_nb.tables.staging import StagedTable
 from bwp_nb.text import counted, readable
 
-if TYPE_CHECKING:
+with extra("tables"):
+    import numpy as np
     import pandas as pd
 
 _ENDS = ("sent", "rejected", "invalid", "failed", "unknown")
@@ -48,11 +49,8 @@ class SentTable:
     columns: Columns
     read: Callable[[], StagedTable]
 
-    def outcomes(self, named: str) -> "pd.DataFrame":
+    def outcomes(self, named: str) -> pd.DataFrame:
         """Return the name of the table, as a column of that name, and the number and outcome of each row."""
-        import numpy as np
-        import pandas as pd
-
         account = self.ledger.account()
         account["copies"][account["state"] == STATES.index("rejected")] = 0
         ends = np.array([_REPORTED.get(state, state) for state in STATES], dtype=object)
@@ -124,7 +122,6 @@ class Report:
         given = table(source, delimiter, encoding)
         mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
         book = Ledger(ledger, read_only=True)
-        book.close()
         if book.run is None:
             raise LedgerError(f"Cannot use {book.name}: no run has begun.")
         staged = StagedTable(given, mapping, GeneratedIds(book.run.run, book.run.time, ids_from))
@@ -193,7 +190,7 @@ class Report:
         rows = ([where, chip(state), reason] for where, state, reason in reasons)
         return card(self._head(), counts, html_table(rows, ("rows", "state", "reason")) if reasons else "", *notes)
 
-    def frame(self, *, ids: bool = True) -> "pd.DataFrame":
+    def frame(self, *, ids: bool = True) -> pd.DataFrame:
         """Return a row for each row of the source.
 
         Parameters
@@ -224,15 +221,13 @@ class Report:
         >>> set(report.frame()["state"])
         {'sent'}
         """
-        import pandas as pd
-
         frame = self._outcomes().set_axis(self._index)
         if ids:
             found = [event_id for part in self._parts for event_id in part.read().ids()]
             frame.insert(2, "event_id", pd.Series(found, frame.index, dtype=object))
         return frame if self._is_merged else frame.drop(columns=[self._several[1], "row"])
 
-    def events(self, *states: str) -> "pd.DataFrame":
+    def events(self, *states: str) -> pd.DataFrame:
         """Return the rows in some states as a table to send again, with the ids and times they were sent with.
 
         Parameters
@@ -258,7 +253,7 @@ class Report:
         events = self._events(*states)
         return events.set_axis(self._index[events.index])
 
-    def quarantine(self) -> "pd.DataFrame":
+    def quarantine(self) -> pd.DataFrame:
         """Return the rows to fix, `invalid` and `rejected`, with the index of `frame()`, which has the reasons.
 
         Returns
@@ -323,10 +318,8 @@ class Report:
             file.write("\ufeff")  # by which spreadsheets recognise UTF-8; the codec utf-8-sig is slow
             csv.writer(file).writerows(zip(*columns, strict=True))
 
-    def _events(self, *states: str) -> "pd.DataFrame":
+    def _events(self, *states: str) -> pd.DataFrame:
         """Return what the rows in some states contain, by their number."""
-        import pandas as pd
-
         numbers: list[int] = []
         records: list[dict[str, Any]] = []
         first = 0
@@ -344,15 +337,11 @@ class Report:
     @property
     def _index(self) -> "pd.Index[Any]":
         """The index of the source, or the numbers of its rows."""
-        import pandas as pd
-
         own = None if self._is_merged else self._parts[0].read().index
         return pd.RangeIndex(self.rows, name=None if self._is_merged else "row") if own is None else own
 
-    def _outcomes(self) -> "pd.DataFrame":
+    def _outcomes(self) -> pd.DataFrame:
         """Return the name of its table, the number there and the outcome of each row."""
-        import pandas as pd
-
         if not self._parts:
             return pd.DataFrame(columns=[self._several[1], "row", "state", "reason", "batch", "attempts", "copies"])
         return pd.concat([part.outcomes(self._several[1]) for part in self._parts], ignore_index=True)
@@ -460,7 +449,7 @@ class DryRun:
         hints = ", ".join(f"{name} ({counted(count, 'row')})" for name, count in self.hints.items())
         return [*self.columns.lines(), *([f"Likely mistakes, which are sent anyway: {hints}"] if hints else [])]
 
-    def frame(self) -> "pd.DataFrame":
+    def frame(self) -> pd.DataFrame:
         """Return a row for each problem.
 
         Returns
@@ -468,8 +457,6 @@ class DryRun:
         pandas.DataFrame
             The row it is in, the field, the value, what is wrong, the rule.
         """
-        import pandas as pd
-
         found = [
             (row, problem.field, problem.value, problem.message, problem.rule)
             for row, problems in self.problems.items()

@@ -104,13 +104,11 @@ class StagedTable:
             for part in (ids, rows):
                 pickle.dump(part, self._file)
             self._file.flush()
-        except OSError as error:
-            said = readable(error.strerror or str(error), 160)
-            advice = "Set TMPDIR to a folder with more space."
-            raise InvalidTable(f"Cannot copy {self.name} to a temporary file: {said}. {advice}") from None
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
-            said = f"has a value that cannot be copied: {readable(str(error), 160)}"
-            raise InvalidTable(f"{self.name} {said}. Turn it into a str.") from None
+        except (OSError, pickle.PicklingError, TypeError, AttributeError) as error:
+            is_full = isinstance(error, OSError)
+            advice = "Set TMPDIR to a folder with more space." if is_full else "Turn the value into a str."
+            said = f"Cannot copy {self.name} to a temporary file: {readable(str(error), 160)}"
+            raise InvalidTable(f"{said}. {advice}") from None
 
     def _kept(self, start: int, number: int) -> Any:
         """Return the ids of some rows, which are the first part, or the rows."""

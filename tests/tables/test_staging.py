@@ -123,7 +123,7 @@ def test_rows_may_change_after_they_are_passed() -> None:
 
 def test_a_value_that_cannot_be_copied_is_refused() -> None:
     """In a sentence, before anything is sent."""
-    with pytest.raises(bwp.InvalidTable, match=r"^the list of rows has a value that cannot be copied: .* into a str"):
+    with pytest.raises(bwp.InvalidTable, match=r"^Cannot copy the list of rows to a temporary file: .* into a str"):
         _staged([VALID | {"a": iter([])}, VALID | {"a": lambda: None}])
 
 
