@@ -5,11 +5,10 @@ whole. The rows that were being sent when the process ended have the state `in_f
 """
 
 import errno
+import io
 import json
 import os
-import tempfile
 import threading
-import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -35,7 +34,6 @@ STATES = ("untried", "in_flight", "sent", "rejected", "invalid", "failed", "unkn
 _FORM = {"bwp_ledger": 4}
 _NOT_TRIED = "not sent: the run ended before its turn"
 _NO_RESPONSE = "sent, but the run ended before the response was recorded"
-_SPOOL = 2**23
 _BEGINNING = b'{"bwp_ledger":'
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -77,7 +75,7 @@ class Line:
 
 
 class Ledger:
-    """A run's file, locked against other runs until it is closed; a temporary one without a path.
+    """A run's file, locked against other runs until it is closed; one in memory without a path.
 
     `run` is None until a run has begun. `states` has a byte for each row, `splits` is the number of requests that were
     split. One that is `read_only` is not locked: it has what was written when it was opened, also while a run is
@@ -93,7 +91,6 @@ class Ledger:
         self._opened = ExitStack()
         with ExitStack() as opened:
             self._file = self._open(read_only, opened)
-            weakref.finalize(self, self._file.close)
             self._read()
             if not read_only:
                 self._file.truncate(self._size)
@@ -102,7 +99,7 @@ class Ledger:
     def _open(self, read_only: bool, opened: ExitStack) -> Any:
         """Return the file; what is to be closed, and the lock on it, are added to `opened`."""
         if self.path is None:
-            return tempfile.SpooledTemporaryFile(_SPOOL, buffering=0)  # closed when the ledger is collected
+            return io.BytesIO()
         try:
             self.path = Path(os.path.realpath(self.path))  # so that a file has one lock, by any name
             if read_only:
@@ -165,17 +162,13 @@ class Ledger:
 
     def account(self) -> "dict[str, NDArray[Any]]":
         """Return what is known of each row, as columns: `state` (a number), `batch`, `attempts`, `copies`, `reason`."""
-        if self.path is not None:
-            content = self.path.read_bytes()[: self._size]
-        else:
-            self._file.seek(0)
-            content = self._file.read()
+        content = (self.path.read_bytes() if self.path else self._file.getvalue())[: self._size]
         if len(content) < self._size or _run(content, self.name) != self.run:
             raise LedgerError(f"Cannot read {self.name}: it now belongs to another run.")
         return _account(content, self.name, len(self.states))[0]
 
     def close(self) -> None:
-        """Unlock the file; a temporary one remains until the ledger is collected."""
+        """Close and unlock the file."""
         self._opened.close()
 
     def _read(self) -> None:

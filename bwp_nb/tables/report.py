@@ -29,9 +29,9 @@ with extra("tables"):
     import numpy as np
     import pandas as pd
 
-_ENDS = ("sent", "rejected", "invalid", "failed", "unknown")
-#: How a row is reported that was not tried, or was being sent when the run ended.
-_REPORTED = {"untried": "failed", "in_flight": "unknown"}
+_ENDS = STATES[2:]
+#: The state in which a row is reported: one that was not tried is failed, one that was being sent is unknown.
+_REPORTED = {"untried": "failed", "in_flight": "unknown", **{state: state for state in _ENDS}}
 _MAX_SHOWN = 10
 
 #: The rows of a dry run that are looked at for hints: it takes as long as all the rest.
@@ -53,14 +53,8 @@ class SentTable:
         """Return the name of the table, as a column of that name, and the number and outcome of each row."""
         account = self.ledger.account()
         account["copies"][account["state"] == STATES.index("rejected")] = 0
-        ends = np.array([_REPORTED.get(state, state) for state in STATES], dtype=object)
-        account["state"] = ends[account["state"]]
+        account["state"] = np.array(list(map(_REPORTED.get, STATES)), dtype=object)[account["state"]]
         return pd.DataFrame({named: self.name, "row": range(len(self.ledger.states)), **account})
-
-    def records(self, *states: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the numbers of the rows in some states, and what they contain."""
-        wanted = {code for code, state in enumerate(STATES) if _REPORTED.get(state, state) in states}
-        return self.read().records(lambda row: self.ledger.states[row] in wanted)
 
 
 class Report:
@@ -155,8 +149,8 @@ class Report:
     def counts(self) -> dict[str, int]:
         """The number of rows in each state."""
         found = dict.fromkeys(_ENDS, 0)
-        for state in STATES:
-            found[_REPORTED.get(state, state)] += sum(part.ledger.count(state) for part in self._parts)
+        for state, reported in _REPORTED.items():
+            found[reported] += sum(part.ledger.count(state) for part in self._parts)
         return found
 
     @property
@@ -288,7 +282,7 @@ class Report:
         InvalidTable, LedgerError
             Only of `send_parts`: if a source cannot be read any more, or has changed.
         """
-        _save_jsonl(path, (row for part in self._parts for _, row in part.records("invalid", "rejected")))
+        _save_jsonl(path, (row for _, row in self._records("invalid", "rejected")))
 
     def save_spreadsheet(self, path: str | Path) -> None:
         """Write the rows to fix, and why, for a spreadsheet; the file cannot be sent again.
@@ -318,21 +312,25 @@ class Report:
             file.write("\ufeff")  # by which spreadsheets recognise UTF-8; the codec utf-8-sig is slow
             csv.writer(file).writerows(zip(*columns, strict=True))
 
+    def _records(self, *states: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the numbers of the rows in some states, and what they contain."""
+        first, wanted = 0, {code for code, state in enumerate(STATES) if _REPORTED[state] in states}
+        for part in self._parts:
+            codes = part.ledger.states
+            for row, record in part.read().records({row for row, code in enumerate(codes) if code in wanted}):
+                yield first + row, record
+            first += len(codes)
+
     def _events(self, *states: str) -> pd.DataFrame:
         """Return what the rows in some states contain, by their number."""
-        numbers: list[int] = []
-        records: list[dict[str, Any]] = []
-        first = 0
-        for part in self._parts:
-            for row, record in part.records(*states):
-                numbers.append(first + row)
-                records.append(record)
-            first += len(part.ledger.states)
-        rows = flat(records)
+        found = dict(self._records(*states))
+        rows = flat(list(found.values()))
         names = dict.fromkeys(name for row in rows for name in row) if rows else TEXT_FIELDS
         columns = [*filter(names.__contains__, TEXT_FIELDS), *(name for name in names if name not in TEXT_FIELDS)]
         cells = [[row.get(name) for name in columns] for row in rows]
-        return pd.DataFrame(cells, numbers, pd.Index(columns, dtype=object), dtype=object)  # str may not be any text
+        return pd.DataFrame(
+            cells, list(found), pd.Index(columns, dtype=object), dtype=object
+        )  # str may not be any text
 
     @property
     def _index(self) -> "pd.Index[Any]":

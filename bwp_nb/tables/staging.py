@@ -8,7 +8,7 @@ import tempfile
 import threading
 import weakref
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from hashlib import sha256
 from itertools import islice
 from typing import Any, TypeVar
@@ -92,11 +92,12 @@ class StagedTable:
         for start in self._starts:
             yield from self._kept(start, 1)
 
-    def records(self, is_wanted: Callable[[int], bool]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def records(self, wanted: Container[int]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the numbers of some rows, and what they contain as the keywords of a `UserEvent`."""
         for rows in self.chunks():
-            for row in filter(is_wanted, range(rows.first, rows.first + len(rows.texts))):
-                yield row, rows.record(row)
+            for row in range(rows.first, rows.first + len(rows.texts)):
+                if row in wanted:
+                    yield row, rows.record(row)
 
     def _keep(self, ids: list[Any], rows: EncodedRows) -> None:
         self._starts.append(self._file.tell())
