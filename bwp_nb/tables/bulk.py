@@ -144,14 +144,13 @@ def send_table(
     with closing(book):
         with _unsent():
             generated = _generated(client, book.run, ids_from, given.part)
-            staged = StagedTable(given, mapping, generated)
+            staged = StagedTable(given, mapping, generated, digests=book.path is not None)
             if on_duplicates == "refuse":
                 staged.refuse_repeated_ids()
             client._confirm()  # in this thread: the workers cannot read the keyboard
-            digest = staged.digest() if book.path else ""
             if book.run is None:
-                book.begin(Run(digest, client.target, staged.rows, generated.run, generated.time))
-            book.expect(staged.name, digest, client.target)
+                book.begin(Run(staged.digest, client.target, staged.rows, generated.run, generated.time))
+            book.expect(staged.name, staged.digest, client.target)
         if progress:
             _show(staged)
         done = {code for code, state in enumerate(STATES) if state not in _TO_SEND[on_unknown]}

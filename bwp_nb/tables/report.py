@@ -118,8 +118,8 @@ class Report:
         book = Ledger(ledger, read_only=True)
         if book.run is None:
             raise LedgerError(f"Cannot use {book.name}: no run has begun.")
-        staged = StagedTable(given, mapping, GeneratedIds(book.run.run, book.run.time, ids_from))
-        book.expect(staged.name, staged.digest())
+        staged = StagedTable(given, mapping, GeneratedIds(book.run.run, book.run.time, ids_from), digests=True)
+        book.expect(staged.name, staged.digest)
         return cls([SentTable(book, staged.name, staged.columns, lambda: staged)])
 
     @classmethod

@@ -220,11 +220,11 @@ class Sender:
     def _record(self, batch: Batch, number: int, found: Receipt | BwpError, *, is_split: bool) -> None:
         """Record the state of each row, and why it is in it."""
         rows = _states(batch, found) if isinstance(found, BwpError) else {(found.state, ""): batch.rows}
-        lines = [
-            Line(ranges(numbers), state, number, found.attempts, 0 if state == "rejected" else found.copies, reason)
-            for (state, reason), numbers in rows.items()
-        ]
-        self._ledger.write(replace(lines[0], split=is_split), *lines[1:])
+        lines = []
+        for (state, reason), numbers in rows.items():
+            copies, split = 0 if state == "rejected" else found.copies, is_split and numbers[0] == batch.rows[0]
+            lines.append(Line(ranges(numbers), state, number, found.attempts, copies, reason, split))
+        self._ledger.write(*lines)
 
     def _judge(self, found: Receipt | BwpError, kind: str) -> None:
         """Stop the run where going on would only fail more rows."""

@@ -36,10 +36,11 @@ T = TypeVar("T")
 class StagedTable:
     """The encoded rows of a table, and what was found when it was read: what was done with its `columns`.
 
-    Raises `InvalidTable` for columns that do not fit.
+    With `digests`, `digest` identifies the events, whatever table they come from. Columns that do not fit raise
+    `InvalidTable`.
     """
 
-    def __init__(self, table: Table, mapping: ColumnMapping, generated: GeneratedIds) -> None:
+    def __init__(self, table: Table, mapping: ColumnMapping, generated: GeneratedIds, *, digests: bool = False) -> None:
         self.name, self.index, self.rows, self._check = table.name, table.index, 0, table.check
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # open as long as this is in use
         weakref.finalize(self, self._file.close)
@@ -47,11 +48,14 @@ class StagedTable:
         self._starts: list[int] = []
         columns: dict[str, None] = dict.fromkeys(table.names or ())
         inner: dict[str, None] = {}
-        made = {"event_id": 0, "event_time": 0}
+        made, digest = {"event_id": 0, "event_time": 0}, sha256()
         for chunk in table.chunks:
             self._check()
             mapped = mapping.mapped(chunk, generated)
-            self._keep(mapped.fields["event_id"], encode_rows(mapped))
+            encoded = encode_rows(mapped)
+            self._keep(mapped.fields["event_id"], encoded)
+            if digests:
+                digest.update("".join(encoded.contents()).encode("utf-8", "surrogatepass"))
             self.rows += chunk.length
             columns |= dict.fromkeys(chunk.columns)
             inner |= dict.fromkeys(mapped.inner)
@@ -60,14 +64,8 @@ class StagedTable:
         if self.rows:
             mapping.refuse_unseen(table.name, [*columns, *inner])
         mapping.refuse_nearly_fields(columns)
+        self.digest = digest.hexdigest()
         self.columns = _described(mapping, self.rows, columns, inner, made)
-
-    def digest(self) -> str:
-        """Return what identifies the events, whatever table they come from."""
-        found = sha256()
-        for rows in self.chunks():
-            found.update("".join(rows.contents()).encode("utf-8", "surrogatepass"))
-        return found.hexdigest()
 
     def refuse_repeated_ids(self) -> None:
         """Raise `InvalidEvent` if rows have equal ids."""

@@ -80,12 +80,12 @@ def test_a_ledger_has_the_ids_of_content(tmp_path: Path) -> None:
 GENERATED = {"run": "a-run", "time": "2024-11-22T09:00:00Z"}
 
 
-def _staged(source: Any) -> StagedTable:
-    return StagedTable(table(source), ColumnMapping(), GeneratedIds(**GENERATED))
+def _staged(source: Any, **options: bool) -> StagedTable:
+    return StagedTable(table(source), ColumnMapping(), GeneratedIds(**GENERATED), **options)
 
 
 def _digest(source: Any) -> str:
-    return _staged(source).digest()
+    return _staged(source, digests=True).digest
 
 
 def test_a_generator_can_be_read_repeatedly_and_by_several_at_a_time() -> None:
