@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from bwp_nb.client import Client
 from bwp_nb.displays.short_errors import InvalidArgument
-from bwp_nb.errors import InvalidTable, LedgerError
+from bwp_nb.errors import LedgerError
 from bwp_nb.tables.bulk import dry_run, send_table
 from bwp_nb.tables.columns import Columns
 from bwp_nb.tables.files import Part, parts
@@ -28,14 +28,13 @@ from bwp_nb.tables.ledger import Ledger
 from bwp_nb.tables.mapping import ColumnMapping
 from bwp_nb.tables.options import SendOptions
 from bwp_nb.tables.report import Report, SentTable
-from bwp_nb.tables.staging import StagedTable, repeated
-from bwp_nb.text import counted, quoted, readable, typed
+from bwp_nb.tables.staging import StagedTable, refuse_shared_ids
+from bwp_nb.text import counted, readable, typed
 from bwp_nb.wire.platform import fork_safe_lock
 
 #: Why a part did not finish, empty if it did; and what was done with its columns.
 _End = tuple[str, Columns]
 
-_SHARED = "Equal ids mark copies of an event: fix the sources, or leave out check_ids= to send both. Nothing was sent."
 _NOT_CHECKED = "Ids were not checked between parts; check_ids=True does it before anything is sent."
 
 #: This process's clients of the latest calls, by what marks a call: a few, since an engine may run calls side by side.
@@ -146,7 +145,7 @@ def send_parts(
         advice = "Pass the same sources or another folder: a renamed part would be sent again. Nothing was sent."
         raise LedgerError(f"{readable(str(min(others)))} belongs to a part that is not among the sources. {advice}")
     if check_ids:
-        _refuse_shared_ids(found, options)
+        refuse_shared_ids(partial(_ids, found, options))
     ends = dict.fromkeys(found, ("it was interrupted or cancelled", Columns()))
     report = partial(_report, ends, options, [] if check_ids else [_NOT_CHECKED])
     mark = folder / f".running-{uuid.uuid4()}"  # parts are sent as long as it exists
@@ -190,21 +189,14 @@ def _only(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str,
     return {name: options[name] for name in signature(function).parameters if name in options}
 
 
-def _refuse_shared_ids(parts: Iterable[Part], options: Mapping[str, Any]) -> None:
-    """Raise `InvalidTable` if two parts have the same id; those that will be generated differ."""
-
-    def ids() -> Iterator[tuple[tuple[str, int], Any]]:
-        for part in parts:
-            table = part.table(options)
-            mapping = ColumnMapping.of(table, **_only(ColumnMapping.of, options))
-            for chunk in table.chunks:
-                for row, event_id in enumerate(mapping.mapped(chunk).fields["event_id"], chunk.first):
-                    yield (part.name, row), event_id
-
-    for given, (name, row), (other, other_row) in repeated(ids):
-        if name != other:
-            places = f"row {row} of {readable(name)} and row {other_row} of {readable(other)}"
-            raise InvalidTable(f"Two parts have the event_id {quoted(given)}: {places}. {_SHARED}")
+def _ids(parts: Iterable[Part], options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, int], Any]]:
+    """Yield the part and the number of each row, and its id, None where it will be generated."""
+    for part in parts:
+        table = part.table(options)
+        mapping = ColumnMapping.of(table, **_only(ColumnMapping.of, options))
+        for chunk in table.chunks:
+            for row, event_id in enumerate(mapping.mapped(chunk).fields["event_id"], chunk.first):
+                yield (part.name, row), event_id
 
 
 def _run(executor: Executor, send: Callable[[Part], _End], mark: Path, ends: dict[Part, _End], shown: bool) -> None:

@@ -28,6 +28,7 @@ with extra("tables"):
 #: The bytes of encoded rows that are kept in memory rather than in a file.
 _IN_MEMORY = 2**19
 _MAX_PROBLEMS = 1_000
+_SHARED = "Equal ids mark copies of an event: fix the sources, or leave out check_ids= to send both. Nothing was sent."
 _RULE = "a different id in each row (our own rule: equal ids mark copies of an event)"
 
 T = TypeVar("T")
@@ -69,7 +70,7 @@ class StagedTable:
 
     def refuse_repeated_ids(self) -> None:
         """Raise `InvalidEvent` if rows have equal ids."""
-        found = islice(repeated(lambda: enumerate(self.ids())), _MAX_PROBLEMS)
+        found = islice(_repeated(lambda: enumerate(self.ids())), _MAX_PROBLEMS)
         problems = [
             Problem("eventId", given, _RULE, f"{quoted(given)} is a duplicate of event {first}", row)
             for given, first, row in found
@@ -116,7 +117,15 @@ class StagedTable:
             return [pickle.load(self._file) for _ in range(number)][-1]  # noqa: S301  # written by `_keep`
 
 
-def repeated(ids: Callable[[], Iterable[tuple[T, Any]]]) -> Iterator[tuple[str, T, T]]:
+def refuse_shared_ids(ids: Callable[[], Iterable[tuple[tuple[str, int], Any]]]) -> None:
+    """Raise `InvalidTable` if two parts, of which the names and the numbers of the rows are given, have the same id."""
+    for given, (name, row), (other, other_row) in _repeated(ids):
+        if name != other:
+            places = f"row {row} of {readable(name)} and row {other_row} of {readable(other)}"
+            raise InvalidTable(f"Two parts have the event_id {quoted(given)}: {places}. {_SHARED}")
+
+
+def _repeated(ids: Callable[[], Iterable[tuple[T, Any]]]) -> Iterator[tuple[str, T, T]]:
     """Yield each text that occurs again in (place, value) pairs, its first place and the later one.
 
     The pairs are read twice if the hashes of some texts, of which 8 bytes each are kept, are equal.
