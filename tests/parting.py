@@ -96,7 +96,6 @@ def _twice(sandbox: bwp.Sandbox) -> int:
 
 def _recorded(path: Path) -> "Counter[str]":
     book = Ledger(path, read_only=True)
-    book.close()
     return Counter({state: book.count(state) for state in STATES})
 
 

@@ -2,20 +2,19 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from bwp_nb.client import Client
 from bwp_nb.displays.short_errors import InvalidArgument
-from bwp_nb.errors import InvalidTable
+from bwp_nb.errors import InvalidTable, LedgerError
 from bwp_nb.mutation import MAX_EVENTS
 from bwp_nb.tables.ledger import STATES, Ledger, Run
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
 from bwp_nb.tables.options import SendOptions
-from bwp_nb.tables.report import DryRun, Report
+from bwp_nb.tables.report import DryRun, Report, SentTable
 from bwp_nb.tables.sender import Sender, batches
-from bwp_nb.tables.sent import SentTable
 from bwp_nb.tables.source import table
 from bwp_nb.tables.staging import StagedTable
 
@@ -141,16 +140,17 @@ def send_table(
     with _unsent():
         given = table(source, delimiter, encoding)
         mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
-    book = Ledger(ledger)
-    try:
-        generated = _generated(client, book.run, ids_from, given.part)
-        may_repeat = on_duplicates == "send"
+        book = Ledger(ledger)
+    with closing(book):
         with _unsent():
-            staged = StagedTable(given, mapping, generated, may_repeat=may_repeat, digests=book.path is not None)
-        client._confirm()  # in this thread: the workers cannot read the keyboard
-        if book.run is None:
-            book.begin(Run(staged.digest, client.target, staged.rows, generated.run, generated.time))
-        book.expect(staged.name, staged.digest, client.target)
+            generated = _generated(client, book.run, ids_from, given.part)
+            staged = StagedTable(given, mapping, generated, digests=book.path is not None)
+            if on_duplicates == "refuse":
+                staged.refuse_repeated_ids()
+            client._confirm()  # in this thread: the workers cannot read the keyboard
+            if book.run is None:
+                book.begin(Run(staged.digest, client.target, staged.rows, generated.run, generated.time))
+            book.expect(staged.name, staged.digest, client.target)
         if progress:
             _show(staged)
         done = {code for code, state in enumerate(STATES) if state not in _TO_SEND[on_unknown]}
@@ -164,17 +164,15 @@ def send_table(
         finally:
             report.stopped = sender.stopped
         return report
-    finally:
-        book.close()
 
 
 @contextmanager
 def _unsent() -> Iterator[None]:
-    """Say in the error of a table that nothing was sent: it is read before its first row is sent."""
+    """Say in the error of a table or a ledger that nothing was sent."""
     try:
         yield
-    except InvalidTable as error:
-        raise InvalidTable(f"{error} Nothing was sent.") from None
+    except (InvalidTable, LedgerError) as error:
+        raise type(error)(f"{error} Nothing was sent.") from None
 
 
 def dry_run(
@@ -206,7 +204,10 @@ def dry_run(
     given = table(source, delimiter, encoding)
     mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
     generated = GeneratedIds("00000000-0000-4000-8000-000000000000", "2024-11-22T09:00:00Z", ids_from)
-    return DryRun(StagedTable(given, mapping, generated, may_repeat=on_duplicates == "send"), size)
+    staged = StagedTable(given, mapping, generated)
+    if on_duplicates == "refuse":
+        staged.refuse_repeated_ids()
+    return DryRun(staged, size)
 
 
 def _generated(client: Client, run: Run | None, ids_from: str, part: str) -> GeneratedIds:

@@ -56,10 +56,10 @@ def rows_chunk(first: int, rows: Sequence[dict[str, Any]]) -> Chunk:
     return Chunk(first, len(rows), {name: [row.get(name) for row in rows] for name in names})
 
 
-def blocks(rows: Iterable[T]) -> Iterator[list[T]]:
-    """Yield rows a chunk at a time."""
+def blocks(rows: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Yield rows some at a time."""
     left = iter(rows)
-    while block := list(islice(left, CHUNK)):
+    while block := list(islice(left, size)):
         yield block
 
 

@@ -5,12 +5,12 @@ whole. The rows that were being sent when the process ended have the state `in_f
 """
 
 import errno
+import io
 import json
 import os
-import tempfile
 import threading
-import weakref
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import chain
 from operator import lt
@@ -34,7 +34,6 @@ STATES = ("untried", "in_flight", "sent", "rejected", "invalid", "failed", "unkn
 _FORM = {"bwp_ledger": 4}
 _NOT_TRIED = "not sent: the run ended before its turn"
 _NO_RESPONSE = "sent, but the run ended before the response was recorded"
-_SPOOL = 2**23
 _BEGINNING = b'{"bwp_ledger":'
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -76,11 +75,11 @@ class Line:
 
 
 class Ledger:
-    """A run's file, locked against other runs until it is closed; a temporary one without a path.
+    """A run's file, locked against other runs until it is closed; one in memory without a path.
 
     `run` is None until a run has begun. `states` has a byte for each row, `splits` is the number of requests that were
     split. One that is `read_only` is not locked: it has what was written when it was opened, also while a run is
-    writing more.
+    writing more, and needs no `close`.
     """
 
     def __init__(self, path: str | Path | None = None, *, read_only: bool = False) -> None:
@@ -89,31 +88,26 @@ class Ledger:
         self.states = bytearray()
         self.batches = self.splits = 0
         self._writing = threading.Lock()
-        self._lock: filelock.BaseFileLock | None = None
-        try:
-            self._file = self._opened(read_only)
-            weakref.finalize(self, self._file.close)
+        self._opened = ExitStack()
+        with ExitStack() as opened:
+            self._file = self._open(read_only, opened)
             self._read()
             if not read_only:
                 self._file.truncate(self._size)
-        except BaseException as error:
-            self.close()
-            if isinstance(error, LedgerError) and not read_only:
-                raise LedgerError(f"{error} Nothing was sent.") from None
-            raise
+                self._opened = opened.pop_all()
 
-    def _opened(self, read_only: bool) -> Any:
+    def _open(self, read_only: bool, opened: ExitStack) -> Any:
+        """Return the file; what is to be closed, and the lock on it, are added to `opened`."""
         if self.path is None:
-            return tempfile.SpooledTemporaryFile(_SPOOL, buffering=0)  # closed when the ledger is collected
+            return io.BytesIO()
         try:
             self.path = Path(os.path.realpath(self.path))  # so that a file has one lock, by any name
             if read_only:
-                return self.path.open("rb")
+                return opened.enter_context(self.path.open("rb"))
             if not self.path.parent.is_dir():  # which filelock would make
                 raise FileNotFoundError(errno.ENOENT, f"the folder {self.path.parent.name!r} does not exist")
-            self._lock = filelock.FileLock(f"{self.path}.lock")
-            self._lock.acquire(timeout=0)
-            return self.path.open("a+b", buffering=0)
+            opened.enter_context(filelock.FileLock(f"{self.path}.lock").acquire(timeout=0))
+            return opened.enter_context(self.path.open("a+b", buffering=0))
         except filelock.Timeout:
             advice = "Wait for it to end, and make the same call again to send what is left."
             raise LedgerError(f"Another run is writing {self.name}, in this process or another. {advice}") from None
@@ -128,10 +122,7 @@ class Ledger:
 
     def begin(self, run: Run) -> None:
         """Write the first line."""
-        try:
-            self._append(_encoded(_FORM | asdict(run)) + "\n")
-        except LedgerError as error:
-            raise LedgerError(f"{error} Nothing was sent.") from error
+        self._append(_encoded(_FORM | asdict(run)) + "\n")
         self.run, self.states = run, bytearray(run.rows)
 
     def expect(self, name: str, events: str, target: str | None = None) -> None:
@@ -139,19 +130,15 @@ class Ledger:
 
         `name` is the source's; `events` is their digest.
         """
-        advice = (
-            "Nothing was sent; use a new ledger path to start over."
-            if target
-            else "Pass the source, columns=, properties= and fields= that it was made with."
-        )
         if self.run is None or self.run.events != events:
-            said = (
-                f"it belongs to different data than {name}, or it was made with other columns=, properties= or fields="
-            )
-            raise LedgerError(f"Cannot use {self.name}: {said}. {advice}")
+            mapping = "it was made with other columns=, properties= or fields="
+            advice = "Pass what it was made with; to start over, use a new ledger path."
+            said = f"it belongs to different data than {name}, or {mapping}. {advice}"
+            raise LedgerError(f"Cannot use {self.name}: {said}")
         if target and self.run.target != target:
             there, here = readable(self.run.target, 200), readable(target, 200)
-            raise LedgerError(f"Cannot use {self.name}: its run sent to {there}; this client sends to {here}. {advice}")
+            said = f"its run sent to {there}; this client sends to {here}. To start over, use a new ledger path."
+            raise LedgerError(f"Cannot use {self.name}: {said}")
 
     def write(self, *found: Line) -> None:
         """Add what is known now."""
@@ -175,21 +162,14 @@ class Ledger:
 
     def account(self) -> "dict[str, NDArray[Any]]":
         """Return what is known of each row, as columns: `state` (a number), `batch`, `attempts`, `copies`, `reason`."""
-        if self.path is not None:
-            content = self.path.read_bytes()[: self._size]
-        else:
-            self._file.seek(0)
-            content = self._file.read()
+        content = (self.path.read_bytes() if self.path else self._file.getvalue())[: self._size]
         if len(content) < self._size or _run(content, self.name) != self.run:
             raise LedgerError(f"Cannot read {self.name}: it now belongs to another run.")
         return _account(content, self.name, len(self.states))[0]
 
     def close(self) -> None:
-        """Unlock the file; a temporary one remains until the ledger is collected."""
-        if self.path is not None and hasattr(self, "_file"):
-            self._file.close()
-        if self._lock is not None:
-            self._lock.release()
+        """Close and unlock the file."""
+        self._opened.close()
 
     def _read(self) -> None:
         """Read what an earlier run wrote, without a last line that is incomplete."""
@@ -245,42 +225,36 @@ def _account(content: bytes, name: str, rows: int) -> "tuple[dict[str, NDArray[A
     A request counts with the most copies that there can be until its outcome is known.
     """
     state, batch, attempts, copies, reason = np.zeros((5, rows), dtype=np.int64)
-    reasons, splits, most = [_NOT_TRIED], 0, {0: 0}
+    reasons, splits, most = [_NOT_TRIED], 0, {}
     for number, text in enumerate(content.split(b"\n")[1:-1], 2):
         try:
             line = Line(**json.loads(text))
-            found = _checked(line, rows)
+            found = _rows(line, rows)
+            given = [line.reason] if isinstance(line.reason, str) else [*line.reason]
             if line.state == "in_flight":
-                most[line.batch] = line.copies
-            elif line.batch and not (state[found] == 1).all() & (batch[found] == line.batch).all():
-                raise ValueError  # it has the outcome only of the batch that it is in
-        except (ValueError, TypeError):
+                most[line.batch], given = line.copies, [_NO_RESPONSE]
+                copies[found] += line.copies
+            elif line.batch:  # the outcome of a batch, which all of these rows are in
+                if not ((state[found] == 1) & (batch[found] == line.batch)).all():
+                    raise ValueError
+                copies[found] += line.copies - most[line.batch]
+            state[found], batch[found] = STATES.index(line.state), line.batch
+            attempts[found] += line.attempts
+            reason[found] = np.arange(len(given)) + len(reasons)
+            reasons += given
+            splits += line.split
+        except (ValueError, TypeError, KeyError):
             shown = quoted(readable(text.decode("utf-8", "replace"), 60))
             raise LedgerError(f"Cannot read line {number} of {name}: {shown}.") from None
-        given = [_NO_RESPONSE] if line.state == "in_flight" else _reasons(line)
-        state[found] = STATES.index(line.state)
-        batch[found] = line.batch
-        attempts[found] += line.attempts
-        copies[found] += line.copies - (0 if line.state == "in_flight" else most[line.batch])
-        reason[found] = np.arange(len(given)) + len(reasons)
-        reasons += given
-        splits += line.split
     texts = np.array(reasons, dtype=object)[reason]
     return {"state": state, "reason": texts, "batch": batch, "attempts": attempts, "copies": copies}, splits
 
 
-def _reasons(line: Line) -> list[str]:
-    return line.reason if isinstance(line.reason, list) else [line.reason]
-
-
-def _checked(line: Line, rows: int) -> "NDArray[np.int64]":
-    """Return the rows of a line, or raise `ValueError` or `TypeError` for one that this module does not write."""
-    bounds = [row for part in line.rows for row in part]
-    numbers = [line.batch, line.attempts, line.copies, *bounds]
-    is_typed = {*map(type, numbers)} == {int} and {*map(type, _reasons(line))} == {str} and type(line.split) is bool
+def _rows(line: Line, rows: int) -> "NDArray[np.int64]":
+    """Return the rows of a line, or raise `ValueError` or `TypeError` if it cannot be one of a run of some rows."""
+    bounds = [*chain.from_iterable(line.rows)]
+    is_ordered = all(map(lt, [-1, *bounds], [*bounds, rows + 1]))
     is_known = line.state in STATES[1:] and (line.state == "invalid") == (line.batch == 0)
-    is_range = len(bounds) == 2 * len(line.rows) and all(map(lt, bounds, [*bounds[1:], rows + 1]))
-    found = list(chain.from_iterable(map(range, bounds[::2], bounds[1::2])))
-    if not (is_typed and is_known and is_range and min(numbers) >= 0 and len(_reasons(line)) in (1, len(found))):
+    if not is_ordered or not is_known or min(line.attempts, line.copies) < 0:
         raise ValueError
-    return np.array(found)
+    return np.array([row for first, end in line.rows for row in range(first, end)], dtype=np.int64)

@@ -1,15 +1,22 @@
 """How a run sends, checked."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.mutation import MAX_EVENTS
 from bwp_nb.text import quoted
 
-_ALLOWED = {
-    "on_unknown": ("resend", "skip"),
-    "on_refused": ("resend", "skip"),
-    "on_duplicates": ("refuse", "send"),
+#: Which values each option may have, and how a message says it.
+_ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "workers": (lambda given: type(given) is int and 1 <= given < 10_000, "an int from 1 to 9999"),
+    "batch_size": (lambda given: type(given) is int and 1 <= given <= MAX_EVENTS, f"an int from 1 to {MAX_EVENTS}"),
+    "max_wait": (lambda given: given >= 0, "0 seconds or more"),
+    "rate": (lambda given: given is None or given > 0, "more than 0 events a second, or None"),
+    "on_unknown": (("resend", "skip").__contains__, "'resend' or 'skip'"),
+    "on_refused": (("resend", "skip").__contains__, "'resend' or 'skip'"),
+    "on_duplicates": (("refuse", "send").__contains__, "'refuse' or 'send'"),
 }
 
 
@@ -27,14 +34,6 @@ class SendOptions:
     on_duplicates: str = "refuse"
 
     def __post_init__(self) -> None:
-        if type(self.workers) is not int or not 1 <= self.workers < 10_000:
-            raise InvalidArgument(f"workers: expected an int from 1 to 9999, got {quoted(self.workers)}")
-        if type(self.batch_size) is not int or not 1 <= self.batch_size <= MAX_EVENTS:
-            raise InvalidArgument(f"batch_size: expected an int from 1 to {MAX_EVENTS}, got {quoted(self.batch_size)}")
-        if not self.max_wait >= 0:
-            raise InvalidArgument(f"max_wait: expected 0 seconds or more, got {quoted(self.max_wait)}")
-        if self.rate is not None and not self.rate > 0:
-            raise InvalidArgument(f"rate: expected more than 0 events a second, or None, got {quoted(self.rate)}")
-        for name, allowed in _ALLOWED.items():
-            if (given := getattr(self, name)) not in allowed:
-                raise InvalidArgument(f"{name}: expected {' or '.join(map(repr, allowed))}, got {quoted(given)}")
+        for name, (is_allowed, expected) in _ALLOWED.items():
+            if not is_allowed(given := getattr(self, name)):
+                raise InvalidArgument(f"{name}: expected {expected}, got {quoted(given)}")

@@ -9,7 +9,7 @@ import pickle
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import cache, partial
 from inspect import signature
 from multiprocessing import parent_process
@@ -27,8 +27,7 @@ from bwp_nb.tables.files import Part, parts
 from bwp_nb.tables.ledger import Ledger
 from bwp_nb.tables.mapping import ColumnMapping
 from bwp_nb.tables.options import SendOptions
-from bwp_nb.tables.report import Report
-from bwp_nb.tables.sent import SentTable
+from bwp_nb.tables.report import Report, SentTable
 from bwp_nb.tables.staging import StagedTable, refuse_shared_ids
 from bwp_nb.text import counted, readable, typed
 from bwp_nb.wire.platform import fork_safe_lock
@@ -146,7 +145,7 @@ def send_parts(
         advice = "Pass the same sources or another folder: a renamed part would be sent again. Nothing was sent."
         raise LedgerError(f"{readable(str(min(others)))} belongs to a part that is not among the sources. {advice}")
     if check_ids:
-        refuse_shared_ids({part.name: partial(_ids, part, options) for part in found})
+        refuse_shared_ids(partial(_ids, found, options))
     ends = dict.fromkeys(found, ("it was interrupted or cancelled", Columns()))
     report = partial(_report, ends, options, [] if check_ids else [_NOT_CHECKED])
     mark = folder / f".running-{uuid.uuid4()}"  # parts are sent as long as it exists
@@ -190,12 +189,14 @@ def _only(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str,
     return {name: options[name] for name in signature(function).parameters if name in options}
 
 
-def _ids(part: Part, options: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the id of each row, None where it will be generated."""
-    table = part.table(options)
-    mapping = ColumnMapping.of(table, **_only(ColumnMapping.of, options))
-    for chunk in table.chunks:
-        yield from mapping.mapped(chunk).fields["event_id"]
+def _ids(parts: Iterable[Part], options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, int], Any]]:
+    """Yield the part and the number of each row, and its id, None where it will be generated."""
+    for part in parts:
+        table = part.table(options)
+        mapping = ColumnMapping.of(table, **_only(ColumnMapping.of, options))
+        for chunk in table.chunks:
+            for row, event_id in enumerate(mapping.mapped(chunk).fields["event_id"], chunk.first):
+                yield (part.name, row), event_id
 
 
 def _run(executor: Executor, send: Callable[[Part], _End], mark: Path, ends: dict[Part, _End], shown: bool) -> None:
@@ -262,9 +263,9 @@ def _report(ends: Mapping[Part, _End], options: Mapping[str, Any], notes: Sequen
     found, unfinished = [], {part.name: why for part, (why, _) in ends.items() if why}
     for part, (_, columns) in ends.items():
         try:
-            with closing(Ledger(part.ledger, read_only=True)) as book:
-                if book.run:
-                    found.append(SentTable(book, readable(part.name), columns, partial(_staged, part, options)))
+            book = Ledger(part.ledger, read_only=True)
+            if book.run:
+                found.append(SentTable(book, readable(part.name), columns, partial(_staged, part, options)))
         except LedgerError as error:
             unfinished.setdefault(part.name, str(error))
     return PartsReport(found, unfinished, notes)
@@ -272,4 +273,4 @@ def _report(ends: Mapping[Part, _End], options: Mapping[str, Any], notes: Sequen
 
 def _staged(part: Part, options: Mapping[str, Any]) -> StagedTable:
     """Read a part again, for what its rows contain."""
-    return Report.read(part.ledger, part.table(options), **_only(Report.read, options))._parts[0].table
+    return Report.read(part.ledger, part.table(options), **_only(Report.read, options))._parts[0].read()

@@ -3,14 +3,16 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bwp_nb.contract.hints import hints
 from bwp_nb.displays.html import card, chip, html_table
-from bwp_nb.displays.short_errors import InvalidArgument
+from bwp_nb.displays.short_errors import InvalidArgument, extra
 from bwp_nb.errors import LedgerError, Problem
 from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.mutation import body
@@ -19,21 +21,40 @@ from bwp_nb.tables.encoding import EncodedRows
 from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, flat
-from bwp_nb.tables.sent import SentTable, end
 from bwp_nb.tables.source import table
 from bwp_nb.tables.staging import StagedTable
 from bwp_nb.text import counted, readable
 
-if TYPE_CHECKING:
+with extra("tables"):
+    import numpy as np
     import pandas as pd
 
-_ENDS = ("sent", "rejected", "invalid", "failed", "unknown")
+_ENDS = STATES[2:]
+#: The state in which a row is reported: one that was not tried is failed, one that was being sent is unknown.
+_REPORTED = {"untried": "failed", "in_flight": "unknown", **{state: state for state in _ENDS}}
 _MAX_SHOWN = 10
 
 #: The rows of a dry run that are looked at for hints: it takes as long as all the rest.
 _MAX_HINTED = 10_000
 
 _FORMULA = frozenset("=+-@\t\r\n")
+
+
+@dataclass(frozen=True)
+class SentTable:
+    """The ledger of the runs that sent a table, and how to read the table, which is done only if it is needed."""
+
+    ledger: Ledger
+    name: str
+    columns: Columns
+    read: Callable[[], StagedTable]
+
+    def outcomes(self, named: str) -> pd.DataFrame:
+        """Return the name of the table, as a column of that name, and the number and outcome of each row."""
+        account = self.ledger.account()
+        account["copies"][account["state"] == STATES.index("rejected")] = 0
+        account["state"] = np.array(list(map(_REPORTED.get, STATES)), dtype=object)[account["state"]]
+        return pd.DataFrame({named: self.name, "row": range(len(self.ledger.states)), **account})
 
 
 class Report:
@@ -95,7 +116,6 @@ class Report:
         given = table(source, delimiter, encoding)
         mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
         book = Ledger(ledger, read_only=True)
-        book.close()
         if book.run is None:
             raise LedgerError(f"Cannot use {book.name}: no run has begun.")
         staged = StagedTable(given, mapping, GeneratedIds(book.run.run, book.run.time, ids_from), digests=True)
@@ -129,8 +149,8 @@ class Report:
     def counts(self) -> dict[str, int]:
         """The number of rows in each state."""
         found = dict.fromkeys(_ENDS, 0)
-        for state in STATES:
-            found[end(state)] += sum(part.ledger.count(state) for part in self._parts)
+        for state, reported in _REPORTED.items():
+            found[reported] += sum(part.ledger.count(state) for part in self._parts)
         return found
 
     @property
@@ -155,9 +175,7 @@ class Report:
 
     def __repr__(self) -> str:
         listed = ", ".join(f"{number} {state}" for state, number in self.counts.items() if number) or "none"
-        reasons, notes = self._summary()
-        lines = [f"  {rows}: {state}, {reason}" for rows, state, reason in reasons]
-        return "\n".join([f"{self._head()}: {listed}", *lines, *notes])
+        return _text(f"{self._head()}: {listed}", *self._summary())
 
     def _repr_html_(self) -> str:
         """Return the counts and the first reasons as tables."""
@@ -166,7 +184,7 @@ class Report:
         rows = ([where, chip(state), reason] for where, state, reason in reasons)
         return card(self._head(), counts, html_table(rows, ("rows", "state", "reason")) if reasons else "", *notes)
 
-    def frame(self, *, ids: bool = True) -> "pd.DataFrame":
+    def frame(self, *, ids: bool = True) -> pd.DataFrame:
         """Return a row for each row of the source.
 
         Parameters
@@ -197,15 +215,13 @@ class Report:
         >>> set(report.frame()["state"])
         {'sent'}
         """
-        import pandas as pd
-
         frame = self._outcomes().set_axis(self._index)
         if ids:
-            found = [event_id for part in self._parts for event_id in part.table.ids()]
-            frame.insert(list(frame).index("state"), "event_id", pd.Series(found, frame.index, dtype=object))
-        return frame if self._is_merged else frame.drop(columns="row")
+            found = [event_id for part in self._parts for event_id in part.read().ids()]
+            frame.insert(2, "event_id", pd.Series(found, frame.index, dtype=object))
+        return frame if self._is_merged else frame.drop(columns=[self._several[1], "row"])
 
-    def events(self, *states: str) -> "pd.DataFrame":
+    def events(self, *states: str) -> pd.DataFrame:
         """Return the rows in some states as a table to send again, with the ids and times they were sent with.
 
         Parameters
@@ -231,7 +247,7 @@ class Report:
         events = self._events(*states)
         return events.set_axis(self._index[events.index])
 
-    def quarantine(self) -> "pd.DataFrame":
+    def quarantine(self) -> pd.DataFrame:
         """Return the rows to fix, `invalid` and `rejected`, with the index of `frame()`, which has the reasons.
 
         Returns
@@ -266,7 +282,7 @@ class Report:
         InvalidTable, LedgerError
             Only of `send_parts`: if a source cannot be read any more, or has changed.
         """
-        _save_jsonl(path, (row for part in self._parts for _, row in part.records("invalid", "rejected")))
+        _save_jsonl(path, (row for _, row in self._records("invalid", "rejected")))
 
     def save_spreadsheet(self, path: str | Path) -> None:
         """Write the rows to fix, and why, for a spreadsheet; the file cannot be sent again.
@@ -290,77 +306,58 @@ class Report:
         if Path(path).suffix != ".csv":
             raise InvalidArgument(f"save_spreadsheet: expected a path ending in .csv, got {Path(path).name!r}")
         events = self._events("invalid", "rejected")
-        outcomes = self._outcomes().iloc[events.index]
-        named = outcomes[[*SPREADSHEET_COLUMNS, *outcomes.columns.intersection([self._several[1]])]]
+        named = self._outcomes().iloc[events.index][[*SPREADSHEET_COLUMNS, *self._several[1:] * self._is_merged]]
         columns = [_harmless([name, *part[name].to_numpy(object)]) for part in (named, events) for name in part]
         with Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             file.write("\ufeff")  # by which spreadsheets recognise UTF-8; the codec utf-8-sig is slow
             csv.writer(file).writerows(zip(*columns, strict=True))
 
-    def _events(self, *states: str) -> "pd.DataFrame":
-        """Return what the rows in some states contain, by their number."""
-        import pandas as pd
-
-        numbers: list[int] = []
-        found: list[dict[str, Any]] = []
-        first = 0
+    def _records(self, *states: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the numbers of the rows in some states, and what they contain."""
+        first, wanted = 0, {code for code, state in enumerate(STATES) if _REPORTED[state] in states}
         for part in self._parts:
-            for row, record in part.records(*states):
-                numbers.append(first + row)
-                found.append(record)
-            first += len(part.ledger.states)
-        rows = flat(found)
-        names = {name for row in rows for name in row} if rows else {*TEXT_FIELDS}
-        columns = [name for name in TEXT_FIELDS if name in names]
-        columns += dict.fromkeys(name for row in rows for name in row if name not in TEXT_FIELDS)
-        cells = {number: [row.get(name) for row in rows] for number, name in enumerate(columns)}
-        head = pd.Index(columns, dtype=object)  # which may have any text, as str may not
-        return pd.DataFrame(cells, numbers, dtype=object).set_axis(head, axis=1)
+            codes = part.ledger.states
+            for row, record in part.read().records({row for row, code in enumerate(codes) if code in wanted}):
+                yield first + row, record
+            first += len(codes)
+
+    def _events(self, *states: str) -> pd.DataFrame:
+        """Return what the rows in some states contain, by their number."""
+        found = dict(self._records(*states))
+        rows = flat(list(found.values()))
+        names = dict.fromkeys(name for row in rows for name in row) if rows else TEXT_FIELDS
+        columns = [*filter(names.__contains__, TEXT_FIELDS), *(name for name in names if name not in TEXT_FIELDS)]
+        cells = [[row.get(name) for name in columns] for row in rows]
+        return pd.DataFrame(
+            cells, list(found), pd.Index(columns, dtype=object), dtype=object
+        )  # str may not be any text
 
     @property
     def _index(self) -> "pd.Index[Any]":
         """The index of the source, or the numbers of its rows."""
-        import pandas as pd
-
-        own = None if self._is_merged else self._parts[0].table.index
+        own = None if self._is_merged else self._parts[0].read().index
         return pd.RangeIndex(self.rows, name=None if self._is_merged else "row") if own is None else own
 
-    def _outcomes(self) -> "pd.DataFrame":
-        """Return the outcome of each row, after the name of its table if there are several."""
-        import pandas as pd
-
-        found = [part.outcomes() for part in self._parts]
-        if not found:
+    def _outcomes(self) -> pd.DataFrame:
+        """Return the name of its table, the number there and the outcome of each row."""
+        if not self._parts:
             return pd.DataFrame(columns=[self._several[1], "row", "state", "reason", "batch", "attempts", "copies"])
-        if not self._is_merged:
-            return found[0]
-        for part, outcomes in zip(self._parts, found, strict=True):
-            outcomes.insert(0, self._several[1], part.name)
-        return pd.concat(found, ignore_index=True)
+        return pd.concat([part.outcomes(self._several[1]) for part in self._parts], ignore_index=True)
 
     def _summary(self) -> tuple[list[list[str]], list[str]]:
-        """Return the first row with each reason and how many others have it, and notes on what to do."""
-        import pandas as pd
-
-        found, copied = [pd.DataFrame({"row": [0], "state": "", "reason": "", "name": ""})[:0]], 0
+        """Return the first reasons and their rows, and notes on what to do."""
+        copied, found = 0, []
         try:
             for part in self._parts:  # one at a time, since most rows have no reason
-                outcomes = part.outcomes()
+                outcomes = part.outcomes(self._several[1])
                 copied += int((outcomes["copies"] > 1).sum())
-                found.append(outcomes[outcomes["reason"] != ""].assign(name=part.name))
+                left = outcomes[outcomes["reason"] != ""]
+                rows = [f"row {row}{f' of {part.name}' if self._is_merged else ''}" for row in left["row"]]
+                found.append(zip(rows, left["state"], left["reason"], strict=True))
         except (OSError, LedgerError):  # the counts are known anyway
             lost = ", ".join(part.ledger.name for part in self._parts)
             return [["reasons", "not known", f"{lost} cannot be read any more"]], list(self._notes())
-        known = pd.concat(found, ignore_index=True).rename_axis("number").reset_index()
-        kinds = known.groupby(["state", "reason"], sort=False)["number"].agg(["min", "size"])
-        shown = kinds.sort_values("min").head(_MAX_SHOWN)
-        lines = []
-        for (state, reason), first, size in shown.itertuples():
-            row = f"row {known['row'][first]}" + (f" of {known['name'][first]}" if self._is_merged else "")
-            lines.append([row if size == 1 else f"{row} and {size - 1} more", state, reason])
-        if left := len(kinds) - len(shown):
-            lines.append(["others", "", f"{counted(left, 'more reason')}, all in report.frame()"])
-        return lines, list(self._notes(copied))
+        return _first_reasons(chain.from_iterable(found)), list(self._notes(copied))
 
     def _head(self) -> str:
         """Return the number of rows, and where they went if that is the live API."""
@@ -430,37 +427,27 @@ class DryRun:
         self.bytes = length + self.valid - self.requests + self.requests * len(body([]))
 
     def __repr__(self) -> str:
-        problems = [f"  {rows}: {problem}" for rows, problem in self._problems()]
-        return "\n".join([self._head(), *problems, *self._notes()])
+        return _text(self._head(), self._reasons(), self._notes())
 
     def _repr_html_(self) -> str:
         """Return the numbers, the first problems as a table, and what would be done with each column."""
-        problems = self._problems()
-        return card(self._head(), html_table(problems, ("rows", "problem")) if problems else "", *self._notes())
+        problems = self._reasons()
+        return card(self._head(), html_table(problems, ("rows", "", "problem")) if problems else "", *self._notes())
 
     def _head(self) -> str:
         sizes = f"{counted(self.requests, 'request')}, {counted(self.bytes, 'byte')}"
         return f"{self.valid} of {counted(self.rows, 'row')} are valid: {sizes}"
 
-    def _problems(self) -> list[tuple[str, str]]:
-        """Return the first different problems, and in which rows they are."""
-        rows: dict[str, list[int]] = {}
-        for row, problems in self.problems.items():
-            for problem in problems:
-                rows.setdefault(str(problem), []).append(row)
-        shown = [
-            (f"row {first}{f' and {len(others)} more' if others else ''}", problem)
-            for problem, (first, *others) in list(rows.items())[:_MAX_SHOWN]
-        ]
-        left = len(rows) - len(shown)
-        return [*shown, ("…", f"{counted(left, 'more problem')}, all in frame()")] if left else shown
+    def _reasons(self) -> list[list[str]]:
+        found = ((f"row {row}", problem) for row, problems in self.problems.items() for problem in problems)
+        return _first_reasons((row, "", str(problem)) for row, problem in found)
 
     def _notes(self) -> list[str]:
         """Return what would be done with each column, and where likely mistakes are."""
         hints = ", ".join(f"{name} ({counted(count, 'row')})" for name, count in self.hints.items())
         return [*self.columns.lines(), *([f"Likely mistakes, which are sent anyway: {hints}"] if hints else [])]
 
-    def frame(self) -> "pd.DataFrame":
+    def frame(self) -> pd.DataFrame:
         """Return a row for each problem.
 
         Returns
@@ -468,8 +455,6 @@ class DryRun:
         pandas.DataFrame
             The row it is in, the field, the value, what is wrong, the rule.
         """
-        import pandas as pd
-
         found = [
             (row, problem.field, problem.value, problem.message, problem.rule)
             for row, problems in self.problems.items()
@@ -509,6 +494,24 @@ class DryRun:
             The seconds.
         """
         return self.requests / requests_a_second
+
+
+def _first_reasons(found: Iterable[tuple[str, str, str]]) -> list[list[str]]:
+    """Return the first different states and reasons, after the first row that has both and the number of others."""
+    rows: dict[tuple[str, str], list[Any]] = {}
+    for row, state, reason in found:
+        rows.setdefault((state, reason), [row, -1])[1] += 1
+    shown = [
+        [f"{row} and {others} more" if others else row, state, reason]
+        for (state, reason), (row, others) in islice(rows.items(), _MAX_SHOWN)
+    ]
+    left = len(rows) - len(shown)
+    return [*shown, ["others", "", f"{counted(left, 'more reason')}, all in frame()"]] if left else shown
+
+
+def _text(head: str, reasons: Iterable[Iterable[str]], notes: Iterable[str]) -> str:
+    lines = [f"  {rows}: {', '.join(filter(None, reason))}" for rows, *reason in reasons]
+    return "\n".join([head, *lines, *notes])
 
 
 def _hinted(rows: EncodedRows) -> Iterator[str]:

@@ -4,20 +4,20 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property, partial
-from itertools import compress, count
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.client import Client
 from bwp_nb.contract.classifications import THROTTLING
-from bwp_nb.errors import BwpError, LedgerError, MutationRejected, RequestFailed
+from bwp_nb.errors import BwpError, LedgerError, MutationRejected
 from bwp_nb.mutation import body
+from bwp_nb.tables.chunks import blocks
 from bwp_nb.tables.ledger import STATES, Ledger, Line, ranges
 from bwp_nb.tables.options import SendOptions
 from bwp_nb.tables.staging import StagedTable
@@ -45,51 +45,17 @@ _DOUBT = "it may have been accepted earlier; in its last request: "
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The outcome of one request: the number of its batch, and the receipt or the error."""
-
-    batch: int
-    found: Receipt | BwpError
-
-    @property
-    def is_refusal(self) -> bool:
-        """Whether the API refuses what some of the events contain."""
-        return isinstance(self.found, MutationRejected) and self.found.is_validation
-
-    @property
-    def is_denied(self) -> bool:
-        """Whether the caller has no access, so that its other requests will fail as well."""
-        found = self.found
-        is_refused = isinstance(found, RequestFailed) and found.status_code in (401, 403)
-        return found.is_denied if isinstance(found, MutationRejected) else is_refused
-
-    @property
-    def is_too_large(self) -> bool:
-        """Whether fewer events may be accepted."""
-        return isinstance(self.found, RequestFailed) and self.found.status_code == 413 and self.found.state == "failed"
-
-    @property
-    def what(self) -> str:
-        """What came back instead of a receipt."""
-        return str(self.found.rows()[0]["what"]) if isinstance(self.found, BwpError) else ""
-
-    def states(self, size: int) -> Sequence[str]:
-        """Return the state of each event of the request."""
-        return self.found.states if isinstance(self.found, MutationRejected) else [self.found.state] * size
-
-    def messages(self, field: str = "") -> dict[int, str]:
-        """Return what the error says of the events that it names, by their place; only those with a wrong `field`."""
-        values = self.found.rejected_values if isinstance(self.found, MutationRejected) else []
-        named = [value for value in values if field in ("", value.field)]
-        return {value.index: readable(value.message) or self.what for value in reversed(named)}
-
-
-@dataclass(frozen=True)
 class Batch:
-    """Rows by their number, and their events as JSON."""
+    """Rows by their number, and their events as JSON.
+
+    `doubted` are rows that may have been accepted in a request whose response was lost, `is_repeated` says that an
+    earlier request with these rows was refused.
+    """
 
     rows: list[int]
     texts: list[str]
+    doubted: Set[int] = frozenset()
+    is_repeated: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -99,15 +65,25 @@ class Batch:
         """The request with these events."""
         return body(self.texts)
 
-    def take(self, places: Iterable[int]) -> "Batch":
-        """Return the part at some places."""
+    def part(self, places: Iterable[int]) -> "Batch":
+        """Return the rows at some places."""
         chosen = list(places)
-        return Batch([self.rows[place] for place in chosen], [self.texts[place] for place in chosen])
+        rows, texts = [self.rows[place] for place in chosen], [self.texts[place] for place in chosen]
+        return replace(self, rows=rows, texts=texts)
 
-    def split(self, size: int) -> "Iterator[Batch]":
-        """Yield it in parts of a size; the last one may be smaller."""
-        for start in range(0, len(self), size):
-            yield Batch(self.rows[start : start + size], self.texts[start : start + size])
+    def halves(self) -> "list[Batch]":
+        """Return it in two parts."""
+        middle = -(-len(self) // 2)
+        return [self.part(range(middle)), self.part(range(middle, len(self)))]
+
+    def unnamed(self, refusal: MutationRejected) -> "list[Batch]":
+        """Return the rows that a refusal does not name, to be sent again: together once, and then each alone."""
+        named = {value.index for value in refusal.rejected_values}
+        rest = [place for place in range(len(self)) if place not in named]
+        is_alone = self.is_repeated or not named
+        doubted = frozenset(self.rows) if refusal.copies > 1 else self.doubted
+        again = replace(self, doubted=doubted, is_repeated=True)
+        return [again.part(places) for places in ([[place] for place in rest] if is_alone else [rest]) if places]
 
 
 def batches(table: StagedTable, ledger: Ledger, done: set[int], size: int) -> Iterator[Batch]:
@@ -115,22 +91,20 @@ def batches(table: StagedTable, ledger: Ledger, done: set[int], size: int) -> It
 
     `done` are the states of rows that are not sent again.
     """
-    left = Batch([], [])
+    for block in blocks(_left(table, ledger, done), size):
+        rows, texts = map(list, zip(*block, strict=True))
+        yield Batch(rows, texts, frozenset(row for row in rows if ledger.states[row] in _DOUBTED))
+
+
+def _left(table: StagedTable, ledger: Ledger, done: set[int]) -> Iterator[tuple[int, str]]:
+    """Yield the rows to send, and record in the ledger which are invalid."""
     for rows in table.chunks():
-        states = bytes(ledger.states[rows.first : rows.first + len(rows.texts)])
-        invalid = {
-            row: "; ".join(map(str, found)) for row, found in rows.problems.items() if ledger.states[row] not in done
-        }
+        invalid = {row: found for row, found in rows.problems.items() if ledger.states[row] not in done}
         if invalid:
-            ledger.write(Line(ranges(list(invalid)), "invalid", reason=list(invalid.values())))
-        wanted = [text is not None and state not in done for text, state in zip(rows.texts, states, strict=True)]
-        left.rows.extend(compress(count(rows.first), wanted))
-        left.texts.extend(filter(None, compress(rows.texts, wanted)))
-        parts = list(left.split(size))
-        left = parts.pop() if len(left) % size else Batch([], [])
-        yield from parts
-    if left:
-        yield left
+            reasons = ["; ".join(map(str, found)) for found in invalid.values()]
+            ledger.write(Line(ranges(list(invalid)), "invalid", reason=reasons))
+        numbered = enumerate(rows.texts, rows.first)
+        yield from [(row, text) for row, text in numbered if text is not None and ledger.states[row] not in done]
 
 
 class Sender:
@@ -143,12 +117,11 @@ class Sender:
         self._options = options
         self._throttle = Throttle(client.clock, options.workers, options.rate, lambda: bool(self.stopped), self._show)
         self._size_limit = SizeLimit()
-        self._reading, self._showing, self._counting = (threading.Lock() for _ in range(3))
+        self._reading, self._counting = threading.Lock(), threading.Lock()
         self._consecutive_failures = 0
         self._consecutive_refusals = 0
         self._show_at = 0.0
         self._error: Exception | None = None
-        self._is_cut_short = False
 
     def send(self, batches: Iterator[Batch]) -> None:
         """Send all, or raise why that was not possible; return only when nothing is being sent any more."""
@@ -159,30 +132,24 @@ class Sender:
                 self._work_in_threads(batches)
             self._show_at = 0.0
             self._show()
-        self._raise()
-
-    def _work_in_threads(self, batches: Iterator[Batch]) -> None:
-        refuse_in_browser("send_table with more than one worker")
-        with ThreadPoolExecutor(self._options.workers) as threads:
-            working = [threads.submit(self._work, batches) for _ in range(self._options.workers)]
-            try:
-                _wait_for(working)
-            except BaseException:
-                self._stop(_INTERRUPTED)
-                _wait_for(working)
-                raise
-
-    def _raise(self) -> None:
-        """Raise what ended the run, unless the report says it."""
         if isinstance(self._error, LedgerError):
             raise LedgerError(f"Stopped: {self._error} {self._how_to_continue()}") from self._error
-        if self._error is not None:
+        if self._error:
             self._error.add_note(self._how_to_continue())
             raise self._error
         if self.stopped == _INTERRUPTED:
-            if self._is_cut_short or self._ledger.count("untried", "failed"):
-                raise KeyboardInterrupt(f"Stopped. {self._how_to_continue()}")
-            self.stopped = ""  # all had been sent already
+            raise KeyboardInterrupt(f"Stopped. {self._how_to_continue()}")
+
+    def _work_in_threads(self, batches: Iterator[Batch]) -> None:
+        refuse_in_browser("send_table with more than one worker")
+        with ThreadPoolExecutor(self._options.workers) as threads:  # which at its end waits for what is being sent
+            working = [threads.submit(self._work, batches) for _ in range(self._options.workers)]
+            try:
+                while wait(working, 0.1).not_done:
+                    pass  # an interrupt that another thread received is noticed only between two waits
+            except BaseException:
+                self._stop(_INTERRUPTED)
+                raise
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -210,9 +177,9 @@ class Sender:
     def _work(self, batches: Iterator[Batch]) -> None:
         try:
             while (batch := self._next(batches)) is not None:
-                self._settle(batch)
-        except LedgerError as error:
-            self._stop(str(error), error)
+                left = [batch]
+                while left:
+                    left[:1] = self._settle(left[0])
         except Exception as error:
             self._stop(f"{type(error).__name__}: {readable(str(error), 160)}", error)
 
@@ -221,105 +188,65 @@ class Sender:
         with self._reading:
             return None if self.stopped else next(batches, None)
 
-    def _settle(self, batch: Batch, refusals: int = 0, doubted: Set[int] = frozenset()) -> None:
-        """Send some rows, and those that a refusal does not name again, until each has an outcome.
-
-        After the first of the `refusals` these rows are sent together once more, then each alone; they are sent alone
-        at once if none was named. `doubted` rows may have been accepted in a request whose response was lost.
-        """
-        if len(batch) > 1 and (refusals > 1 or not self._size_limit.allows(len(batch.body))):
-            for part in batch.split(1 if refusals > 1 else -(-len(batch) // 2)):
-                self._settle(part, refusals, doubted)
-            return
-        known = doubted if refusals else {row for row in batch.rows if self._ledger.states[row] in _DOUBTED}
-        outcome = self._sent(batch, refusals, known)
-        if outcome is None:
-            self._is_cut_short = True
-        elif outcome.is_too_large and len(batch) > 1:
-            self._size_limit.refuse(len(batch.body))
-            self._settle(batch, refusals, known)
-        elif isinstance(outcome.found, Receipt):
-            self._size_limit.accept(len(batch.body))
-        elif outcome.is_refusal and refusals < 2 and self._options.on_refused == "resend":
-            named = outcome.messages()
-            rest = batch.take(place for place in range(len(batch)) if place not in named)
-            lost = known | (set(rest.rows) if outcome.found.copies > 1 else set())
-            if rest:
-                self._settle(rest, 1 if not refusals and len(rest) < len(batch) else 2, lost)
-
-    def _sent(self, part: Batch, refusals: int, doubted: Set[int]) -> Outcome | None:
-        """Send some rows in one request and record the outcome; return None if the run has stopped before."""
-        with self._throttle.turn(len(part)):
+    def _settle(self, batch: Batch) -> list[Batch]:
+        """Send some rows in one request and record the outcome; return what is to be sent next because of it."""
+        if len(batch) > 1 and not self._size_limit.allows(len(batch.body)):
+            return batch.halves()
+        with self._throttle.turn(len(batch)):
             if self.stopped:
-                return None
+                return []
             number = self._ledger.next_batch()
-            self._ledger.write(Line(ranges(part.rows), "in_flight", number, copies=self._client.retries.attempts))
-            outcome = Outcome(number, self._delivered(part))
-            self._record(part, outcome, refusals, doubted)
-        self._judge(outcome)
+            self._ledger.write(Line(ranges(batch.rows), "in_flight", number, copies=self._client.retries.attempts))
+            found = self._delivered(batch)
+            kind = _kind(found)
+            self._record(batch, number, found, is_split=kind == "too large" and len(batch) > 1)
+        self._judge(found, kind)
         self._show()
-        return outcome
+        if kind == "sent":
+            self._size_limit.accept(len(batch.body))
+        elif kind == "too large" and len(batch) > 1:
+            self._size_limit.refuse(len(batch.body))
+            return [batch]
+        elif isinstance(found, MutationRejected) and kind == "refused" and self._options.on_refused == "resend":
+            return batch.unnamed(found) if len(batch) > 1 else []
+        return []
 
-    def _record(self, part: Batch, outcome: Outcome, refusals: int, doubted: Set[int]) -> None:
-        """Record the state of each row, and why it is in it.
-
-        A row that may have been accepted before stays unknown, unless it is accepted now or its content is refused: by
-        name if a response was lost, and not for its id if it was in a request that was refused.
-        """
-        found = outcome.found
-        if isinstance(found, Receipt):
-            self._ledger.write(Line(ranges(part.rows), found.state, outcome.batch, found.attempts, found.copies))
-            return
-        states, messages, ids = outcome.states(len(part)), outcome.messages(), outcome.messages("eventId")
-        after_lost = copy(found)
-        after_lost.follow_lost_attempt()
-        lost_states = replace(outcome, found=after_lost).states(len(part))
-        rows: dict[tuple[str, str], list[int]] = {}
-        for place, row in enumerate(part.rows):
-            state, reason = states[place], messages.get(place, outcome.what)
-            if row in doubted or (refusals and (state == "failed" or place in ids)):
-                if state != lost_states[place]:
-                    reason = _DOUBT + reason
-                state = lost_states[place]
-            elif outcome.is_refusal and state == "unknown":
-                reason = _OF_OTHERS + reason
-            rows.setdefault((state, reason), []).append(row)
-        copies = {"rejected": 0}
-        lines = [
-            Line(ranges(numbers), state, outcome.batch, found.attempts, copies.get(state, found.copies), reason)
-            for (state, reason), numbers in rows.items()
-        ]
-        is_split = outcome.is_too_large and len(part) > 1
-        self._ledger.write(replace(lines[0], split=is_split), *lines[1:])
-
-    def _delivered(self, part: Batch) -> Receipt | BwpError:
-        wait = partial(self._wait, len(part))
+    def _delivered(self, batch: Batch) -> Receipt | BwpError:
         try:
-            return self._client._deliver(part.body, len(part), wait)
+            return self._client._deliver(batch.body, len(batch), partial(self._wait, len(batch)))
         except BwpError as error:
             return error
 
-    def _judge(self, outcome: Outcome) -> None:
+    def _record(self, batch: Batch, number: int, found: Receipt | BwpError, *, is_split: bool) -> None:
+        """Record the state of each row, and why it is in it."""
+        rows = _states(batch, found) if isinstance(found, BwpError) else {(found.state, ""): batch.rows}
+        lines = []
+        for (state, reason), numbers in rows.items():
+            copies, split = 0 if state == "rejected" else found.copies, is_split and numbers[0] == batch.rows[0]
+            lines.append(Line(ranges(numbers), state, number, found.attempts, copies, reason, split))
+        self._ledger.write(*lines)
+
+    def _judge(self, found: Receipt | BwpError, kind: str) -> None:
         """Stop the run where going on would only fail more rows."""
-        if outcome.is_denied:
-            self._stop(f"the API denies access. {outcome.what}")
-        elif isinstance(outcome.found, BwpError):
-            self._heed(outcome.found, outcome.found.retry_after or 0.0)
-        is_sent, is_refused = isinstance(outcome.found, Receipt), outcome.is_refusal or outcome.is_too_large
+        what = _what(found) if isinstance(found, BwpError) else ""
+        if kind == "denied":
+            self._stop(f"the API denies access. {what}")
+        elif isinstance(found, BwpError):
+            self._heed(found, found.retry_after or 0.0)
+        is_sent, is_refused = kind == "sent", kind in ("refused", "too large")
         with self._counting:
             failures = self._consecutive_failures = 0 if is_sent or is_refused else self._consecutive_failures + 1
             refusals = self._consecutive_refusals = 0 if is_sent else self._consecutive_refusals + is_refused
         if failures >= MAX_CONSECUTIVE_FAILURES:
-            self._stop(f"{MAX_CONSECUTIVE_FAILURES} consecutive requests failed; last error: {outcome.what}")
+            self._stop(f"{MAX_CONSECUTIVE_FAILURES} consecutive requests failed; last error: {what}")
         if refusals >= MAX_CONSECUTIVE_REFUSALS:
-            self._stop(f"{MAX_CONSECUTIVE_REFUSALS} consecutive requests were refused; last error: {outcome.what}")
+            self._stop(f"{MAX_CONSECUTIVE_REFUSALS} consecutive requests were refused; last error: {what}")
 
     def _wait(self, events: int, error: BwpError, seconds: float) -> None:
         """Wait before a request with some events is sent again, and raise its error if the run is stopped meanwhile."""
         self._heed(error, seconds)
         self._throttle.wait(seconds, events)
         if self.stopped:
-            self._is_cut_short = True
             error.stop_reason = "The run was stopped before this was tried again. "
             raise error
 
@@ -350,17 +277,56 @@ class Sender:
         self._show_at = time.monotonic() + 0.2
         count = {state: self._ledger.count(state) for state in STATES}
         shown = {"sent": count["sent"], "refused": count["rejected"] + count["invalid"], "unknown": count["unknown"]}
-        with self._showing:
-            self._shown.set_postfix(shown | ({"waiting": f"{wait:.0f} s"} if wait >= 1 else {}), refresh=False)
-            self._shown.n = len(self._ledger.states) - count["untried"] - count["in_flight"]
-            self._shown.refresh()
+        self._shown.set_postfix(shown | ({"waiting": f"{wait:.0f} s"} if wait >= 1 else {}), refresh=False)
+        self._shown.n = len(self._ledger.states) - count["untried"] - count["in_flight"]
+        self._shown.refresh()
+
+
+def _kind(found: Receipt | BwpError) -> str:
+    """Return what an outcome means for what is sent next."""
+    if isinstance(found, Receipt):
+        return "sent"
+    if isinstance(found, MutationRejected):
+        return "refused" if found.is_validation else "denied" if found.is_denied else "failed"
+    if found.status_code == 413 and found.state == "failed":
+        return "too large"
+    return "denied" if found.status_code in (401, 403) else "failed"
+
+
+def _states(batch: Batch, error: BwpError) -> dict[tuple[str, str], list[int]]:
+    """Return the rows of a request that was not accepted by their states, and why they are in them.
+
+    A row that may have been accepted before stays unknown, unless its content is refused: by name if a response was
+    lost, and not for its id if it was in a request that was refused.
+    """
+    values = error.rejected_values if isinstance(error, MutationRejected) else []
+    what = _what(error)
+    messages = {value.index: readable(value.message) or what for value in reversed(values)}
+    ids = {value.index for value in values if value.field == "eventId"}
+    after_lost = copy(error)
+    after_lost.follow_lost_attempt()
+    rows: dict[tuple[str, str], list[int]] = {}
+    states, lost_states = _by_event(error, len(batch)), _by_event(after_lost, len(batch))
+    for place, (row, state, lost_state) in enumerate(zip(batch.rows, states, lost_states, strict=True)):
+        reason = messages.get(place, what)
+        is_doubted = row in batch.doubted or (batch.is_repeated and (state == "failed" or place in ids))
+        if is_doubted and state != lost_state:
+            reason = _DOUBT + reason
+        elif not is_doubted and state == "unknown" and _kind(error) == "refused":
+            reason = _OF_OTHERS + reason
+        rows.setdefault((lost_state if is_doubted else state, reason), []).append(row)
+    return rows
+
+
+def _by_event(error: BwpError, events: int) -> Sequence[str]:
+    return error.states if isinstance(error, MutationRejected) else [error.state] * events
+
+
+def _what(error: BwpError) -> str:
+    """Return what came back instead of a receipt."""
+    return str(error.rows()[0]["what"])
 
 
 def _is_throttled(error: BwpError) -> bool:
     kinds = error.classifications if isinstance(error, MutationRejected) else []
     return error.status_code == 429 or THROTTLING in {kind.name for kind in kinds}
-
-
-def _wait_for(working: "Collection[Future[None]]") -> None:
-    while wait(working, 0.1).not_done:
-        pass  # An interrupt that another thread received is noticed only between two waits.

@@ -62,7 +62,7 @@ def test_many_reasons_are_cut_and_the_others_are_counted() -> None:
     rows = [event(event_id=str(number), event_time=str(number)) for number in range(30)]
     text = repr(_send(rows))
     assert 14 == len(text.splitlines()) - 1
-    assert "20 more reasons, all in report.frame()" in text
+    assert "  others: 20 more reasons, all in frame()" in text.splitlines()
 
 
 def test_what_others_wrote_is_text_in_html() -> None:
