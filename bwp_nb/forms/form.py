@@ -12,7 +12,7 @@ from bwp_nb.client import Client
 from bwp_nb.displays.html import Html, beside, card, code
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem
 from bwp_nb.event import UNICODE_RULE
-from bwp_nb.forms.drafts import MAX_SHOWN, Draft, Drafts, mutation, place
+from bwp_nb.forms.drafts import MAX_SHOWN, UNSENDABLE, Draft, Drafts, mutation, place
 from bwp_nb.forms.editor import Editor, helps
 from bwp_nb.forms.page import Page, set_visible, show_in, status
 from bwp_nb.forms.panel import SandboxPanel, refresh
@@ -73,7 +73,7 @@ class EventForm:
         self.answer: dict[str, Any] | None = None
         self._page, self._drafts = Page(), Drafts(client)
         self._sent: list[Draft] = []
-        self._sent_state, self._is_sending = "", False
+        self._sent_state = ""
         self.request = RequestArea(self._page, client, self._drafts)
         self.sources = Sources(self._page, self.fill)
         self.answers = AnswerArea(self._page, self.fill)
@@ -119,14 +119,15 @@ class EventForm:
     @property
     def state(self) -> str:
         """The state of the request as typed."""
-        if self._is_sending:
-            return "sending"
-        return self._sent_state if self._is_as_sent else "invalid" if self.problems else "valid"
+        if self._is_as_sent or self._sent_state == "sending":
+            return self._sent_state
+        return "invalid" if self.problems else "valid"
 
     @property
     def states(self) -> list[str]:
         """The state of each event."""
-        return ["sending"] * len(self._drafts.items) if self._is_sending else self._drafts.states()
+        is_sending = self._sent_state == "sending"
+        return ["sending"] * len(self._drafts.items) if is_sending else self._drafts.states()
 
     def fill(self, source: Any, **how: Mapping[str, str]) -> None:
         """Replace the events of the form.
@@ -225,7 +226,7 @@ class EventForm:
         with self._page.turn:
             if not self._may_send(check):
                 return
-            sent, self._is_sending = self._drafts.items, True
+            sent, self._sent_state = self._drafts.items, "sending"
             self.client.confirm = None  # The form has asked; the keyboard cannot answer while a callback runs.
         found: Receipt | BwpError | None = None  # also if the kernel is interrupted: it is not known what was sent
         try:
@@ -239,10 +240,10 @@ class EventForm:
 
     def _may_send(self, check: bool) -> bool:
         """Whether to send; if not, the status says why, and the first problem has the focus."""
-        if self._is_sending:
+        if self.state == "sending":
             return False
         self._drafts.is_pressed = True
-        if problems := self._drafts.problems(unsendable=not check):
+        if problems := [one for one in self.problems if check or one.rule in UNSENDABLE]:
             self._go_to(problems[0])
             self._show(f"Not sent; {place(problems[0])}: {problems[0].message}.", "bad")
         elif check and self.state == "sent":
@@ -257,14 +258,11 @@ class EventForm:
     def _end(self, found: Receipt | BwpError | None, sent: list[Draft]) -> None:
         """Give each event that was sent its state, unless it was edited meanwhile, and show the outcome."""
         with self._page.turn:
-            self._is_sending = False
             self.outcome, self._sent_state = found, found.state if found else "unknown"
-            call = self.client.history[-1] if found and found.state != "invalid" else None
+            call = self.client.history[-1] if found else None
             self.answer = call.answer if call else None
             states = found.states if isinstance(found, MutationRejected) else (self._sent_state,) * len(sent)
             note = "" if self._drafts.items == sent else "The request was sent as it was before your edit."
-            if self._sent_state == "invalid":
-                states, note = tuple(draft.outcome for draft in sent), "Not sent."
             ended = {draft: replace(draft, outcome=state) for draft, state in zip(sent, states, strict=True)}
             self._drafts.items = [ended.get(draft, draft) for draft in self._drafts.items]
             self._sent = [*ended.values()]
