@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from string import Template
 from textwrap import indent
-from typing import Any
 
 from bwp_nb.client import API_VERSION, Client
-from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.event import UserEvent
 from bwp_nb.mutation import Mutation
 from bwp_nb.settings import SETTINGS
 
@@ -290,7 +289,6 @@ LANGUAGES = dict(zip(FORMS, ("graphql", "json", "bash", "python", "python", "jav
 
 
 def _constructor(event: UserEvent) -> str:
-    given: dict[str, Any] = {name: getattr(event, name) for name in TEXT_FIELDS if getattr(event, name) is not None}
-    properties = {"additional_properties": dict(event.additional_properties)} if event.additional_properties else {}
-    lines = [f"    {name}={value!r},\n" for name, value in (given | properties).items()]
+    given = {**vars(event), "additional_properties": dict(event.additional_properties) or None}
+    lines = [f"    {name}={value!r},\n" for name, value in given.items() if value is not None]
     return f"bwp.UserEvent(\n{''.join(lines)})"
