@@ -79,7 +79,7 @@ class EventForm:
         self.answers = AnswerArea(self._page, self.fill)
         self.view = self._page.make(widgets.VBox, self._parts(), css="bwp")
         self._drafts.items = self._read([client.new_event("page-load")] if events is None else events)
-        self._select(0)
+        self._show()
 
     def __repr__(self) -> str:
         """Return the form as text, for a notebook that is read without widgets."""
@@ -147,7 +147,7 @@ class EventForm:
         """
         drafts = self._read(source, **how)
         with self._page.turn:
-            self._select(None, self._drafts.replace(drafts, 0, "The form is filled."))
+            self._show(self._drafts.replace(drafts, 0, "The form is filled."))
 
     def close(self) -> None:
         """Close the form, and stop serving the sandbox."""
@@ -202,20 +202,12 @@ class EventForm:
 
     def _changer(self, change: Callable[[], str]) -> Callable[[], None]:
         """Return what a button of the list does: change the list, and show the event that is selected then."""
-        return lambda: self._select(None, change())
-
-    def _select(self, index: int | None, note: str = "") -> None:
-        """Show an event in the other editor."""
-        self._drafts.index = self._drafts.index if index is None else index
-        selected, shown = self._drafts.selected, self.editor.draft
-        if selected is not None and (shown is None or shown.key != selected.key):
-            self.editor, self._other_editor = self._other_editor, self.editor
-            self.editor.bind(selected)
-        self._show(note)
+        return lambda: self._show(change())
 
     def _chosen(self) -> None:
         if self.event_list.index not in (None, self._drafts.index):
-            self._select(self.event_list.index)
+            self._drafts.index = self.event_list.index
+            self._show()
 
     def _edit(self, edited: Draft) -> None:
         self._drafts.edit(edited)
@@ -244,8 +236,7 @@ class EventForm:
             return False
         self._drafts.is_pressed = True
         if problems := [one for one in self.problems if check or one.rule in UNSENDABLE]:
-            self._go_to(problems[0])
-            self._show(f"Not sent; {place(problems[0])}: {problems[0].message}.", "bad")
+            self._go_to(problems[0], f"Not sent; {place(problems[0])}: {problems[0].message}.", "bad")
         elif check and self.state == "sent":
             self._show(_AGAIN, "warn")
         elif self.client.confirm is not None and not self.confirm.value:
@@ -281,6 +272,7 @@ class EventForm:
         shown = [*found, *self._rejected()]
         self._show_list()
         if selected := self._drafts.selected:
+            self._bind(selected)
             own = [problem for problem in shown if problem.index == index]
             self.editor.show(f"Event {index + 1} of {len(states)} · {states[index]}", own, selected.event.hints())
         set_visible(self.editor.view, visible=selected is not None)
@@ -291,6 +283,12 @@ class EventForm:
         self._show_links(shown)
         self.answers.show(is_earlier=not self._is_as_sent)
         self.request.show(is_typed=is_typed)
+
+    def _bind(self, selected: Draft) -> None:
+        """Show another event in the other editor."""
+        if self.editor.draft is None or self.editor.draft.key != selected.key:
+            self.editor, self._other_editor = self._other_editor, self.editor
+            self.editor.bind(selected)
 
     def _summary(self, found: list[Problem]) -> str:
         """Return the numbers of events and problems in words."""
@@ -324,10 +322,10 @@ class EventForm:
             go = [partial(self._go_to, targets[label]) for label in labels]
             show_in(box, [*map(partial(self._page.button, css="bwp-link"), labels, go)])
 
-    def _go_to(self, problem: Problem) -> None:
+    def _go_to(self, problem: Problem, note: str = "", mood: str = "") -> None:
         """Select the event of a problem, and move the focus to its field."""
-        if problem.index is not None:
-            self._select(problem.index)
+        self._drafts.index = self._drafts.index if problem.index is None else problem.index
+        self._show(note, mood)
         self._page.focus(self.add if problem.index is None else self.editor.place(problem.field))
 
 

@@ -1,6 +1,7 @@
 """What a form does on its page: it makes widgets and pieces of HTML, shows errors of callbacks, and moves the focus."""
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial
@@ -46,7 +47,7 @@ class Page:
         self._answer.on_click(self.guard(self._answered, in_turn=False))
         self.head = [self.html(f'<style onload="{start}">{css}</style>'), self.errors, self._answer, self._script]
         self._runs, self._can_answer, self._focused = 0, False, self._answer
-        self._waiting: list[Act] = []
+        self._waiting: deque[Act] = deque()
 
     def make(self, kind: Any, *values: Any, css: str = "", changed: Act | None = None, **more: Any) -> Any:
         """Return a new widget with some CSS classes; `changed` is called after each change of its value."""
@@ -125,9 +126,9 @@ class Page:
         self._run("answer")
 
     def _answered(self) -> None:
-        self._can_answer, waiting, self._waiting = True, self._waiting, []
-        for action in waiting:
-            action()
+        self._can_answer = True
+        for _ in range(len(self._waiting)):  # what an action asks for now has an answer of its own
+            self._waiting.popleft()()
 
     def _run(self, name: str) -> None:
         """Call a function of the form's script."""
