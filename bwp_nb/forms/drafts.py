@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from itertools import count
+from dataclasses import dataclass, replace
 
 from bwp_nb.client import Client
 from bwp_nb.contract.hints import property_place
@@ -22,22 +21,25 @@ _NAME_RULE = "a property has a name (our own rule: whether the API accepts an em
 UNSENDABLE = (COUNT_RULE, UNICODE_RULE, _ONCE_RULE)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Draft:
-    """One event as typed, with the names and values of its properties, of which a name may occur twice.
+    """One event as it is typed, with the names and values of its properties, of which a name may occur twice.
 
-    `outcome` is the state that a send of exactly this event led to, or empty. `key` stays the same when it is edited.
+    `outcome` is the state that a send of exactly this event led to, or empty. An edited draft is still the same one.
     """
 
     event: UserEvent
     properties: tuple[tuple[str, str], ...]
     outcome: str = ""
-    key: int = field(default_factory=count().__next__)
 
     @classmethod
     def of(cls, event: UserEvent) -> "Draft":
         """Return an event as a draft."""
         return cls(event, tuple(event.additional_properties.items()))
+
+    def edit(self, event: UserEvent, properties: tuple[tuple[str, str], ...]) -> None:
+        """Take what is typed now."""
+        self.event, self.properties, self.outcome = event, properties, ""
 
     def problems(self, *, with_empty: bool = False) -> list[Problem]:
         """Return the problems of the properties' names; a property without name and value is one `with_empty`."""
@@ -126,14 +128,8 @@ class Drafts:
         """Return to the events before the last fill or change of the list; those that are left keep their edits."""
         if not self._before:
             return "There is nothing to undo."
-        items, self.index = self._before.pop()
-        now = {draft.key: draft for draft in self.items}
-        self.items = [now.get(draft.key, draft) for draft in items]
+        self.items, self.index = self._before.pop()
         return "Undone."
-
-    def edit(self, edited: Draft) -> None:
-        """Replace the event with the key of another, unless it was removed before a late key arrived."""
-        self.items = [edited if draft.key == edited.key else draft for draft in self.items]
 
 
 def place(problem: Problem) -> str:

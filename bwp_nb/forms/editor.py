@@ -45,7 +45,7 @@ class Editor:
     properties, each with `name`, `value` and `remove`.
     """
 
-    def __init__(self, page: Page, client: Client, edited: Callable[[Draft], object], marks: dict[str, Any]) -> None:
+    def __init__(self, page: Page, client: Client, edited: Callable[[], object], marks: dict[str, Any]) -> None:
         self.draft: Draft | None = None
         self.properties: list[Row] = []
         self._page, self._client, self._edited = page, client, edited
@@ -128,8 +128,8 @@ class Editor:
         texts: dict[str, Any] = {name: box.value or _EMPTY.get(name, "") for name, box in self._inputs.items()}
         properties = tuple((row.name.value, row.value.value) for row in self.properties)
         given = {name: value for name, value in properties if name or value}
-        self.draft = Draft(UserEvent(**texts, additional_properties=given), properties, key=self.draft.key)
-        self._edited(self.draft)
+        self.draft.edit(UserEvent(**texts, additional_properties=given), properties)
+        self._edited()
 
     def _take_now(self) -> None:
         self._inputs["event_time"].value = f"{self._client.clock.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,7 +1,6 @@
 """A form for a notebook, or a page of Voila, that makes events, checks them, sends them and shows the outcome."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from html import escape
 from typing import Any, NamedTuple
@@ -177,7 +176,8 @@ class EventForm:
     def _editors(self) -> list[Any]:
         """Make two editors that are used in turn, so that a late key goes to the event that was shown before."""
         marks = {name: self._page.html(text, css="bwp-help") for name, text in helps().items()}
-        self.editor, self._other_editor = (Editor(self._page, self.client, self._edit, marks) for _ in range(2))
+        typed = partial(self._show, is_typed=True)
+        self.editor, self._other_editor = (Editor(self._page, self.client, typed, marks) for _ in range(2))
         return [self.editor.view, self._other_editor.view]
 
     def _actions(self) -> list[Any]:
@@ -209,26 +209,22 @@ class EventForm:
             self._drafts.index = self.event_list.index
             self._show()
 
-    def _edit(self, edited: Draft) -> None:
-        self._drafts.edit(edited)
-        self._show(is_typed=True)
-
     def _send(self, check: bool) -> None:
         """Send once: the state changes first, so that a second click sends nothing. Edits may come meanwhile."""
         with self._page.turn:
             if not self._may_send(check):
                 return
-            sent, self._sent_state = self._drafts.items, "sending"
+            request, self.outcome, self._sent, self._sent_state = self.mutation, None, self._drafts.items, "sending"
             self.client.confirm = None  # The form has asked; the keyboard cannot answer while a callback runs.
         found: Receipt | BwpError | None = None  # also if the kernel is interrupted: it is not known what was sent
         try:
             with self._page.turn:
                 self._show()
-            found = self.client.send(mutation(sent), check=check)
+            found = self.client.send(request, check=check)
         except BwpError as error:
             found = error
         finally:
-            self._end(found, sent)
+            self._end(found, request)
 
     def _may_send(self, check: bool) -> bool:
         """Whether to send; if not, the status says why, and the first problem has the focus."""
@@ -246,25 +242,23 @@ class EventForm:
             return True
         return False
 
-    def _end(self, found: Receipt | BwpError | None, sent: list[Draft]) -> None:
+    def _end(self, found: Receipt | BwpError | None, request: Mutation) -> None:
         """Give each event that was sent its state, unless it was edited meanwhile, and show the outcome."""
         with self._page.turn:
             self.outcome, self._sent_state = found, found.state if found else "unknown"
             call = self.client.history[-1] if found else None
             self.answer = call.answer if call else None
-            states = found.states if isinstance(found, MutationRejected) else (self._sent_state,) * len(sent)
-            note = "" if self._drafts.items == sent else "The request was sent as it was before your edit."
-            ended = {draft: replace(draft, outcome=state) for draft, state in zip(sent, states, strict=True)}
-            self._drafts.items = [ended.get(draft, draft) for draft in self._drafts.items]
-            self._sent = [*ended.values()]
+            states = found.states if isinstance(found, MutationRejected) else (self._sent_state,) * len(self._sent)
+            for draft, event, state in zip(self._sent, request.events, states, strict=True):
+                draft.outcome = state if draft.event is event else draft.outcome
             self.answers.take(found, call, self.client.history)
-            self._show(note)
+            self._show()
         refresh(self.client.sandbox)
 
     @property
     def _is_as_sent(self) -> bool:
         """Whether the events are those of the last send, unedited."""
-        return bool(self._sent) and self._drafts.items == self._sent
+        return bool(self._sent) and self._drafts.items == self._sent and all(draft.outcome for draft in self._sent)
 
     def _show(self, note: str = "", mood: str = "", *, is_typed: bool = False) -> None:
         """Show the events, what was found in them, and a note on what was done."""
@@ -286,7 +280,7 @@ class EventForm:
 
     def _bind(self, selected: Draft) -> None:
         """Show another event in the other editor."""
-        if self.editor.draft is None or self.editor.draft.key != selected.key:
+        if self.editor.draft is not selected:
             self.editor, self._other_editor = self._other_editor, self.editor
             self.editor.bind(selected)
 
@@ -310,7 +304,7 @@ class EventForm:
     def _rejected(self) -> list[Problem]:
         """Return the values that the API rejected of events that are as they were sent."""
         named = self.outcome.rejected_values if isinstance(self.outcome, MutationRejected) else ()
-        places = {draft: index for index, draft in enumerate(self._drafts.items)}
+        places = {draft: index for index, draft in enumerate(self._drafts.items) if draft.outcome}
         found = [(it, places[self._sent[it.index]]) for it in named if self._sent[it.index] in places]
         return [Problem(it.field, it.value, it.rule, f"The API rejected {quoted(it.value)}", at) for it, at in found]
 

@@ -414,7 +414,6 @@ def test_an_edit_during_a_send_is_not_reported_as_sent() -> None:
     assert ["sending", True] == states
     assert ["1.0"] == [event["clientVersion"] for event in sandbox.accepted]
     assert ("valid", ["valid"], "1.09") == (form.state, form.states, form.mutation.events[0].client_version)
-    assert "The request was sent as it was before your edit." in shown_texts(form.view)
     assert EARLIER in shown_texts(form.view)
 
 
@@ -431,6 +430,19 @@ def test_an_interrupted_send_ends_in_unknown(form: EventForm) -> None:
         form.send_anyway.click()
     assert ("unknown", None, True) == (form.state, form.outcome, "may have been accepted" in shown_texts(form.view))
     assert "The API rejected" not in shown_texts(form.view)
+
+
+def test_a_rejection_is_of_the_send_that_it_answers(form: EventForm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While fewer events are sent than before, what was rejected before is not looked for among them."""
+    form.add.click()
+    form.editor.event_time.value = "2023"
+    form.send_anyway.click()
+    form.event_list.index = 0
+    form.remove.click()
+    shown: list[str] = []
+    monkeypatch.setattr(sandbox_of(form).clock, "sleep", lambda _: shown.append(shown_texts(form.view)))
+    form.send_anyway.click()
+    assert (True, "rejected") == ("Sending …" in shown[0], form.state)
 
 
 def test_an_earlier_send_can_be_loaded_again(form: EventForm) -> None:
