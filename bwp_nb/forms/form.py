@@ -246,12 +246,11 @@ class EventForm:
         """Give each event that was sent its state, unless it was edited meanwhile, and show the outcome."""
         with self._page.turn:
             self.outcome, self._sent_state = found, found.state if found else "unknown"
-            call = self.client.history[-1] if found else None
-            self.answer = call.answer if call else None
+            self.answer = self.client.history[-1].answer if found else None
             states = found.states if isinstance(found, MutationRejected) else (self._sent_state,) * len(self._sent)
             for draft, event, state in zip(self._sent, request.events, states, strict=True):
                 draft.outcome = state if draft.event is event else draft.outcome
-            self.answers.take(found, call, self.client.history)
+            self.answers.take(found, self.client.history)
             self._show()
         refresh(self.client.sandbox)
 

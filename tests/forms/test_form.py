@@ -851,7 +851,8 @@ def test_one_editor_is_shown_and_the_other_one_hidden(form: EventForm) -> None:
 
 def test_an_answer_is_cut(form: EventForm) -> None:
     """Status and number are a sentence; with the notes there are at most ten."""
-    many = answer(bwp.Receipt("a<b", 2, 3, notes=("<i>",) * 12), None)
+    form.send.click()
+    many = answer(bwp.Receipt("a<b", 2, 3, notes=("<i>",) * 12), form.client.history[-1])
     assert "2 events accepted, with the status a&lt;b." in many
     assert (9, True) == (many.count("<p>&lt;i&gt;</p>"), "<p>and 3 more</p>" in many)
 
