@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-import shlex
 import warnings
 from dataclasses import replace
 from textwrap import dedent
@@ -157,7 +156,14 @@ def _listed(given: Any) -> list[Any]:
 
 
 _CURL = re.compile(r"^[ \t]*(?:[$!][ \t]*)?curl(?:\.exe)?\s", re.MULTILINE)
-_COMMENT = re.compile(r"^[ \t]*#.*", re.MULTILINE)
+
+# The JSON that a command posts, in one of the three kinds of quotes of a shell.
+_CURL_BODY = re.compile(
+    r"""(?<=[\s=d])(?:'(?P<single>\s*\{[^']*(?:'(?:"'"|\\')'[^']*)*)'|\$'(?P<ansi>\s*\{(?:\\.|[^'\\])*)'"""
+    r"""|"(?P<double>(?:\s|\\\r?\n)*\{(?:\\.|[^"\\])*)")""",
+    re.DOTALL,
+)
+_WINDOWS = re.compile(r"""[^'"]*\^"|.*(?:\^\r?\n|"\{"")""", re.DOTALL)
 
 # The body in a program of `snippets.javascript`.
 _JAVASCRIPT = re.compile(r"\A(?:\s*+//[^\n]*\n)*+\s*const request = (\{.*?\n\});", re.DOTALL)
@@ -168,55 +174,24 @@ _BODY = re.compile(r'"\{(?:\s|\\[nrt])*\\"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[
 # GraphQL has a name in the first brackets.
 _LIKE_JSON = re.compile(r"""\s*(?:\[|\{\s*["'}])""")
 
-# A word of a command that is a JSON object, which may be joined to its option.
-_OBJECT = re.compile(r"(?:-\w*d|--[\w-]+=)?(\{.*)", re.DOTALL)
-
-_SPECIAL = re.compile(r"\\\r?\n|\\.|\$(?=[\w({])|`", re.DOTALL)
-_PART = re.compile(rf"""'[^']*'|\$'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|{_SPECIAL.pattern}""", re.DOTALL)
-_WINDOWS = re.compile(r"""[^'"]*\^"|.*(?:\^\r?\n|"\{"")""", re.DOTALL)
-_EXPANDED = "\ue000"  # of a private area: the mark before what a shell would expand
-
 
 def _curl_body(text: str) -> str:
     """Return the JSON that a cURL command posts."""
     if _WINDOWS.match(text):
         raise _Unreadable("the command is quoted for the Windows command prompt; copy it as cURL for bash")
-    bodies = [found[1] for found in map(_OBJECT.fullmatch, _words(_COMMENT.sub("", text))) if found]
-    if not bodies:
-        said = "the cURL command has no JSON body, and one in a file or a variable is not read"
+    found = _CURL_BODY.search(text)
+    if found is None:
+        said = "the cURL command has no JSON body in quotes, and one in a file or a variable is not read"
         raise _Unreadable(f"{said}; paste the body itself")
-    if _EXPANDED in bodies[0]:
-        shown = quoted(bodies[0].replace(_EXPANDED, ""))
+    if found["single"]:
+        return re.sub(r"""'(?:"'"|\\')'""", "'", found["single"])
+    if found["ansi"]:  # browsers write an emoji as two surrogates, which are joined
+        text = found["ansi"].encode("ascii", "backslashreplace").decode("unicode_escape")
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    if re.search(r"\$[\w({]|`", re.sub(r"\\.", "", found["double"])):
+        shown = quoted(found["double"])
         raise _Unreadable(f"a shell would replace the $ or ` in {shown}; paste the body itself, in single quotes")
-    return bodies[0]
-
-
-def _words(text: str) -> list[str]:
-    """Split as a shell does; what it would expand has a mark before it."""
-    try:
-        return shlex.split(_PART.sub(_as_shlex, text))
-    except ValueError:
-        raise _Unreadable("a quotation mark is not closed") from None
-
-
-def _as_shlex(match: re.Match[str]) -> str:
-    """Return a part of a command as shlex reads it, which knows no continued lines, no `$'…'` and no variables."""
-    part = match[0]
-    if part.startswith('"'):
-        return f'"{_SPECIAL.sub(_as_shlex, part[1:-1])}"'
-    if part.startswith("$'"):
-        return shlex.quote(_ansi(part[2:-1]))
-    if part in ("$", "`"):
-        return _EXPANDED + part
-    if part.startswith("\\") and part[-1] in "$`\n":
-        return part[1:].strip()
-    return part
-
-
-def _ansi(part: str) -> str:
-    """Undo the escapes of `$'…'`; browsers write an emoji as two surrogates, which are joined."""
-    text = part.encode("ascii", "backslashreplace").decode("unicode_escape")
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return re.sub(r"""\\(?:\r?\n|(["\\$`]))""", r"\1", found["double"])
 
 
 def _calls(text: str) -> list[ast.Call]:
