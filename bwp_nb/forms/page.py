@@ -14,8 +14,7 @@ from IPython.core.getipython import get_ipython
 from pygments.style import Style
 from pygments.token import Comment, Keyword, Name, Number, String
 
-from bwp_nb.displays.html import highlighted, text
-from bwp_nb.errors import Problem
+from bwp_nb.displays.html import highlighted
 from bwp_nb.text import readable
 
 #: What a widget calls.
@@ -166,10 +165,3 @@ def status(message: str, mood: str = "") -> str:
     """Return a line that a screen reader announces; `mood` is good, bad, warn or busy."""
     role = "alert" if mood in ("bad", "warn") else "status"
     return f'<p role="{role}" class="bwp-state bwp-{escape(mood)}">{escape(message)}</p>' if message else ""
-
-
-def problems_shown(found: list[Problem]) -> str:
-    """Return the problems of a field: each message, and each rule with its source once."""
-    messages = "<br>".join(text(problem.message) for problem in found)
-    rules = [f' <span class="bwp-rule">Rule: {text(rule)}</span>' for rule in dict.fromkeys(one.rule for one in found)]
-    return f'<p class="bwp-problem">{messages}{"".join(rules)}</p>' if found else ""
