@@ -757,6 +757,21 @@ def test_callbacks_run_one_at_a_time(form: EventForm, monkeypatch: pytest.Monkey
     assert ["1", "2"] == ids(form)
 
 
+def test_a_click_waits_for_two_answers_of_the_page(form: EventForm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first comes after the text that was sent, the second after the text held back; clicks keep their order."""
+    monkeypatch.setattr("bwp_nb.forms.page._is_callback", lambda: True)
+    answer = form._page._answer
+    answer.click()  # The page says that it runs scripts.
+    form.add.click()
+    answer.click()
+    form.remove.click()
+    counts = [len(form.mutation.events)]
+    for _ in range(3):
+        answer.click()
+        counts.append(len(form.mutation.events))
+    assert [1, 2, 1, 1] == counts
+
+
 def test_text_of_users_and_servers_is_escaped(form: EventForm) -> None:
     """HTML in values, in errors, in pasted text and in the sandbox's events is shown as text."""
     panel = SandboxPanel(sandbox_of(form))
