@@ -52,12 +52,9 @@ def _events(text: str) -> list[UserEvent]:
 
 def _posted(text: str, calls: list[ast.Call]) -> str:
     """Return the body that a cURL command or a call in Python or JavaScript posts; any other text unchanged."""
-    if _CURL.search(text) and not calls:
-        return _curl_body(text)
-    if written := _JAVASCRIPT.match(text):
-        return written[1]
     if not calls:
-        return text
+        written = _JAVASCRIPT.match(text)
+        return written[1] if written else _curl_body(text) if _CURL.search(text) else text
     if posted := [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "json"]:
         return json.dumps(_literal(posted[0], "json"))
     if body := _BODY.search(text):
