@@ -1,11 +1,8 @@
 """Parses pasted requests: GraphQL, a JSON body, a cURL command, Python or JavaScript code, which is never run."""
 
 import ast
-import getopt
 import json
 import re
-import shlex
-import string
 import warnings
 from dataclasses import replace
 from textwrap import dedent
@@ -18,7 +15,10 @@ from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.text import quoted, readable, typed
 
 _RULE = "a sendUserEvents request: GraphQL, a JSON body with query and variables, a cURL command or Python code"
-_OUR_NAMES = {api_name: name for name, api_name in TEXT_FIELDS.items()}
+
+#: Our names of the fields, by the API's names and by our own.
+_API_FIELDS = {api: name for name, api in TEXT_FIELDS.items()} | {"additionalProperties": "additional_properties"}
+_OUR_FIELDS = {name: name for name in _API_FIELDS.values()}
 
 
 class _Unreadable(Exception):
@@ -28,9 +28,7 @@ class _Unreadable(Exception):
 def events(text: str) -> list[UserEvent]:
     """Return the events of the request in a text, or raise `InvalidEvent`."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # somebody else's text may cause warnings
-            return _events(text)
+        return _events(text)
     except (_Unreadable, RecursionError) as error:
         reason = error if isinstance(error, _Unreadable) else "it is nested too deeply"
         message = f"cannot parse this as a sendUserEvents request: {reason}"
@@ -42,24 +40,21 @@ def _events(text: str) -> list[UserEvent]:
         raise _Unreadable(f"expected a str, got {typed(text)}")
     calls = _calls(text)
     if built := [call for call in calls if ast.unparse(call.func).rpartition(".")[2] == "UserEvent"]:
-        return [_built(index, _keywords(call)) for index, call in enumerate(built)]
-    query, variables, operation_name = _graphql_parts(_posted_body(text, calls))
-    given = _input(_document(query), variables, operation_name)
+        return [_event(index, _arguments(call), _OUR_FIELDS) for index, call in enumerate(built)]
+    body = _body(_posted(text, calls))
+    given = _input(_document(body["query"]), body.get("variables") or {}, body.get("operationName"))
     if given is graphql.Undefined:
         raise _Unreadable("the variables, with the events, are missing; paste the JSON body, which has them")
     if not isinstance(given, dict) or set(given) != {"events"}:
         raise _Unreadable(f"expected an input with events and nothing else, got {quoted(given)}")
-    return [_event(index, item) for index, item in enumerate(_listed(given["events"]))]
+    return [_event(index, _fields(index, item), _API_FIELDS) for index, item in enumerate(_listed(given["events"]))]
 
 
-def _posted_body(text: str, calls: list[ast.Call]) -> str:
+def _posted(text: str, calls: list[ast.Call]) -> str:
     """Return the body that a cURL command or a call in Python or JavaScript posts; any other text unchanged."""
-    if command := _CURL.match(text):
-        return _curl_body(text[command.end() :])
-    if written := _JAVASCRIPT.match(text):
-        return written[1]
     if not calls:
-        return text
+        written = _JAVASCRIPT.match(text)
+        return written[1] if written else _curl_body(text) if _CURL.search(text) else text
     if posted := [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "json"]:
         return json.dumps(_literal(posted[0], "json"))
     if body := _BODY.search(text):
@@ -67,30 +62,27 @@ def _posted_body(text: str, calls: list[ast.Call]) -> str:
     raise _Unreadable("the code has no UserEvent(…), no call with json=, and no JSON body as a text")
 
 
-def _graphql_parts(text: str) -> tuple[str, dict[str, Any], str | None]:
-    """Return the query, the variables and the operation's name of a JSON body, or of a bare GraphQL text."""
+def _body(text: str) -> dict[str, Any]:
+    """Return a JSON body, or a bare GraphQL text as the body that it is the query of."""
     try:
         body = json.loads(text)
     except ValueError as error:
         if _LIKE_JSON.match(text):
             raise _Unreadable(f"invalid JSON: {readable(str(error))}") from None
-        return text, {}, None
+        return {"query": text}
     if not isinstance(body, dict) or not isinstance(body.get("query"), str):
         raise _Unreadable("expected a JSON object with a query")
-    variables = body.get("variables") or {}
-    if not isinstance(variables, dict):
-        raise _Unreadable(f"expected variables to be an object, got {quoted(variables)}")
-    return body["query"], variables, body.get("operationName")
+    if not isinstance(body.get("variables"), dict | None):
+        raise _Unreadable(f"expected variables to be an object, got {quoted(body['variables'])}")
+    return body
 
 
 def _document(query: str) -> graphql.DocumentNode:
+    """Parse a GraphQL text, at the top of which the guides print a line that begins with two slashes."""
     try:
-        document = graphql.parse(query, max_tokens=100_000)
+        document = graphql.parse(re.sub(r"\A(\s*)//", r"\1#", query), max_tokens=100_000)
     except graphql.GraphQLSyntaxError as error:
         line, column = error.locations[0] if error.locations else (1, 1)
-        if re.split(r"\r\n|\n|\r", query)[line - 1].lstrip().startswith("//"):
-            advice = "the guides print such a line above their examples, and GraphQL comments begin with #; delete it"
-            raise _Unreadable(f"line {line} begins with //: {advice}") from None
         said = readable(error.message.removeprefix("Syntax Error: ").rstrip("."))
         raise _Unreadable(f"invalid GraphQL at line {line}, column {column}: {said}") from None
     schema = graphql.GraphQLSchema(assume_valid=True)
@@ -118,37 +110,31 @@ def _input(document: graphql.DocumentNode, variables: dict[str, Any], operation_
     return graphql.value_from_ast_untyped(arguments["input"], defaults | variables)
 
 
-def _event(index: int, given: Any) -> UserEvent:
-    """Return one event of the input."""
-    if not isinstance(given, dict):
-        raise InvalidEvent([Problem("events", given, "UserEvent", f"expected a UserEvent, got {quoted(given)}", index)])
-    known = (*_OUR_NAMES, "additionalProperties")
-    if unknown := [name for name in given if name not in known]:
-        message = f"unknown field; UserEvent has {', '.join(known)}"
+def _event(index: int, given: Any, names: dict[str, str]) -> UserEvent:
+    """Return an event from its fields by some names, or raise `InvalidEvent` with its position."""
+    if unknown := [name for name in given if name not in names]:
+        message = f"unknown field; UserEvent has {', '.join(names)}"
         raise InvalidEvent([Problem(readable(name, 80), given[name], _RULE, message, index) for name in unknown])
-    values = {name: given.get(api_name) for api_name, name in _OUR_NAMES.items()}
-    return _built(index, values | {"additional_properties": _properties(index, given.get("additionalProperties"))})
-
-
-def _built(index: int, keywords: dict[str, Any]) -> UserEvent:
-    """Return an event, or raise `InvalidEvent` with its position."""
     try:
-        return UserEvent(**keywords)
+        return UserEvent(**{name: given.get(given_name) for given_name, name in names.items()})
     except InvalidEvent as error:
         raise InvalidEvent([replace(problem, index=index) for problem in error.problems]) from None
-    except TypeError as error:
-        raise InvalidEvent([Problem("events", keywords, _RULE, readable(str(error)), index)]) from None
 
 
-def _properties(index: int, given: Any) -> dict[str, str]:
+def _fields(index: int, given: Any) -> dict[str, Any]:
+    """Return the fields of an event of the input, with its properties as a dict."""
+    if not isinstance(given, dict):
+        raise InvalidEvent([Problem("events", given, "UserEvent", f"expected a UserEvent, got {quoted(given)}", index)])
+    return {**given, "additionalProperties": _properties(index, given.get("additionalProperties") or {})}
+
+
+def _properties(index: int, given: Any) -> dict[str, Any]:
     """Return the properties of an `AdditionalPropertiesInput`."""
-    given = {} if given is None else given
     if not isinstance(given, dict) or set(given) - {"additionalProperties"}:
         raise _bad_properties(index, given, "expected an object with additionalProperties and nothing else")
-    found: dict[str, str] = {}
-    nested = given.get("additionalProperties")
-    for item in [] if nested is None else _listed(nested):
-        if not (isinstance(item, dict) and set(item) == {"property", "value"} and isinstance(item["property"], str)):
+    found: dict[str, Any] = {}
+    for item in _listed(given.get("additionalProperties") or []):
+        if not isinstance(item, dict) or set(item) != {"property", "value"} or not isinstance(item["property"], str):
             raise _bad_properties(index, item, "expected an object with property, a string, and value")
         if item["property"] in found:
             message = "duplicate property, which a UserEvent cannot have; Client.execute sends the text unchanged"
@@ -166,8 +152,15 @@ def _listed(given: Any) -> list[Any]:
     return given if isinstance(given, list) else [given]
 
 
-# Comments, a command that sets a variable, such as a token, and a prompt may come before the command.
-_CURL = re.compile(r"\A(?:\s*+(?:#|[\w ]+=(?:[^\n]*\\\r?\n)*+)[^\n]*\n)*+\s*(?:[$!]\s*)?curl(?:\.exe)?(?=\s)")
+_CURL = re.compile(r"^[ \t]*(?:[$!][ \t]*)?curl(?:\.exe)?\s", re.MULTILINE)
+
+# The JSON that a command posts, in one of the three kinds of quotes of a shell.
+_CURL_BODY = re.compile(
+    r"""(?<=[\s=d])(?:'(?P<single>\s*\{[^']*(?:'(?:"'"|\\')'[^']*)*)'|\$'(?P<ansi>\s*\{(?:\\.|[^'\\])*)'"""
+    r"""|"(?P<double>(?:\s|\\\r?\n)*\{(?:\\.|[^"\\])*)")""",
+    re.DOTALL,
+)
+_WINDOWS = re.compile(r"""[^'"]*\^"|.*(?:\^\r?\n|"\{"")""", re.DOTALL)
 
 # The body in a program of `snippets.javascript`.
 _JAVASCRIPT = re.compile(r"\A(?:\s*+//[^\n]*\n)*+\s*const request = (\{.*?\n\});", re.DOTALL)
@@ -178,81 +171,43 @@ _BODY = re.compile(r'"\{(?:\s|\\[nrt])*\\"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[
 # GraphQL has a name in the first brackets.
 _LIKE_JSON = re.compile(r"""\s*(?:\[|\{\s*["'}])""")
 
-_DATA = ("data", "data-ascii", "data-binary", "data-raw", "json")
-_LETTERS = re.sub("[ACDEFHKPQRTUXYbcdehmortuwxyz]", r"\g<0>:", f"{string.ascii_letters}{string.digits}#")
-
-_SPECIAL = re.compile(r"\\\r?\n|\\.|\$(?=[\w({])|`", re.DOTALL)
-_PART = re.compile(rf"""'[^']*'|\$'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|{_SPECIAL.pattern}""", re.DOTALL)
-_WINDOWS = re.compile(r"""[^'"]*\^"|.*(?:\^\r?\n|"\{"")""", re.DOTALL)
-_EXPANDED = "\ue000"  # of a private area: the mark before what a shell would expand
-
 
 def _curl_body(text: str) -> str:
-    """Return the body of a cURL command's arguments."""
+    """Return the JSON that a cURL command posts."""
     if _WINDOWS.match(text):
         raise _Unreadable("the command is quoted for the Windows command prompt; copy it as cURL for bash")
-    words = _words(text)
-    others = ["".join(word[2:].partition("=")[:2]) for word in words if word.startswith("--")]
-    try:
-        options, _ = getopt.gnu_getopt(words, _LETTERS, [*(f"{name}=" for name in _DATA), *set(others) - set(_DATA)])
-    except getopt.GetoptError as error:
-        raise _Unreadable(f"the cURL command cannot be read: {readable(error.msg, 120)}") from None
-    given = [(option, word) for option, word in options if option == "-d" or option.removeprefix("--") in _DATA]
-    if not given:
-        raise _Unreadable("the cURL command has no --data")
-    for option, word in given:
-        if word.startswith("@") and option != "--data-raw":
-            where = "standard input" if word == "@-" else f"the file {word[1:]!r}"
-            raise _Unreadable(f"the body is in {where}, which is not read; paste its text instead")
-        if _EXPANDED in word:
-            shown = quoted(word.replace(_EXPANDED, ""))
-            raise _Unreadable(f"a shell would replace the $ or ` in {shown}; paste the body itself, in single quotes")
-    # curl joins the values of --json as they are, and others with an ampersand.
-    return ("" if given[0][0] == "--json" else "&").join(word for _, word in given)
-
-
-def _words(text: str) -> list[str]:
-    """Split as a shell does; what it would expand has a mark before it."""
-    try:
-        return shlex.split(_PART.sub(_as_shlex, text))
-    except ValueError:
-        raise _Unreadable("a quotation mark is not closed") from None
-
-
-def _as_shlex(match: re.Match[str]) -> str:
-    """Return a part of a command as shlex reads it, which knows no continued lines, no `$'…'` and no variables."""
-    part = match[0]
-    if part.startswith('"'):
-        return f'"{_SPECIAL.sub(_as_shlex, part[1:-1])}"'
-    if part.startswith("$'"):
-        return shlex.quote(_ansi(part[2:-1]))
-    if part in ("$", "`"):
-        return _EXPANDED + part
-    if part.startswith("\\") and part[-1] in "$`\n":
-        return part[1:].strip()
-    return part
-
-
-def _ansi(part: str) -> str:
-    """Undo the escapes of `$'…'`; browsers write an emoji as two surrogates, which are joined."""
-    text = part.encode("ascii", "backslashreplace").decode("unicode_escape")
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    found = _CURL_BODY.search(text)
+    if found is None:
+        said = "the cURL command has no JSON body in quotes, and one in a file or a variable is not read"
+        raise _Unreadable(f"{said}; paste the body itself")
+    if found["single"]:
+        return re.sub(r"""'(?:"'"|\\')'""", "'", found["single"])
+    if found["ansi"]:  # browsers write an emoji as two surrogates, which are joined
+        text = found["ansi"].encode("ascii", "backslashreplace").decode("unicode_escape")
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    if re.search(r"\$[\w({]|`", re.sub(r"\\.", "", found["double"])):
+        shown = quoted(found["double"])
+        raise _Unreadable(f"a shell would replace the $ or ` in {shown}; paste the body itself, in single quotes")
+    return re.sub(r"""\\(?:\r?\n|(["\\$`]))""", r"\1", found["double"])
 
 
 def _calls(text: str) -> list[ast.Call]:
     """Return the calls in Python code, in the order of the text; none for any other text."""
     try:
-        tree = ast.parse(dedent(text).strip())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # somebody else's text may cause warnings
+            tree = ast.parse(dedent(text).strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return sorted(calls, key=lambda call: (call.lineno, call.col_offset))  # ast.walk goes level by level
 
 
-def _keywords(call: ast.Call) -> dict[str, Any]:
-    if call.args or any(keyword.arg is None for keyword in call.keywords):
+def _arguments(call: ast.Call) -> dict[str, Any]:
+    """Return the arguments of a `UserEvent`."""
+    if call.args:
         raise _Unreadable(f"the UserEvent on line {call.lineno} has positional arguments; use keywords")
-    return {str(keyword.arg): _literal(keyword.value, str(keyword.arg)) for keyword in call.keywords}
+    return {name: _literal(value, name) for name, value in ((one.arg or "**", one.value) for one in call.keywords)}
 
 
 def _literal(node: ast.expr, name: str) -> Any:

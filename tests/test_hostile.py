@@ -154,10 +154,11 @@ def test_a_value_of_our_own_event_is_shown_as_text(text: str, shown: str) -> Non
 def test_a_receipt_shows_a_text_with_escapes(text: str, shown: str) -> None:
     """A note may be any text."""
     answer = _json(SUCCESS | {"extensions": {"sandbox": [text]}})
-    found = Client(httpx.MockTransport(lambda _: answer), "https://api.invalid/graphql").send(event())
+    client = Client(httpx.MockTransport(lambda _: answer), "https://api.invalid/graphql")
+    found = client.send(event())
     assert isinstance(found, Receipt)
     assert [] == harm_of_text(repr(found), 5_000)
-    html = page(shown_answer(found, None))
+    html = page(shown_answer(found, client.history[-1]))
     assert shown in html.text
     assert {"h4", "code", "b", "ul", "li"} >= set(html.harm)  # These tags are our own.
 

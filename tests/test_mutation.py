@@ -69,6 +69,8 @@ def test_the_text_of_the_pre_order_event_is_its_request() -> None:
         _inline(f"[{EVENT}]").replace("WEBSITE_CLIENT", '"WEBSITE_CLIENT"'),
         f"# GraphQL mutation\r\n\r\n{_inline(EVENT)} # the end",
         f"\ufeff{_inline(EVENT)}",
+        f"// GraphQL mutation\n{_inline(EVENT)}",
+        f"\n\n  // GraphQL mutation\n{_inline(EVENT)}",
         _inline(f"[{EVENT}]").replace("sendUserEvents", "sent: sendUserEvents"),
         _with_properties("null"),
         _with_properties("{}"),
@@ -116,8 +118,7 @@ LONG = "a" * 1_000_000
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (f"// GraphQL mutation\n{_inline(EVENT)}", ["line 1", "//", "delete it"]),
-        (f"\n\n  // GraphQL mutation\n{_inline(EVENT)}", ["line 3", "//"]),
+        (f"\n\n  // GraphQL mutation\n{_inline(EVENT)} %", ["line 4", "%"]),
         (_inline(f"{{{EVENT}"), ["line 1, column 43", "{"]),
         ("mutation {\n  %\n}", ["line 2, column 3", "%"]),
         ("mutation {\r  %\r}", ["line 2, column 3", "%"]),

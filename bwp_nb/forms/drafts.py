@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from itertools import count
+from dataclasses import dataclass, replace
 
 from bwp_nb.client import Client
 from bwp_nb.contract.hints import property_place
 from bwp_nb.errors import InvalidEvent, Problem
-from bwp_nb.event import UserEvent
+from bwp_nb.event import UNICODE_RULE, UserEvent
 from bwp_nb.mutation import COUNT_RULE, MAX_EVENTS, Mutation
 from bwp_nb.text import quoted
 
@@ -18,42 +17,45 @@ MAX_SHOWN = MAX_EVENTS + 10
 _ONCE_RULE = "one value for each name (our own rule: whether the API accepts a repeated name is unknown)"
 _NAME_RULE = "a property has a name (our own rule: whether the API accepts an empty one is unknown)"
 
+#: The rules with whose problems nothing can be sent, not even unchecked.
+UNSENDABLE = (COUNT_RULE, UNICODE_RULE, _ONCE_RULE)
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(eq=False)
 class Draft:
-    """One event as typed, with the names and values of its properties, of which a name may occur twice.
+    """One event as it is typed, with the names and values of its properties, of which a name may occur twice.
 
-    `outcome` is the state that a send of exactly this event proved, or empty. `key` stays the same when it is edited.
+    `outcome` is the state that a send of exactly this event led to, or empty. An edited draft is still the same one.
     """
 
     event: UserEvent
     properties: tuple[tuple[str, str], ...]
     outcome: str = ""
-    key: int = field(default_factory=count().__next__)
 
     @classmethod
     def of(cls, event: UserEvent) -> "Draft":
         """Return an event as a draft."""
         return cls(event, tuple(event.additional_properties.items()))
 
-    def problems(self, *, with_empty: bool = True) -> list[Problem]:
-        """Return the problems of the event as typed; a property without name and value is one `with_empty`."""
-        is_nameless = any(not name and (value or with_empty) for name, value in self.properties)
-        message = "the property name is required; enter one, or remove the property"
-        nameless = [Problem(property_place(""), "", _NAME_RULE, message)] * is_nameless
-        return [*self.event.problems(), *self.repeated(), *nameless]
+    def edit(self, event: UserEvent, properties: tuple[tuple[str, str], ...]) -> None:
+        """Take what is typed now."""
+        self.event, self.properties, self.outcome = event, properties, ""
 
-    def repeated(self) -> list[Problem]:
-        """Return a problem for each repeated property name, which no request can contain."""
-        names = Counter(name for name, value in self.properties if name or value)
+    def problems(self, *, with_empty: bool = False) -> list[Problem]:
+        """Return the problems of the properties' names; a property without name and value is one `with_empty`."""
+        names = [name for name, value in self.properties if name or value]
+        repeated = [name for name, times in Counter(names).items() if times > 1]
         message = "duplicate property name {}; rename or remove one of them"
-        repeated = [name for name, times in names.items() if times > 1]
-        return [Problem(property_place(name), name, _ONCE_RULE, message.format(quoted(name))) for name in repeated]
+        found = [Problem(property_place(name), name, _ONCE_RULE, message.format(quoted(name))) for name in repeated]
+        if "" in names or (with_empty and len(names) < len(self.properties)):
+            message = "the property name is required; enter one, or remove the property"
+            found.append(Problem(property_place(""), "", _NAME_RULE, message))
+        return found
 
 
 def mutation(drafts: Sequence[Draft]) -> Mutation:
     """Return the request of some events; raises `InvalidEvent` if one of them repeats a property name."""
-    if repeated := [problem for draft in drafts for problem in draft.repeated()]:
+    if repeated := [problem for draft in drafts for problem in draft.problems() if problem.rule == _ONCE_RULE]:
         raise InvalidEvent(repeated)
     return Mutation([draft.event for draft in drafts])
 
@@ -78,18 +80,15 @@ class Drafts:
 
     def states(self) -> list[str]:
         """Return the state of each event."""
-        return [it.outcome or ("invalid" if it.problems(with_empty=self.is_pressed) else "valid") for it in self.items]
+        invalid = {problem.index for problem in self.problems()}
+        return [it.outcome or ("invalid" if index in invalid else "valid") for index, it in enumerate(self.items)]
 
-    def problems(self, *, unsendable: bool = False) -> list[Problem]:
-        """Return the problems of the request as typed, or only those with which nothing can be sent.
-
-        Each has the index of its event.
-        """
-        if not 1 <= len(self.items) <= MAX_EVENTS:
-            message = f"expected 1 to {MAX_EVENTS} events, got {len(self.items)}"
-            return [Problem("events", len(self.items), COUNT_RULE, message)]
-        found = [one.repeated() if unsendable else one.problems(with_empty=self.is_pressed) for one in self.items]
-        return [replace(problem, index=index) for index, problems in enumerate(found) for problem in problems]
+    def problems(self) -> list[Problem]:
+        """Return the problems of the request as typed, each with the index of its event."""
+        found = [*Mutation([draft.event for draft in self.items]).problems()]
+        for index, draft in enumerate(self.items):
+            found += [replace(problem, index=index) for problem in draft.problems(with_empty=self.is_pressed)]
+        return sorted(found, key=lambda problem: problem.index or 0)
 
     def replace(self, items: list[Draft], index: int, note: str) -> str:
         """Take other events, of which one is selected."""
@@ -129,14 +128,8 @@ class Drafts:
         """Return to the events before the last fill or change of the list; those that are left keep their edits."""
         if not self._before:
             return "There is nothing to undo."
-        items, self.index = self._before.pop()
-        now = {draft.key: draft for draft in self.items}
-        self.items = [now.get(draft.key, draft) for draft in items]
+        self.items, self.index = self._before.pop()
         return "Undone."
-
-    def edit(self, edited: Draft) -> None:
-        """Replace the event with the key of another, unless it was removed before a late key arrived."""
-        self.items = [edited if draft.key == edited.key else draft for draft in self.items]
 
 
 def place(problem: Problem) -> str:

@@ -14,7 +14,7 @@ from bwp_nb.displays.html import text
 from bwp_nb.errors import Problem
 from bwp_nb.event import CLIENT_TYPES, EVENT_TYPES, PROPERTY_NAMES, TEXT_FIELDS, UserEvent
 from bwp_nb.forms.drafts import Draft
-from bwp_nb.forms.page import Page, problems_shown, set_visible, show_in
+from bwp_nb.forms.page import Page, set_visible, show_in
 from bwp_nb.reference import reference
 
 #: Documented values of fields that accept any text (“User Event Schema”, “Send User Events”, “UserEvent”).
@@ -45,7 +45,7 @@ class Editor:
     properties, each with `name`, `value` and `remove`.
     """
 
-    def __init__(self, page: Page, client: Client, edited: Callable[[Draft], object], marks: dict[str, Any]) -> None:
+    def __init__(self, page: Page, client: Client, edited: Callable[[], object], marks: dict[str, Any]) -> None:
         self.draft: Draft | None = None
         self.properties: list[Row] = []
         self._page, self._client, self._edited = page, client, edited
@@ -87,7 +87,7 @@ class Editor:
         places |= {row.note: property_place(row.name.value) for row in self.properties}
         for note, field in places.items():
             said = [f'<p class="bwp-hint">{hint.shown}</p>' for hint in hints if hint.field == field]
-            note.value = problems_shown([one for one in problems if one.field == field]) + "".join(said)
+            note.value = _shown([one for one in problems if one.field == field]) + "".join(said)
 
     def place(self, field: str) -> Any:
         """Return the input of a field by the API's name of the field; otherwise the first one."""
@@ -128,8 +128,8 @@ class Editor:
         texts: dict[str, Any] = {name: box.value or _EMPTY.get(name, "") for name, box in self._inputs.items()}
         properties = tuple((row.name.value, row.value.value) for row in self.properties)
         given = {name: value for name, value in properties if name or value}
-        self.draft = Draft(UserEvent(**texts, additional_properties=given), properties, key=self.draft.key)
-        self._edited(self.draft)
+        self.draft.edit(UserEvent(**texts, additional_properties=given), properties)
+        self._edited()
 
     def _take_now(self) -> None:
         self._inputs["event_time"].value = f"{self._client.clock.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -153,6 +153,13 @@ class Editor:
         """Show these rows, and close the others."""
         self.properties = rows
         show_in(self._rows, [row.view for row in rows])
+
+
+def _shown(problems: list[Problem]) -> str:
+    """Return the problems of a field as HTML: each message, and each rule with its source once."""
+    messages = "<br>".join(text(problem.message) for problem in problems)
+    rules = dict.fromkeys(f' <span class="bwp-rule">Rule: {text(problem.rule)}</span>' for problem in problems)
+    return f'<p class="bwp-problem">{messages}{"".join(rules)}</p>' if problems else ""
 
 
 @cache

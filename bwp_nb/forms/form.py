@@ -1,7 +1,6 @@
 """A form for a notebook, or a page of Voila, that makes events, checks them, sends them and shows the outcome."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from html import escape
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from bwp_nb.client import Client
 from bwp_nb.displays.html import Html, beside, card, code
 from bwp_nb.errors import BwpError, InvalidEvent, MutationRejected, Problem
 from bwp_nb.event import UNICODE_RULE
-from bwp_nb.forms.drafts import MAX_SHOWN, Draft, Drafts, mutation, place
+from bwp_nb.forms.drafts import MAX_SHOWN, UNSENDABLE, Draft, Drafts, mutation, place
 from bwp_nb.forms.editor import Editor, helps
 from bwp_nb.forms.page import Page, set_visible, show_in, status
 from bwp_nb.forms.panel import SandboxPanel, refresh
@@ -73,13 +72,13 @@ class EventForm:
         self.answer: dict[str, Any] | None = None
         self._page, self._drafts = Page(), Drafts(client)
         self._sent: list[Draft] = []
-        self._sent_state, self._is_sending = "", False
+        self._sent_state = ""
         self.request = RequestArea(self._page, client, self._drafts)
         self.sources = Sources(self._page, self.fill)
         self.answers = AnswerArea(self._page, self.fill)
         self.view = self._page.make(widgets.VBox, self._parts(), css="bwp")
         self._drafts.items = self._read([client.new_event("page-load")] if events is None else events)
-        self._select(0)
+        self._show()
 
     def __repr__(self) -> str:
         """Return the form as text, for a notebook that is read without widgets."""
@@ -119,14 +118,15 @@ class EventForm:
     @property
     def state(self) -> str:
         """The state of the request as typed."""
-        if self._is_sending:
-            return "sending"
-        return self._sent_state if self._is_as_sent else "invalid" if self.problems else "valid"
+        if self._is_as_sent or self._sent_state == "sending":
+            return self._sent_state
+        return "invalid" if self.problems else "valid"
 
     @property
     def states(self) -> list[str]:
         """The state of each event."""
-        return ["sending"] * len(self._drafts.items) if self._is_sending else self._drafts.states()
+        is_sending = self._sent_state == "sending"
+        return ["sending"] * len(self._drafts.items) if is_sending else self._drafts.states()
 
     def fill(self, source: Any, **how: Mapping[str, str]) -> None:
         """Replace the events of the form.
@@ -146,7 +146,7 @@ class EventForm:
         """
         drafts = self._read(source, **how)
         with self._page.turn:
-            self._select(None, self._drafts.replace(drafts, 0, "The form is filled."))
+            self._show(self._drafts.replace(drafts, 0, "The form is filled."))
 
     def close(self) -> None:
         """Close the form, and stop serving the sandbox."""
@@ -176,7 +176,8 @@ class EventForm:
     def _editors(self) -> list[Any]:
         """Make two editors that are used in turn, so that a late key goes to the event that was shown before."""
         marks = {name: self._page.html(text, css="bwp-help") for name, text in helps().items()}
-        self.editor, self._other_editor = (Editor(self._page, self.client, self._edit, marks) for _ in range(2))
+        typed = partial(self._show, is_typed=True)
+        self.editor, self._other_editor = (Editor(self._page, self.client, typed, marks) for _ in range(2))
         return [self.editor.view, self._other_editor.view]
 
     def _actions(self) -> list[Any]:
@@ -201,50 +202,37 @@ class EventForm:
 
     def _changer(self, change: Callable[[], str]) -> Callable[[], None]:
         """Return what a button of the list does: change the list, and show the event that is selected then."""
-        return lambda: self._select(None, change())
-
-    def _select(self, index: int | None, note: str = "") -> None:
-        """Show an event in the other editor."""
-        self._drafts.index = self._drafts.index if index is None else index
-        selected, shown = self._drafts.selected, self.editor.draft
-        if selected is not None and (shown is None or shown.key != selected.key):
-            self.editor, self._other_editor = self._other_editor, self.editor
-            self.editor.bind(selected)
-        self._show(note)
+        return lambda: self._show(change())
 
     def _chosen(self) -> None:
         if self.event_list.index not in (None, self._drafts.index):
-            self._select(self.event_list.index)
-
-    def _edit(self, edited: Draft) -> None:
-        self._drafts.edit(edited)
-        self._show(is_typed=True)
+            self._drafts.index = self.event_list.index
+            self._show()
 
     def _send(self, check: bool) -> None:
         """Send once: the state changes first, so that a second click sends nothing. Edits may come meanwhile."""
         with self._page.turn:
             if not self._may_send(check):
                 return
-            sent, self._is_sending = self._drafts.items, True
+            request, self.outcome, self._sent, self._sent_state = self.mutation, None, self._drafts.items, "sending"
             self.client.confirm = None  # The form has asked; the keyboard cannot answer while a callback runs.
         found: Receipt | BwpError | None = None  # also if the kernel is interrupted: it is not known what was sent
         try:
             with self._page.turn:
                 self._show()
-            found = self.client.send(mutation(sent), check=check)
+            found = self.client.send(request, check=check)
         except BwpError as error:
             found = error
         finally:
-            self._end(found, sent)
+            self._end(found, request)
 
     def _may_send(self, check: bool) -> bool:
         """Whether to send; if not, the status says why, and the first problem has the focus."""
-        if self._is_sending:
+        if self.state == "sending":
             return False
         self._drafts.is_pressed = True
-        if problems := self._drafts.problems(unsendable=not check):
-            self._go_to(problems[0])
-            self._show(f"Not sent; {place(problems[0])}: {problems[0].message}.", "bad")
+        if problems := [one for one in self.problems if check or one.rule in UNSENDABLE]:
+            self._go_to(problems[0], f"Not sent; {place(problems[0])}: {problems[0].message}.", "bad")
         elif check and self.state == "sent":
             self._show(_AGAIN, "warn")
         elif self.client.confirm is not None and not self.confirm.value:
@@ -254,28 +242,22 @@ class EventForm:
             return True
         return False
 
-    def _end(self, found: Receipt | BwpError | None, sent: list[Draft]) -> None:
+    def _end(self, found: Receipt | BwpError | None, request: Mutation) -> None:
         """Give each event that was sent its state, unless it was edited meanwhile, and show the outcome."""
         with self._page.turn:
-            self._is_sending = False
             self.outcome, self._sent_state = found, found.state if found else "unknown"
-            call = self.client.history[-1] if found and found.state != "invalid" else None
-            self.answer = call.answer if call else None
-            states = found.states if isinstance(found, MutationRejected) else (self._sent_state,) * len(sent)
-            note = "" if self._drafts.items == sent else "The request was sent as it was before your edit."
-            if self._sent_state == "invalid":
-                states, note = tuple(draft.outcome for draft in sent), "Not sent."
-            ended = {draft: replace(draft, outcome=state) for draft, state in zip(sent, states, strict=True)}
-            self._drafts.items = [ended.get(draft, draft) for draft in self._drafts.items]
-            self._sent = [*ended.values()]
-            self.answers.take(found, call, self.client.history)
-            self._show(note)
+            self.answer = self.client.history[-1].answer if found else None
+            states = found.states if isinstance(found, MutationRejected) else (self._sent_state,) * len(self._sent)
+            for draft, event, state in zip(self._sent, request.events, states, strict=True):
+                draft.outcome = state if draft.event is event else draft.outcome
+            self.answers.take(found, self.client.history)
+            self._show()
         refresh(self.client.sandbox)
 
     @property
     def _is_as_sent(self) -> bool:
         """Whether the events are those of the last send, unedited."""
-        return bool(self._sent) and self._drafts.items == self._sent
+        return bool(self._sent) and self._drafts.items == self._sent and all(draft.outcome for draft in self._sent)
 
     def _show(self, note: str = "", mood: str = "", *, is_typed: bool = False) -> None:
         """Show the events, what was found in them, and a note on what was done."""
@@ -283,6 +265,7 @@ class EventForm:
         shown = [*found, *self._rejected()]
         self._show_list()
         if selected := self._drafts.selected:
+            self._bind(selected)
             own = [problem for problem in shown if problem.index == index]
             self.editor.show(f"Event {index + 1} of {len(states)} · {states[index]}", own, selected.event.hints())
         set_visible(self.editor.view, visible=selected is not None)
@@ -293,6 +276,12 @@ class EventForm:
         self._show_links(shown)
         self.answers.show(is_earlier=not self._is_as_sent)
         self.request.show(is_typed=is_typed)
+
+    def _bind(self, selected: Draft) -> None:
+        """Show another event in the other editor."""
+        if self.editor.draft is not selected:
+            self.editor, self._other_editor = self._other_editor, self.editor
+            self.editor.bind(selected)
 
     def _summary(self, found: list[Problem]) -> str:
         """Return the numbers of events and problems in words."""
@@ -314,7 +303,7 @@ class EventForm:
     def _rejected(self) -> list[Problem]:
         """Return the values that the API rejected of events that are as they were sent."""
         named = self.outcome.rejected_values if isinstance(self.outcome, MutationRejected) else ()
-        places = {draft: index for index, draft in enumerate(self._drafts.items)}
+        places = {draft: index for index, draft in enumerate(self._drafts.items) if draft.outcome}
         found = [(it, places[self._sent[it.index]]) for it in named if self._sent[it.index] in places]
         return [Problem(it.field, it.value, it.rule, f"The API rejected {quoted(it.value)}", at) for it, at in found]
 
@@ -326,10 +315,10 @@ class EventForm:
             go = [partial(self._go_to, targets[label]) for label in labels]
             show_in(box, [*map(partial(self._page.button, css="bwp-link"), labels, go)])
 
-    def _go_to(self, problem: Problem) -> None:
+    def _go_to(self, problem: Problem, note: str = "", mood: str = "") -> None:
         """Select the event of a problem, and move the focus to its field."""
-        if problem.index is not None:
-            self._select(problem.index)
+        self._drafts.index = self._drafts.index if problem.index is None else problem.index
+        self._show(note, mood)
         self._page.focus(self.add if problem.index is None else self.editor.place(problem.field))
 
 

@@ -1,6 +1,7 @@
 """What a form does on its page: it makes widgets and pieces of HTML, shows errors of callbacks, and moves the focus."""
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial
@@ -13,8 +14,7 @@ from IPython.core.getipython import get_ipython
 from pygments.style import Style
 from pygments.token import Comment, Keyword, Name, Number, String
 
-from bwp_nb.displays.html import highlighted, text
-from bwp_nb.errors import Problem
+from bwp_nb.displays.html import highlighted
 from bwp_nb.text import readable
 
 #: What a widget calls.
@@ -46,7 +46,7 @@ class Page:
         self._answer.on_click(self.guard(self._answered, in_turn=False))
         self.head = [self.html(f'<style onload="{start}">{css}</style>'), self.errors, self._answer, self._script]
         self._runs, self._can_answer, self._focused = 0, False, self._answer
-        self._waiting: list[Act] = []
+        self._waiting: deque[Act] = deque()
 
     def make(self, kind: Any, *values: Any, css: str = "", changed: Act | None = None, **more: Any) -> Any:
         """Return a new widget with some CSS classes; `changed` is called after each change of its value."""
@@ -125,9 +125,9 @@ class Page:
         self._run("answer")
 
     def _answered(self) -> None:
-        self._can_answer, waiting, self._waiting = True, self._waiting, []
-        for action in waiting:
-            action()
+        self._can_answer = True
+        for _ in range(len(self._waiting)):  # what an action asks for now has an answer of its own
+            self._waiting.popleft()()
 
     def _run(self, name: str) -> None:
         """Call a function of the form's script."""
@@ -165,10 +165,3 @@ def status(message: str, mood: str = "") -> str:
     """Return a line that a screen reader announces; `mood` is good, bad, warn or busy."""
     role = "alert" if mood in ("bad", "warn") else "status"
     return f'<p role="{role}" class="bwp-state bwp-{escape(mood)}">{escape(message)}</p>' if message else ""
-
-
-def problems_shown(found: list[Problem]) -> str:
-    """Return the problems of a field: each message, and each rule with its source once."""
-    messages = "<br>".join(text(problem.message) for problem in found)
-    rules = [f' <span class="bwp-rule">Rule: {text(rule)}</span>' for rule in dict.fromkeys(one.rule for one in found)]
-    return f'<p class="bwp-problem">{messages}{"".join(rules)}</p>' if found else ""

@@ -96,8 +96,8 @@ def refresh(sandbox: Sandbox | None) -> None:
 def _arrived(sandbox: Sandbox) -> str:
     """Return what arrived: the numbers, and the latest events of each kind, with a mark at those with the same id."""
     counts, accepted = sandbox.counts, sandbox.accepted
-    dropped = f"{counted(counts['duplicates'], 'duplicate')} dropped, " if counts["duplicates"] else ""
-    requests = f"{dropped}{counted(counts['requests'], 'request')}"
+    said = f"{counts['accepted']} accepted, {counts['rejected']} rejected, {counted(counts['requests'], 'request')}"
+    dropped = f", {counted(counts['duplicates'], 'duplicate')} dropped" if counts["duplicates"] else ""
     ids = Counter(event["eventId"] for event in accepted)
     rows = [
         *(_row("accepted", event, "same id as another" * (ids[event["eventId"]] > 1)) for event in accepted[-_SHOWN:]),
@@ -105,7 +105,7 @@ def _arrived(sandbox: Sandbox) -> str:
         *(_row("rejected", item["event"], item["reason"]) for item in sandbox.rejected[-_SHOWN:]),
     ]
     table = html_table(rows, ["", *_FIELDS, "properties", "note"], f"The last {_SHOWN} of each kind") if rows else ""
-    return status(f"{counts['accepted']} accepted, {counts['rejected']} rejected, {requests}.") + table
+    return status(f"{said}{dropped}.") + table
 
 
 def _row(state: str, event: dict[str, Any], note: str) -> list[object]:

@@ -26,7 +26,7 @@ _LIVE, _SANDBOX = "the live API", "this sandbox"
 _CSV = "Not for spreadsheets: cells that begin like a formula are unchanged"
 _COLLECTION = "sendUserEvents.postman_collection.json"
 
-_MOST_LISTED = 10
+_MOST_LISTED, _MOST_SHOWN = 10, 20_000
 _EARLIER = '<p class="bwp-rule">This is the answer to the request before the last edit.</p>'
 
 #: The longest request, in characters, that is shown anew after each key.
@@ -121,9 +121,9 @@ class AnswerArea:
         self.load = page.button("Load", self._load, tooltip="Fill the form with the events of this send")
         self.view = page.box([self._shown, self.past, self.load], "bwp-request")
 
-    def take(self, outcome: Receipt | BwpError | None, call: Exchange | None, history: History) -> None:
-        """Take the outcome of a send, and list the latest sends of a client."""
-        self._answer = "" if outcome is None else answer(outcome, call)
+    def take(self, outcome: Receipt | BwpError | None, history: History) -> None:
+        """Take the outcome of the last call in a history, and list the latest sends."""
+        self._answer = answer(outcome, history[-1]) if outcome else ""
         calls = [call for call in history if call.operation != "execute" and call.attempts][:-11:-1]
         self.past.options = [(f"{one.time[11:19]} {one.outcome}, {counted(one.events, 'event')}", one) for one in calls]
         self.past.index = 0 if calls else None
@@ -173,26 +173,22 @@ def _why_not(fill: Callable[[], object]) -> str:
     return ""
 
 
-def answer(outcome: Receipt | BwpError, call: Exchange | None) -> str:
-    """Return an outcome, and of the call that led to it, if there was one, the figures and the response."""
+def answer(outcome: Receipt | BwpError, call: Exchange) -> str:
+    """Return an outcome, and the figures and the response of the call that led to it."""
     if isinstance(outcome, Receipt):
         said = [f"{counted(outcome.events, 'event')} accepted, with the status {outcome.status}.", *outcome.notes]
     else:
         said = [_table(row) for row in outcome.rows()]
-    more = [f"and {len(said) - _MOST_LISTED} more"] if len(said) > _MOST_LISTED else []
-    figures, response = ("", "") if call is None else _call(call)
-    return f"<h4>Answer</h4>{card(figures, *said[:_MOST_LISTED], *more, Html(response))}"
+    more = f"and {len(said) - _MOST_LISTED} more" if len(said) > _MOST_LISTED else ""
+    came = "no response" if call.status_code is None else f"HTTP {call.status_code}"
+    sizes = f"{call.elapsed:.2f} s · {call.bytes_sent:,} bytes sent, {call.bytes_received:,} received"
+    figures = f"{call.outcome} · {came} · {counted(call.attempts, 'attempt')} · {sizes}"
+    text = "" if call.answer is None else json.dumps(call.answer, indent=2)
+    response = code(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} …", "Response", "json") if text else ""
+    return f"<h4>Answer</h4>{card(figures, *said[:_MOST_LISTED], more, Html(response))}"
 
 
 def _table(row: dict[str, Any]) -> Html:
     """Return a row of an error, one of its cells below the other; a form counts its events from 1."""
     given = {**row, "event": row["event"] + 1 if row["event"] != "" else "", "source": ""}
     return html_table((name.replace("_", " "), cell) for name, cell in given.items() if cell)
-
-
-def _call(call: Exchange) -> tuple[str, str]:
-    """Return the figures of a call, and its response."""
-    status = "no response" if call.status_code is None else f"HTTP {call.status_code}"
-    sizes = f"{call.elapsed:.2f} s · {call.bytes_sent:,} bytes sent, {call.bytes_received:,} received"
-    response = "" if call.answer is None else code(json.dumps(call.answer, indent=2), "Response", "json")
-    return f"{call.outcome} · {status} · {counted(call.attempts, 'attempt')} · {sizes}", response

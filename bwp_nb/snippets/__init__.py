@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from string import Template
 from textwrap import indent
-from typing import Any
 
 from bwp_nb.client import API_VERSION, Client
-from bwp_nb.event import TEXT_FIELDS, UserEvent
+from bwp_nb.event import UserEvent
 from bwp_nb.mutation import Mutation
 from bwp_nb.settings import SETTINGS
 
@@ -101,39 +100,18 @@ class _Program(Template):
     delimiter = "@@"
 
 
-def _program(file: str, **parts: str) -> str:
-    """Return the program in a file of this folder with its parts filled in."""
-    return _Program(files(__package__).joinpath(file).read_text("utf-8")).substitute(parts)
+def _program(file: str, to: Destination, **parts: str) -> str:
+    """Return the program in a file of this folder with its parts filled in; without an access key, no line has one."""
+    lines = files(__package__).joinpath(file).read_text("utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if "access_key" in parts or "@@{access_key}" not in line]
+    return _Program("".join(kept)).substitute(vars(to), note=to.note, **parts)
 
 
-@dataclass(frozen=True)
-class _Tool:
-    """How a program writes a credential, as a variable or as a literal, and each of its headers."""
-
-    file: str
-    variable: str
-    literal: Callable[[str], str]
-    header: str
-
-    def text(self, to: Destination, body: str) -> str:
-        """Return the program that posts a body."""
-
-        def value(name: str) -> str:
-            return self.variable.format(name) if to.environment is None else self.literal(to.environment[name])
-
-        given = {to.target_header: "BWP_TARGET_ID", "x-api-access-key": "BWP_ACCESS_KEY"}
-        headers = [self.header % (header, value(name)) for header, name in given.items() if name in to.names]
-        values = {name.removeprefix("BWP_").lower(): value(name) for name in _CREDENTIALS}
-        parts = {name: getattr(to, name) for name in ("note", "endpoint", "token_endpoint", "api_version")}
-        return _program(self.file, **parts, **values, headers="".join(headers), body=body)
-
-
-_CURL = _Tool("curl.sh", "${}", lambda text: re.sub(r'([\\"$`])', r"\\\1", text), '  --header "%s: %s" \\\n')
-_HTTPX = _Tool("httpx.txt", 'os.environ["{}"]', json.dumps, '        "%s": %s,\n')
-_NODE = _Tool("node.js", "process.env.{}", json.dumps, '      "%s": %s,\n')
-_POSTMAN = _Tool(
-    "postman.json", "{{{{{}}}}}", lambda text: json.dumps(text)[1:-1], '          {"key": "%s", "value": "%s"},\n'
-)
+def _credentials(to: Destination, variable: str, literal: Callable[[str], str]) -> dict[str, str]:
+    """Return how a program writes each credential: as a variable, or for a served sandbox as a literal."""
+    known = to.environment
+    texts = {name: variable.format(name) if known is None else literal(known[name]) for name in to.names}
+    return {name.removeprefix("BWP_").lower(): text for name, text in texts.items()}
 
 
 def graphql(mutation: Mutation) -> str:
@@ -189,8 +167,9 @@ def curl(mutation: Mutation, to: Destination = LIVE) -> str:
     str
         The commands.
     """
+    credentials = _credentials(to, "${}", lambda text: re.sub(r'([\\"$`])', r"\\\1", text))
     # Not --data, which reads a file if the text begins with @.
-    return _CURL.text(to, shlex.quote(json_body(mutation).rstrip()))
+    return _program("curl.sh", to, body=shlex.quote(json_body(mutation).rstrip()), **credentials)
 
 
 def python_httpx(mutation: Mutation, to: Destination = LIVE) -> str:
@@ -208,7 +187,8 @@ def python_httpx(mutation: Mutation, to: Destination = LIVE) -> str:
     str
         The program.
     """
-    return _HTTPX.text(to, indent(pprint.pformat(mutation.payload, width=100, sort_dicts=False), " " * 4).lstrip())
+    body = indent(pprint.pformat(mutation.payload, width=100, sort_dicts=False), " " * 4).lstrip()
+    return _program("httpx.txt", to, body=body, **_credentials(to, 'os.environ["{}"]', json.dumps))
 
 
 def javascript(mutation: Mutation, to: Destination = LIVE) -> str:
@@ -226,7 +206,8 @@ def javascript(mutation: Mutation, to: Destination = LIVE) -> str:
     str
         The program.
     """
-    return _NODE.text(to, json_body(mutation).rstrip())
+    body = json_body(mutation).rstrip()
+    return _program("node.js", to, body=body, **_credentials(to, "process.env.{}", json.dumps))
 
 
 def postman(mutation: Mutation, to: Destination = LIVE) -> str:
@@ -246,7 +227,8 @@ def postman(mutation: Mutation, to: Destination = LIVE) -> str:
     str
         The collection as JSON.
     """
-    return _POSTMAN.text(to, json.dumps(json_body(mutation)))
+    credentials = _credentials(to, "{{{{{}}}}}", lambda text: json.dumps(text)[1:-1])
+    return _program("postman.json", to, body=json.dumps(json_body(mutation)), **credentials)
 
 
 def python_bwp_nb(mutation: Mutation, to: Destination = LIVE) -> str:
@@ -272,7 +254,7 @@ def python_bwp_nb(mutation: Mutation, to: Destination = LIVE) -> str:
     chosen = {f"BWP_{name.upper()}": getattr(to, name) for name in fields if getattr(to, name) != getattr(LIVE, name)}
     settings = to.environment or {"BWP_MODE": "live", **chosen}
     given = "".join(f"    {name!r}: {value!r},\n" for name, value in settings.items())
-    return _program("bwp_nb.txt", note=to.note, settings=given, events=events, unchecked=unchecked)
+    return _program("bwp_nb.txt", to, settings=given, events=events, unchecked=unchecked)
 
 
 #: Each form of a request by its name: a function of the request and its destination.
@@ -290,7 +272,6 @@ LANGUAGES = dict(zip(FORMS, ("graphql", "json", "bash", "python", "python", "jav
 
 
 def _constructor(event: UserEvent) -> str:
-    given: dict[str, Any] = {name: getattr(event, name) for name in TEXT_FIELDS if getattr(event, name) is not None}
-    properties = {"additional_properties": dict(event.additional_properties)} if event.additional_properties else {}
-    lines = [f"    {name}={value!r},\n" for name, value in (given | properties).items()]
+    given = {**vars(event), "additional_properties": dict(event.additional_properties) or None}
+    lines = [f"    {name}={value!r},\n" for name, value in given.items() if value is not None]
     return f"bwp.UserEvent(\n{''.join(lines)})"

@@ -4,6 +4,8 @@ BWP_ACCESS_TOKEN=$(printf %s "@@{client_secret}" | curl --silent --show-error --
   | sed 's/.*"access_token" *: *"\([^"]*\)".*/\1/')
 curl "@@{endpoint}" \
   --header "Authorization: Bearer $BWP_ACCESS_TOKEN" \
-@@{headers}  --header 'x-api-version: @@{api_version}' \
+  --header "@@{target_header}: @@{target_id}" \
+  --header "x-api-access-key: @@{access_key}" \
+  --header 'x-api-version: @@{api_version}' \
   --header 'Content-Type: application/json' \
   --data-raw @@{body}

@@ -16,7 +16,9 @@ async function send() {
     method: "POST",
     headers: {
       "Authorization": `Bearer ${token}`,
-@@{headers}      "x-api-version": "@@{api_version}",
+      "@@{target_header}": @@{target_id},
+      "x-api-access-key": @@{access_key},
+      "x-api-version": "@@{api_version}",
       "Content-Type": "application/json",
     },
     body: JSON.stringify(request),

@@ -414,7 +414,6 @@ def test_an_edit_during_a_send_is_not_reported_as_sent() -> None:
     assert ["sending", True] == states
     assert ["1.0"] == [event["clientVersion"] for event in sandbox.accepted]
     assert ("valid", ["valid"], "1.09") == (form.state, form.states, form.mutation.events[0].client_version)
-    assert "The request was sent as it was before your edit." in shown_texts(form.view)
     assert EARLIER in shown_texts(form.view)
 
 
@@ -431,6 +430,19 @@ def test_an_interrupted_send_ends_in_unknown(form: EventForm) -> None:
         form.send_anyway.click()
     assert ("unknown", None, True) == (form.state, form.outcome, "may have been accepted" in shown_texts(form.view))
     assert "The API rejected" not in shown_texts(form.view)
+
+
+def test_a_rejection_is_of_the_send_that_it_answers(form: EventForm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While fewer events are sent than before, what was rejected before is not looked for among them."""
+    form.add.click()
+    form.editor.event_time.value = "2023"
+    form.send_anyway.click()
+    form.event_list.index = 0
+    form.remove.click()
+    shown: list[str] = []
+    monkeypatch.setattr(sandbox_of(form).clock, "sleep", lambda _: shown.append(shown_texts(form.view)))
+    form.send_anyway.click()
+    assert (True, "rejected") == ("Sending …" in shown[0], form.state)
 
 
 def test_an_earlier_send_can_be_loaded_again(form: EventForm) -> None:
@@ -745,6 +757,21 @@ def test_callbacks_run_one_at_a_time(form: EventForm, monkeypatch: pytest.Monkey
     assert ["1", "2"] == ids(form)
 
 
+def test_a_click_waits_for_two_answers_of_the_page(form: EventForm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first comes after the text that was sent, the second after the text held back; clicks keep their order."""
+    monkeypatch.setattr("bwp_nb.forms.page._is_callback", lambda: True)
+    answer = form._page._answer
+    answer.click()  # The page says that it runs scripts.
+    form.add.click()
+    answer.click()
+    form.remove.click()
+    counts = [len(form.mutation.events)]
+    for _ in range(3):
+        answer.click()
+        counts.append(len(form.mutation.events))
+    assert [1, 2, 1, 1] == counts
+
+
 def test_text_of_users_and_servers_is_escaped(form: EventForm) -> None:
     """HTML in values, in errors, in pasted text and in the sandbox's events is shown as text."""
     panel = SandboxPanel(sandbox_of(form))
@@ -839,7 +866,8 @@ def test_one_editor_is_shown_and_the_other_one_hidden(form: EventForm) -> None:
 
 def test_an_answer_is_cut(form: EventForm) -> None:
     """Status and number are a sentence; with the notes there are at most ten."""
-    many = answer(bwp.Receipt("a<b", 2, 3, notes=("<i>",) * 12), None)
+    form.send.click()
+    many = answer(bwp.Receipt("a<b", 2, 3, notes=("<i>",) * 12), form.client.history[-1])
     assert "2 events accepted, with the status a&lt;b." in many
     assert (9, True) == (many.count("<p>&lt;i&gt;</p>"), "<p>and 3 more</p>" in many)
 
