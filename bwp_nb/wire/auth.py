@@ -204,14 +204,14 @@ def answered(transport: httpx.BaseTransport, request: httpx.Request, secrets: Se
     try:
         return Answer.read(transport.handle_request(request))
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        message = f"Cannot connect to {request.url}: {_said(error, secrets)}. Check the address and the network."
+        message = f"Cannot connect to {request.url}: {said(error, secrets)}. Check the address and the network."
         raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
     except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
         # Without its text, which may quote the token.
         message = f"Cannot write the request to {request.url}: {type(error).__name__}."
         raise RequestFailed(message) from None
     except httpx.RequestError as error:
-        message = f"No response from {request.url}: {_said(error, secrets)}."
+        message = f"No response from {request.url}: {said(error, secrets)}."
         raise RequestFailed(message, retryable=True, may_have_arrived=True) from None
 
 
@@ -225,7 +225,7 @@ def redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
     return replace(answer, headers=httpx.Headers(headers), content=content)
 
 
-def _said(error: Exception, secrets: Sequence[Secret]) -> str:
+def said(error: Exception, secrets: Sequence[Secret]) -> str:
     return readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), secrets), 200)
 
 
