@@ -109,7 +109,6 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "no error": ("bwp.explain(None)", "got None; last_error is None until a call fails"),
     "another chart": ("bwp.plots.rows(client.history)", "plots.rows: expected a Report, got History"),
-    "a picture": ("bwp.plots.latency(client).save('a.gif')", "expected the path of an .svg or .png file, got 'a.gif'"),
     "another suffix": ("client.history.save('a.txt')", "path: expected a .jsonl or .csv file, got 'a.txt'"),
     "no workers": ("bwp.send_table(client, [event()], workers=0)", "workers: expected an int from 1 to 9999, got 0"),
     "a sandbox": ("bwp.Sandbox(refuses='batch')", "refuses: expected 'event' or 'call', got 'batch'"),
