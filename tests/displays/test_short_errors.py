@@ -98,7 +98,10 @@ def test_plain_python_shows_the_usual_traceback() -> None:
 
 
 MISTAKES: dict[str, tuple[str, str]] = {
-    "a DataFrame": ("client.send(pd.DataFrame({'event_type': ['click']}))", "got DataFrame; use send_table"),
+    "a DataFrame": (
+        "client.send(pd.DataFrame({'event_type': ['click']}))",
+        "got str 'event_type'; use send_table for a DataFrame",
+    ),
     "a mode": ("bwp.connect('live')", "expected a Sandbox, got str 'live'; for the live API set BWP_MODE=live"),
     "a misspelt keyword": ("client.new_event('click', client_vesion='2')", "did you mean client_version?"),
     "an API name": ("client.new_event('click', eventTime='2024-11-22T09:00:00Z')", "did you mean event_time?"),
