@@ -104,7 +104,7 @@ def errors(history: History) -> Chart:
     frame = frame[frame["classification"] != ""]
     said = zip(frame["classification"], frame["message"], strict=True)
     causes = [_cause(f"{kind} {message}", kind) for kind, message in said]
-    fields = frame["fields"].map(lambda named: [f": {name}" for name in sorted(set(named))] or [""])
+    fields = frame["fields"].map(lambda named: [f": {name}" for name in sorted(named)] or [""])
     rows = frame.assign(cause=causes, field=fields).explode("field")
     return _by_name("Failed calls by cause", rows["cause"] + rows["field"], "cause", "calls", history.note)
 
