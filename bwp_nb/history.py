@@ -241,13 +241,11 @@ class History:
         OSError
             If the file cannot be written.
         """
-        import pandas as pd
-
         dropped = {name: getattr(self, name) for name in _DROPPED}
         rows = [{**_row(exchange), **dropped} for exchange in self]
         if _is_csv(path):
             cells = [map(json.dumps, row.values()) for row in rows]
-            pd.DataFrame(cells, columns=[*_COLUMNS, *_BODIES, *_DROPPED]).to_csv(path, index=False)
+            frame(cells, [*_COLUMNS, *_BODIES, *_DROPPED]).to_csv(path, index=False)
         else:
             Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
