@@ -4,6 +4,7 @@ The colours, by Okabe and Ito, are distinct for people with colour vision defici
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -66,7 +67,8 @@ def outcomes(source: History | Report) -> Chart:
         For anything else.
     """
     if isinstance(source, Report):
-        table = _columns(_states(source), STATES, "state").groupby(lambda _: "all rows").sum().rename_axis("table")
+        states = _columns(_outcomes(source)["state"], STATES, "state")
+        table = states.groupby(lambda _: "all rows").sum().rename_axis("table")
         return bars("Outcomes of the rows by state", table, STATES, "rows", lying=True)
     history = _given("outcomes", source, History)
     frame = history.frame()
@@ -100,13 +102,12 @@ def errors(history: History) -> Chart:
         For anything else.
     """
     history = _given("errors", history, History)
-    frame = history.frame()
-    frame = frame[frame["classification"] != ""]
-    said = zip(frame["classification"], frame["message"], strict=True)
-    causes = [_cause(f"{kind} {message}", kind) for kind, message in said]
-    fields = frame["fields"].map(lambda named: [f": {name}" for name in sorted(named)] or [""])
-    rows = frame.assign(cause=causes, field=fields).explode("field")
-    return _by_name("Failed calls by cause", rows["cause"] + rows["field"], "cause", "calls", history.note)
+    names: list[str] = []
+    for call in history:
+        if call.classification:
+            cause = _cause(f"{call.classification} {call.message}", call.classification)
+            names += [f"{cause}: {field}" for field in call.fields] or [cause]
+    return _by_name("Failed calls by cause", names, "cause", "calls", history.note)
 
 
 def latency(history: History) -> Chart:
@@ -161,7 +162,7 @@ def arrivals(sandbox: Sandbox) -> Chart:
         For anything else.
     """
     sandbox = _given("arrivals", sandbox, Sandbox)
-    types = pd.Series([readable(event["eventType"], 64) for event in sandbox.accepted], dtype=object)
+    types = [readable(event["eventType"], 64) for event in sandbox.accepted]
     kept, accepted = len(types), sandbox.counts["accepted"]
     note = f"{kept:,} of {accepted:,} events kept" if kept < accepted else ""
     return _by_name("Events in the sandbox by event type", types, "event type", "events", note)
@@ -185,7 +186,7 @@ def rows(report: Report) -> Chart:
     ValueError
         For anything else.
     """
-    states = _states(_given("rows", report, Report))
+    states = _outcomes(_given("rows", report, Report))["state"]
     width = next(width for width in _STEPS if len(states) <= _MAX_BINS * width)
     table = _columns(states, STATES, "state").groupby(states.index // width * width).sum().rename_axis("rows from")
     title = f"Outcomes of the rows, in steps of {width}" if len(table) else "Outcomes of the rows"
@@ -210,12 +211,11 @@ def reasons(report: Report) -> Chart:
     ValueError
         For anything else.
     """
-    frame = _given("reasons", report, Report).frame(ids=False)
-    left = frame.assign(state=_states(report).to_numpy())[frame["state"].to_numpy() != "sent"]
-    causes = [_cause(reason, _QUOTED.sub("'...'", reason)) for reason in left["reason"]]
-    kinds = (left["state"] + ": " + pd.Series(causes, left.index, dtype=object)).astype(object)
-    kinds = kinds.mask(left["state"] == "never tried", "never tried")
-    return _by_name("Rows that were not sent by state and cause", kinds, "state: cause", "rows")
+    frame = _outcomes(_given("reasons", report, Report))
+    left = frame[frame["state"] != "sent"]
+    causes = left["reason"].map(lambda reason: _cause(reason, _QUOTED.sub("'...'", reason)))
+    names = (left["state"] + ": " + causes).where(left["state"] != "never tried", left["state"])
+    return _by_name("Rows that were not sent by state and cause", names, "state: cause", "rows")
 
 
 def _cause(message: str, otherwise: str) -> str:
@@ -232,10 +232,11 @@ def _given(function: str, source: Any, kind: type[T]) -> T:
     return found
 
 
-def _states(report: Report) -> "pd.Series[Any]":
-    """Return the state of each row, by its number; rows that were in no request have one of their own."""
+def _outcomes(report: Report) -> pd.DataFrame:
+    """Return the rows of a report by their number; those that were in no request have a state of their own."""
     frame = report.frame(ids=False).reset_index(drop=True)
-    return frame["state"].mask((frame["state"] == "failed") & (frame["attempts"] == 0), "never tried")
+    is_untried = (frame["state"] == "failed") & (frame["attempts"] == 0)
+    return frame.assign(state=frame["state"].mask(is_untried, "never tried"))
 
 
 def _bin_width(times: "pd.Series[pd.Timestamp]") -> str:
@@ -250,11 +251,11 @@ def _columns(kinds: "pd.Series[Any]", order: Iterable[str], what: str) -> pd.Dat
     return found[[kind for kind in order if kind in found]].rename_axis(columns=what)
 
 
-def _by_name(title: str, names: "pd.Series[Any]", what: str, unit: str, note: str = "") -> Chart:
+def _by_name(title: str, names: Iterable[str], what: str, unit: str, note: str = "") -> Chart:
     """Return a chart of how often each name occurs; if there are many names, the rarest are one bar."""
-    counts = names.value_counts(sort=False).sort_values(ascending=False, kind="stable")
-    if len(counts) > _MAX_BARS:
-        rest = counts.iloc[_MAX_BARS - 1 :]
-        counts = pd.concat([counts.iloc[: _MAX_BARS - 1], pd.Series({f"{len(rest)} others": rest.sum()})])
-    table = pd.DataFrame({unit: counts.to_numpy(dtype=int)}, index=pd.Index(counts.index, name=what, dtype=object))
+    counts = Counter(names).most_common()
+    rest = counts[_MAX_BARS - 1 :]
+    if len(rest) > 1:
+        counts = [*counts[: _MAX_BARS - 1], (f"{len(rest)} others", sum(count for _, count in rest))]
+    table = pd.DataFrame(counts, columns=[what, unit]).set_index(what)
     return bars(title, table, {unit: _ONE_LOOK}, unit, lying=True, note=note)

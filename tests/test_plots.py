@@ -77,7 +77,7 @@ def test_an_empty_chart_says_so(draw: Callable[[bwp.Client], plots.Chart]) -> No
     chart = draw(bwp.connect())
     assert 0 == len(chart.table)
     assert "nothing yet" in chart.svg
-    assert "nothing yet" in chart.text
+    assert "nothing yet" in repr(chart)
 
 
 @EVERY_CHART
@@ -96,14 +96,13 @@ def test_a_chart_has_a_title_and_labelled_axes_and_a_description(draw: Callable[
 def test_a_chart_is_shown_as_a_picture_with_its_table_folded_below(draw: Callable[[bwp.Client], plots.Chart]) -> None:
     """The picture is the SVG on a light card, and there is a text for pages without pictures."""
     chart = draw(BUSY)
-    bundle = chart._repr_mimebundle_()
-    assert {"text/html", "text/plain"} == set(bundle)
-    assert f"{chart.title}\n\n{chart.table.to_string()}" == bundle["text/plain"] == repr(chart)
-    encoded = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', bundle["text/html"])
+    shown = chart._repr_html_()
+    assert f"{chart.title}\n\n{chart.table.to_string()}" == repr(chart)
+    encoded = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', shown)
     assert encoded
     assert chart.svg == base64.b64decode(encoded[1]).decode()
-    assert "background-color: #ffffff" in bundle["text/html"]
-    folded = bundle["text/html"].partition("<details>")[2]
+    assert "background-color: #ffffff" in shown
+    folded = shown.partition("<details>")[2]
     cells = [str(cell) for cell in chart.table.reset_index().to_numpy().ravel()]
     assert cells == [html.unescape(re.sub("<[^>]+>", "", cell)) for cell in re.findall("<td.*?</td>", folded)]
 
@@ -211,8 +210,8 @@ def test_a_chart_of_something_else_is_an_error_in_one_line(draw: Any, given: Any
 def test_a_client_can_be_given_for_its_history_and_its_sandbox() -> None:
     """Which is what one has at hand."""
     client: Any = BUSY
-    assert plots.outcomes(BUSY.history).text == plots.outcomes(client).text
-    assert plots.arrivals(BUSY.sandbox).text == plots.arrivals(client).text
+    assert repr(plots.outcomes(BUSY.history)) == repr(plots.outcomes(client))
+    assert repr(plots.arrivals(BUSY.sandbox)) == repr(plots.arrivals(client))
 
 
 def test_outcomes_count_the_history() -> None:
@@ -319,7 +318,7 @@ def test_text_of_others_is_escaped_in_a_chart(text: str) -> None:
     chart = plots.arrivals(client.sandbox)
     root = ElementTree.fromstring(chart.svg)  # noqa: S314  # our own
     assert [] == [element.tag for element in root.iter() if element.tag.rpartition("}")[2] in ("script", "img")]
-    assert not re.search("[\x00-\x09\x0b-\x1f\u202e]", chart.svg + chart.text)
+    assert not re.search("[\x00-\x09\x0b-\x1f\u202e]", chart.svg + repr(chart))
 
 
 def test_charts_do_not_change_the_settings_of_matplotlib() -> None:

@@ -48,17 +48,16 @@ class Chart:
     note: str = ""
 
     def __repr__(self) -> str:
-        return self.text
-
-    @property
-    def text(self) -> str:
-        """The chart as text: its title, its note and its table."""
+        """Return the chart as text: its title, its note and its table."""
         head = f"{self.title}\n{self.note}".rstrip()
         return f"{head}\n\n{self.table.to_string() if len(self.table) else 'nothing yet'}"
 
     @cached_property
     def svg(self) -> str:
-        """The drawing as SVG, reproducible to the byte, with the text of the chart as a description."""
+        """The drawing as SVG, reproducible to the byte, with the text of the chart as a description.
+
+        It is drawn once: a figure that is drawn again is laid out again, from where it was.
+        """
         buffer = io.StringIO()
         with mpl.rc_context(fname=_STYLE):
             metadata: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -66,7 +65,7 @@ class Chart:
         drawing = buffer.getvalue().partition("<svg")[2]
         drawing = re.sub(r"<[^>]+>", lambda tag: re.sub(r"-?\d+\.\d+", _rounded, tag[0]), drawing)
         head = f'<svg role="img" aria-label="{html.escape(self.title)}"'
-        return head + drawing.replace("<defs>", f"<desc>{html.escape(self.text)}</desc><defs>", 1)
+        return head + drawing.replace("<defs>", f"<desc>{html.escape(repr(self))}</desc><defs>", 1)
 
     def save(self, path: str | Path) -> None:
         """Write the drawing to an `.svg` or `.png` file, or to another kind of file that matplotlib writes."""
@@ -76,14 +75,14 @@ class Chart:
             with mpl.rc_context(fname=_STYLE):
                 self.figure.savefig(path, dpi=200)
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+    def _repr_html_(self) -> str:
         picture = base64.b64encode(self.svg.encode()).decode()
         style = "background-color: #ffffff; border-radius: 6px; max-width: 100%;"
         alt = html.escape(f"{self.title}. {self.note}".rstrip())
         image = Html(f'<img src="data:image/svg+xml;base64,{picture}" alt="{alt}" style="{style}">')
         shown = self.table.reset_index().astype(str)
         table = html_table(shown.to_numpy(), shown.columns)
-        return {"text/html": card(image, folded("The numbers as a table", table)), "text/plain": self.text}
+        return card(image, folded("The numbers as a table", table))
 
 
 @mpl.rc_context(fname=_STYLE)
