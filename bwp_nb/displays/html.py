@@ -8,7 +8,6 @@ own background, so that they suit light and dark pages.
 import html
 import json
 from collections.abc import Iterable
-from dataclasses import fields
 from itertools import compress
 from typing import Any, TypeVar
 
@@ -119,8 +118,7 @@ def document(title: str, body: str) -> str:
 
 def columns(item: Any) -> dict[str, object]:
     """Return what a dataclass has to show, by name: everything but functions."""
-    found = {field.name: getattr(item, field.name) for field in fields(item)}
-    return {name.replace("_", " "): value for name, value in found.items() if not callable(value)}
+    return {name.replace("_", " "): value for name, value in vars(item).items() if not callable(value)}
 
 
 class Shown:
