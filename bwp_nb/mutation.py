@@ -9,7 +9,7 @@ from typing import Any
 from bwp_nb import contract
 from bwp_nb.displays.html import Html, Listing, card, code, folded
 from bwp_nb.errors import InvalidEvent, Problem
-from bwp_nb.event import UNICODE_RULE, UserEvent
+from bwp_nb.event import UserEvent
 from bwp_nb.text import readable, typed
 
 #: The largest number of events in one request (documented in “Analytics Interface”).
@@ -141,12 +141,9 @@ def encode_payload(payload: dict[str, Any]) -> bytes:
     """Return a body as JSON in UTF-8, or raise `InvalidEvent`: the arguments of `execute` may be anything."""
     try:
         return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    except UnicodeEncodeError:
-        message = "contains a lone surrogate and cannot be encoded as UTF-8"
-        raise InvalidEvent([Problem("text", payload["query"], UNICODE_RULE, message)]) from None
     except (TypeError, ValueError, RecursionError) as error:
-        message = f"cannot be encoded as JSON: {readable(str(error), 120)}"
-        raise InvalidEvent([Problem("variables", payload.get("variables"), "JSON (RFC 8259)", message)]) from None
+        message = f"cannot be encoded as JSON in UTF-8: {readable(str(error), 120)}"
+        raise InvalidEvent([Problem("query and variables", payload, "JSON (RFC 8259)", message)]) from None
 
 
 def _literal(value: Any, field: str = "") -> str:
