@@ -77,10 +77,10 @@ def outcomes(source: History | Report) -> Chart:
     events = _columns(frame["outcome"], STATES, "state").mul(frame["events"], axis="index")
     table = events.set_index(frame["time"].dt.tz_localize(None)).resample(width).sum()
     table.index.name = "time (UTC)"
-    title = f"Outcomes of the events, in steps of {width}" if len(table) else "Outcomes of the events"
     twice = "rows count once for each request (the report counts each row once)"
     notes = [history.note, twice if (frame["operation"] == "send_table").any() else ""]
-    return bars(title, table, STATES, "events", note="; ".join(filter(None, notes)))
+    title, note = f"Outcomes of the events, in steps of {width}", "; ".join(filter(None, notes))
+    return bars(title, table, STATES, "events", note=note)
 
 
 def errors(history: History) -> Chart:
@@ -189,8 +189,7 @@ def rows(report: Report) -> Chart:
     states = _outcomes(_given("rows", report, Report))["state"]
     width = next(width for width in _STEPS if len(states) <= _MAX_BINS * width)
     table = _columns(states, STATES, "state").groupby(states.index // width * width).sum().rename_axis("rows from")
-    title = f"Outcomes of the rows, in steps of {width}" if len(table) else "Outcomes of the rows"
-    return bars(title, table, STATES, "rows")
+    return bars(f"Outcomes of the rows, in steps of {width}", table, STATES, "rows")
 
 
 def reasons(report: Report) -> Chart:
