@@ -107,12 +107,8 @@ _DROPPED = ("dropped", "dropped_events")
 def _cells(exchange: Exchange) -> dict[str, object]:
     """Return what a display shows of an exchange: the columns of `frame()` up to the time that it took."""
     cells = {name: getattr(exchange, name) for name in _COLUMNS[: _COLUMNS.index("elapsed")]}
-    shown = {
-        "time": f"{exchange.time[:19]}Z",
-        "outcome": chip(exchange.outcome),
-        "elapsed": f"{exchange.elapsed:.2f} s",
-    }
-    return cells | shown
+    time, elapsed = f"{exchange.time[:19]}Z", f"{exchange.elapsed:.2f} s"
+    return {**cells, "time": time, "outcome": chip(exchange.outcome), "elapsed": elapsed}
 
 
 def _row(exchange: Exchange) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import re
 import textwrap
 from collections.abc import Mapping
 from contextlib import redirect_stderr
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Chart:
 
     title: str
     table: pd.DataFrame
-    figure: Figure = field(repr=False)
+    figure: Figure
     note: str = ""
 
     def __repr__(self) -> str:
