@@ -137,5 +137,5 @@ def _arguments(directive: DirectiveNode) -> dict[str, Any]:
 
 def _cell(value: object) -> str:
     if isinstance(value, tuple):
-        value = ", ".join(value)
-    return "required" if value is None else str(value) or "none"
+        return ", ".join(value) or "none"
+    return "required" if value is None else str(value)
