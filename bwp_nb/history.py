@@ -113,13 +113,12 @@ def _cells(exchange: Exchange) -> dict[str, object]:
 
 def _row(exchange: Exchange) -> dict[str, Any]:
     """Return an exchange as JSON for `load`; bytes that are not UTF-8 are escaped."""
-    bodies = {name: getattr(exchange, name) for name in _BODIES}
-    texts = {name: body and body.decode("utf-8", "surrogateescape") for name, body in bodies.items()}
-    return vars(exchange) | texts
+    bodies = {name: body for name in _BODIES if (body := getattr(exchange, name)) is not None}
+    return vars(exchange) | {name: body.decode("utf-8", "surrogateescape") for name, body in bodies.items()}
 
 
 def _exchange(row: dict[str, Any]) -> Exchange:
-    bodies = {name: row[name] and row[name].encode("utf-8", "surrogateescape") for name in _BODIES}
+    bodies = {name: row[name].encode("utf-8", "surrogateescape") for name in _BODIES if row[name] is not None}
     return Exchange(**row | bodies | {"fields": tuple(row["fields"])})
 
 

@@ -235,7 +235,8 @@ def test_the_frame_has_the_values_of_the_exchanges() -> None:
 def test_a_history_that_is_saved_and_loaded_is_the_same(suffix: str, tmp_path: Path) -> None:
     """With every field of every exchange, requests and responses included, down to the byte."""
     history = _busy().history
-    history.add(replace(history[-1], received=b"<html>\xff"))
+    for received in (b"<html>\xff", b"", None):
+        history.add(replace(history[-1], received=received))
     history.save(tmp_path / f"history{suffix}")
     loaded = History.load(tmp_path / f"history{suffix}")
     assert list(history) == list(loaded)
