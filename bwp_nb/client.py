@@ -305,7 +305,7 @@ class Client:
         {'__typename': 'Query'}
         """
         payload: dict[str, Any] = {"query": query} | ({} if variables is None else {"variables": variables})
-        with self._call("execute", unwritten=lambda: {"query": query}) as call:  # variables may be anything
+        with self._call("execute", unwritten=lambda: {"query": str(query)}) as call:  # they may be anything
             call.body = encode_payload(payload)
             given = self._attempt(call, self.timeout).json()
             call.outcome = "answered"
@@ -450,13 +450,13 @@ class _Call:
             attempts=self.attempts,
             outcome=error.state if error else self.outcome,
             classification=kind if error else "",
-            fields=tuple(row["field"] for row in error.rows() if row["field"]) if error else (),
+            fields=tuple(dict.fromkeys(row["field"] for row in error.rows() if row["field"])) if error else (),
             status_code=getattr(self.answer or error, "status_code", None),
             elapsed=self.elapsed,
             bytes_sent=len(self.body) if self.attempts else 0,
             bytes_received=len(self.answer.content) if self.answer else 0,
             message=str(error) if error else "",
-            sent=self.body or self.unwritten(),
+            sent=self.body or json.dumps(self.unwritten()).encode(),
             received=self.answer.content if self.answer else None,
         )
 

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from datetime import MAXYEAR, UTC, datetime
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -181,30 +181,23 @@ class UserEvent:
         >>> [hint.field for hint in event.hints(now=bwp.connect().clock.now())]
         ["additionalProperties['email']"]
         """
-        values = {api_name: getattr(self, name) for name, api_name in TEXT_FIELDS.items()}
-        return Listing(hints(values, self.additional_properties, now), "hint")
+        return Listing(hints(self.input, self.additional_properties, now), "hint")
 
     def _repr_html_(self) -> str:
         """Return the fields and properties as a table, with the problems and hints beside them."""
-        values = {api_name: getattr(self, name) for name, api_name in TEXT_FIELDS.items()}
+        values = {name: value for name, value in self.input.items() if name != "additionalProperties"}
         values |= {property_place(name): value for name, value in self.additional_properties.items()}
         notes = [(problem.field, _problem_shown(problem)) for problem in self.problems()]
         notes += [(hint.field, hint.shown) for hint in self.hints()]
         rows = [
             [name, value, Html("<br>".join(note for field, note in notes if field == name))]
             for name, value in values.items()
-            if value is not None
         ]
         return card(html_table(rows, ("field", "value", "problems and hints")))
 
 
-def _api_name(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(map(str.capitalize, others))
-
-
 #: The names of the text fields, in the order of the constructor, and the API's names.
-TEXT_FIELDS = {field.name: _api_name(field.name) for field in fields(UserEvent)[:-1]}
+TEXT_FIELDS = {field.name: re.sub("_(.)", lambda c: c[1].upper(), field.name) for field in fields(UserEvent)[:-1]}
 
 
 def encode_event(event: UserEvent) -> str:
@@ -224,14 +217,10 @@ def encode_event(event: UserEvent) -> str:
     return f"{{{','.join(parts)}}}"
 
 
-_KEYWORDS = {name.replace("_", ""): name for name in (*TEXT_FIELDS, "additional_properties")}
-
-
 @lru_cache(maxsize=1_000)
 def _meant(keyword: str) -> str:
     """Return the field that a keyword is nearly, or an empty text."""
-    near = get_close_matches(keyword.lower().replace("_", ""), _KEYWORDS, 1, 0.9)
-    return _KEYWORDS[near[0]] if near else ""
+    return "".join(get_close_matches(keyword.lower(), [*TEXT_FIELDS, "additional_properties"], 1, 0.9))
 
 
 def check_keywords(properties: Mapping[str, str]) -> None:
@@ -249,58 +238,50 @@ def _problem_shown(problem: Problem) -> Html:
     return Html(f"{chip('problem')} {text(problem.message)} (rule: {text(problem.rule)})")
 
 
-def _text(api_name: str, value: Any) -> str | None:
-    """Return a field's value as the text to send, or raise `InvalidEvent`."""
+def _text(api_name: str, value: Any) -> str | Problem | None:
+    """Return a field's value as the text to send, or the problem with it."""
     if isinstance(value, str):
         return str.__str__(value)  # an enum's member becomes its text
     if value is None and api_name.startswith("schema"):
         return None
     if api_name == "eventTime" and isinstance(value, datetime) and str(value) != "NaT":
         return _utc(value)
-    raise InvalidEvent([_not_text(api_name, value)])
+    return _not_text(api_name, value)
 
 
-def _utc(moment: datetime) -> str:
-    """Return an aware time as the API's event time, cut to milliseconds."""
-    if moment.tzinfo is None or moment.utcoffset() is None:
+def _utc(moment: datetime) -> str | Problem:
+    """Return a time as the API's event time, cut to milliseconds, or the problem with it."""
+    if moment.utcoffset() is None:
         advice = (
-            f"{quoted(moment)} has no time zone; if it is in UTC, use value.replace(tzinfo=datetime.UTC), "
+            "has no time zone; if it is in UTC, use value.replace(tzinfo=datetime.UTC), "
             "or in pandas value.tz_localize('UTC')"
         )
-        raise InvalidEvent([Problem("eventTime", moment, rule("eventTime"), advice)])
-    try:
-        utc = moment.astimezone(UTC)
-        if utc.year > MAXYEAR:  # which a pandas Timestamp reaches where a datetime overflows
-            raise OverflowError
-    except OverflowError:
-        advice = f"{quoted(moment)} is outside the years 1 to 9999 in UTC"
-        raise InvalidEvent([Problem("eventTime", moment, rule("eventTime"), advice)]) from None
-    timespec = "milliseconds" if utc.microsecond >= 1000 else "seconds"
-    return utc.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
+    else:
+        try:
+            utc = moment.astimezone(UTC).replace(tzinfo=None)
+            return utc.isoformat(timespec="milliseconds" if utc.microsecond >= 1000 else "seconds") + "Z"
+        except OverflowError:
+            advice = "is outside the years 1 to 9999 in UTC"
+    return Problem("eventTime", moment, rule("eventTime"), f"{quoted(moment)} {advice}")
 
 
 def _texts(given: dict[str, Any], properties: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """Return fields and properties as the texts to send, or raise `InvalidEvent`."""
-    found: list[Problem] = []
-    texts: dict[str, Any] = {}
-    for name, value in given.items():
-        try:
-            texts[name] = _text(TEXT_FIELDS[name], value)
-        except InvalidEvent as error:
-            found += error.problems
-    if not isinstance(properties, Mapping):
+    texts = {name: _text(TEXT_FIELDS[name], value) for name, value in given.items()}
+    found = [text for text in texts.values() if isinstance(text, Problem)]
+    if isinstance(properties, Mapping):
+        parts = [(name, part) for name, value in properties.items() for part in (name, value)]
+        found += [_not_text(property_place(name), part) for name, part in parts if not isinstance(part, str)]
+    else:
         advice = f"must be a dict of str to str such as {{'product_sku': 'example-sku'}}, got {quoted(properties)}"
-        raise InvalidEvent([*found, Problem("additionalProperties", properties, rule("text"), advice)])
-    for name, value in properties.items():
-        api_name = f"additionalProperties[{quoted(name)}]"
-        found += [_not_text(api_name, part) for part in (name, value) if not isinstance(part, str)]
+        found.append(Problem("additionalProperties", properties, rule("text"), advice))
     if found:
         raise InvalidEvent(found)
     return texts, {str.__str__(name): str.__str__(value) for name, value in properties.items()}
 
 
-def _not_text(api_name: str, value: Any) -> Problem:
-    return Problem(api_name, value, rule("text"), f"must be a str, got {typed(value)}")
+def _not_text(place: str, value: Any) -> Problem:
+    return Problem(place, value, rule("text"), f"must be a str, got {typed(value)}")
 
 
 def _problems(event: UserEvent) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Exchange:
     """One call of a client: its request, its outcome, and the last response.
 
@@ -37,7 +37,7 @@ class Exchange:
     classification : str
         The classification of the API's error, or the name of another error; empty without one.
     fields : tuple of str
-        The API's names of the fields that the error names.
+        The API's names of the fields that the error names, each once.
     status_code : int or None
         The last HTTP status.
     elapsed : float
@@ -48,9 +48,9 @@ class Exchange:
         The size of the last response's body.
     message : str
         The error as text; empty without one.
-    sent : bytes or dict
-        The body of the request; a dict if it was never encoded.
-    received : bytes, dict or None
+    sent : bytes
+        The body of the request.
+    received : bytes or None
         The body of the last response.
     """
 
@@ -66,28 +66,21 @@ class Exchange:
     bytes_sent: int
     bytes_received: int
     message: str
-    sent: dict[str, Any] | bytes
-    received: dict[str, Any] | bytes | None
+    sent: bytes
+    received: bytes | None
 
     @property
     def request(self) -> dict[str, Any]:
         """The JSON of the request: a query and usually variables."""
-        return dict(json.loads(self.sent)) if isinstance(self.sent, bytes) else self.sent
+        return dict(json.loads(self.sent))
 
     @property
     def answer(self) -> Any:
         """The JSON of the last response, or None."""
-        if not isinstance(self.received, bytes):
-            return self.received
         try:
-            return json.loads(self.received)
+            return json.loads(self.received or b"null")
         except (ValueError, RecursionError):
             return None
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Exchange) and _row(self) == _row(other)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         kind = f", {readable(self.classification, 40)}" if self.classification else ""
@@ -95,43 +88,38 @@ class Exchange:
 
     def _repr_html_(self) -> str:
         """Return the call as a row, its message, and the request beside the response."""
-        text = self.received.decode("utf-8", "replace") if isinstance(self.received, bytes) else ""
-        answer = code(self.answer, "json") if self.answer is not None else code(text or "no response", "text")
+        text = (self.received or b"no response").decode("utf-8", "replace")
+        answer = code(text, "text") if self.answer is None else code(self.answer, "json")
         query, variables = self.request.get("query"), self.request.get("variables")
         request = code(str(query), "graphql") + (code(variables, "json") if variables else "")
         shown = beside(request=Html(request), response=answer)
         return card(html_table([_cells(self).values()], _cells(self)), self.message, shown)
 
 
-def _cells(exchange: Exchange) -> dict[str, object]:
-    """Return what one row of a display has of an exchange."""
-    return {
-        "time (UTC)": exchange.time[:19].replace("T", " "),
-        "operation": exchange.operation,
-        "events": exchange.events,
-        "attempts": exchange.attempts,
-        "outcome": chip(exchange.outcome),
-        "error": exchange.classification,
-        "fields": ", ".join(dict.fromkeys(exchange.fields)),
-        "HTTP": exchange.status_code,
-        "seconds": f"{exchange.elapsed:.2f}",
-    }
-
-
 #: The most exchanges that a display of a history shows; `frame()` has all.
 _MAX_SHOWN = 20
 
+_BODIES = ("sent", "received")
+_COLUMNS = [column.name for column in fields(Exchange) if column.name not in _BODIES]
 _DROPPED = ("dropped", "dropped_events")
-_COLUMNS = [{"sent": "request", "received": "answer"}.get(column.name, column.name) for column in fields(Exchange)]
+
+
+def _cells(exchange: Exchange) -> dict[str, object]:
+    """Return what a display shows of an exchange: the columns of `frame()` up to the time that it took."""
+    cells = {name: getattr(exchange, name) for name in _COLUMNS[: _COLUMNS.index("elapsed")]}
+    time, elapsed = f"{exchange.time[:19]}Z", f"{exchange.elapsed:.2f} s"
+    return {**cells, "time": time, "outcome": chip(exchange.outcome), "elapsed": elapsed}
 
 
 def _row(exchange: Exchange) -> dict[str, Any]:
-    return {name: getattr(exchange, name) for name in _COLUMNS}
+    """Return an exchange as JSON for `load`; bytes that are not UTF-8 are escaped."""
+    bodies = {name: body for name in _BODIES if (body := getattr(exchange, name)) is not None}
+    return vars(exchange) | {name: body.decode("utf-8", "surrogateescape") for name, body in bodies.items()}
 
 
 def _exchange(row: dict[str, Any]) -> Exchange:
-    sent, received, named = row.pop("request"), row.pop("answer"), tuple(row.pop("fields"))
-    return Exchange(**row, fields=named, sent=sent, received=received)
+    bodies = {name: row[name].encode("utf-8", "surrogateescape") for name in _BODIES if row[name] is not None}
+    return Exchange(**row | bodies | {"fields": tuple(row["fields"])})
 
 
 class History:
@@ -231,9 +219,8 @@ class History:
             `fields`, `status_code`, `elapsed`, `bytes_sent`, `bytes_received`, `message`. If exchanges were dropped,
             the name of the columns and `attrs["note"]` say so.
         """
-        shown = [name for name in _COLUMNS if name not in ("request", "answer")]
-        rows = [{name: _shown(getattr(exchange, name)) for name in shown} for exchange in self]
-        table = frame(rows, shown).astype({"time": "datetime64[ns, UTC]", "status_code": "Int64"})
+        rows = [[_shown(getattr(exchange, name)) for name in _COLUMNS] for exchange in self]
+        table = frame(rows, _COLUMNS).astype({"time": "datetime64[ns, UTC]", "status_code": "Int64"})
         if self.note:
             table.columns.name = table.attrs["note"] = self.note
         return table
@@ -253,13 +240,11 @@ class History:
         OSError
             If the file cannot be written.
         """
-        import pandas as pd
-
         dropped = {name: getattr(self, name) for name in _DROPPED}
         rows = [{**_row(exchange), **dropped} for exchange in self]
         if _is_csv(path):
             cells = [map(json.dumps, row.values()) for row in rows]
-            pd.DataFrame(cells, columns=[*_COLUMNS, *_DROPPED]).to_csv(path, index=False)
+            frame(cells, [*_COLUMNS, *_BODIES, *_DROPPED]).to_csv(path, index=False)
         else:
             Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
@@ -298,8 +283,7 @@ class History:
 
 
 def _size(exchange: Exchange) -> int:
-    """Return the approximate number of bytes in an exchange, also of a request that was not sent."""
-    return (exchange.bytes_sent or len(str(exchange.request))) + exchange.bytes_received
+    return len(exchange.sent) + len(exchange.received or b"")
 
 
 def _shown(value: Any) -> Any:

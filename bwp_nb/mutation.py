@@ -9,7 +9,7 @@ from typing import Any
 from bwp_nb import contract
 from bwp_nb.displays.html import Html, Listing, card, code, folded
 from bwp_nb.errors import InvalidEvent, Problem
-from bwp_nb.event import TEXT_FIELDS, UNICODE_RULE, UserEvent
+from bwp_nb.event import UserEvent
 from bwp_nb.text import readable, typed
 
 #: The largest number of events in one request (documented in “Analytics Interface”).
@@ -22,8 +22,17 @@ COUNT_RULE = f"1 to {MAX_EVENTS} events (the maximum: documented in “Analytics
 QUERY = contract.text_of("send_events.graphql")
 
 _BODY = '{"query":' + json.dumps(QUERY) + ',"variables":{"input":{"events":[%s]}}}'
-_NAME = re.compile("[_A-Za-z][_0-9A-Za-z]*")
-_NO_ENUM_VALUE = ("true", "false", "null")
+_TEXT = """\
+mutation sendEvents {
+    sendUserEvents(input : {
+        events:%s
+    }
+    ) {
+        status
+    }
+}
+"""
+_ENUM_VALUE = re.compile("(?!(?:true|false|null)$)[_A-Za-z][_0-9A-Za-z]*")
 
 
 @dataclass(frozen=True)
@@ -51,13 +60,13 @@ class Mutation:
     events: tuple[UserEvent, ...]
 
     def __init__(self, events: UserEvent | Iterable[UserEvent]) -> None:
-        given: Any = (events,) if isinstance(events, UserEvent) else events
-        if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping) or hasattr(given, "columns"):
-            raise _unexpected(given)
-        object.__setattr__(self, "events", tuple(given))
+        given: Any = events
+        is_many = isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
+        object.__setattr__(self, "events", tuple(given if is_many else (given,)))
         for index, event in enumerate(self.events):
             if not isinstance(event, UserEvent):
-                raise _unexpected(event, index)
+                message = f"expected a UserEvent, got {typed(event)}; use send_table for a DataFrame"
+                raise InvalidEvent([Problem(f"events[{index}]", event, "a UserEvent", message)])
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -67,17 +76,7 @@ class Mutation:
     @property
     def text(self) -> str:
         """The request as one GraphQL document in the style of the documentation, with the events as literals."""
-        events = ",\n".join(_indented(_event_text(event), 3) for event in self.events)
-        return (
-            "mutation sendEvents {\n"
-            "    sendUserEvents(input : {\n"
-            f"        events:[\n{events}\n        ]\n"
-            "    }\n"
-            "    ) {\n"
-            "        status\n"
-            "    }\n"
-            "}\n"
-        )
+        return _TEXT % _literal([event.input for event in self.events]).replace("\n", "\n        ")
 
     def _repr_html_(self) -> str:
         """Return the request as highlighted GraphQL, with its problems, and the JSON body to unfold."""
@@ -142,38 +141,20 @@ def encode_payload(payload: dict[str, Any]) -> bytes:
     """Return a body as JSON in UTF-8, or raise `InvalidEvent`: the arguments of `execute` may be anything."""
     try:
         return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    except UnicodeEncodeError:
-        message = "contains a lone surrogate and cannot be encoded as UTF-8"
-        raise InvalidEvent([Problem("text", payload["query"], UNICODE_RULE, message)]) from None
     except (TypeError, ValueError, RecursionError) as error:
-        message = f"cannot be encoded as JSON: {readable(str(error), 120)}"
-        raise InvalidEvent([Problem("variables", payload.get("variables"), "JSON (RFC 8259)", message)]) from None
+        message = f"cannot be encoded as JSON in UTF-8: {readable(str(error), 120)}"
+        raise InvalidEvent([Problem("query and variables", payload, "JSON (RFC 8259)", message)]) from None
 
 
-def _event_text(event: UserEvent) -> str:
+def _literal(value: Any, field: str = "") -> str:
+    """Return a value as GraphQL, in the layout of the documentation."""
     from graphql.language.print_string import print_string
 
-    lines = []
-    for name, api_name in TEXT_FIELDS.items():
-        value = getattr(event, name)
-        if value is not None:
-            bare = api_name == "clientType" and _NAME.fullmatch(value) and value not in _NO_ENUM_VALUE
-            lines.append(f"{api_name}: {value if bare else print_string(value)}")
-    if event.additional_properties:
-        pairs = ",\n".join(
-            f"{{\n    property: {print_string(name)},\n    value: {print_string(value)}\n}}"
-            for name, value in event.additional_properties.items()
-        )
-        lines.append(f"additionalProperties: {{\n    additionalProperties: [\n{_indented(pairs, 2)}\n    ]\n}}")
-    return "{\n" + _indented(",\n".join(lines), 1) + "\n}"
-
-
-def _indented(text: str, levels: int) -> str:
-    return "\n".join("    " * levels + line for line in text.split("\n"))
-
-
-def _unexpected(given: Any, index: int | None = None) -> InvalidEvent:
-    expected = "a UserEvent or an iterable of them" if index is None else "a UserEvent"
-    got = f"{type(given).__name__}; use send_table for a table" if hasattr(given, "columns") else typed(given)
-    field = "events" if index is None else f"events[{index}]"
-    return InvalidEvent([Problem(field, given, expected, f"expected {expected}, got {got}")])
+    if isinstance(value, str):
+        return value if field == "clientType" and _ENUM_VALUE.fullmatch(value) else print_string(value)
+    if isinstance(value, dict):
+        parts, (start, end) = [f"{name}: {_literal(item, name)}" for name, item in value.items()], "{}"
+    else:
+        parts, (start, end) = list(map(_literal, value)), "[]"
+    inner = ",\n".join(parts).replace("\n", "\n    ")
+    return f"{start}\n    {inner}\n{end}"

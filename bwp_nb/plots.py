@@ -3,8 +3,9 @@
 The colours, by Okabe and Ito, are distinct for people with colour vision deficiencies.
 """
 
-import itertools
 import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from bwp_nb.displays.short_errors import InvalidArgument, extra
@@ -17,7 +18,7 @@ with extra("charts"):
     import numpy as np
     import pandas as pd
 
-    from bwp_nb.displays.chart import Chart, lying, one_bar, stacked
+    from bwp_nb.displays.chart import Chart, bars
     from bwp_nb.tables.report import Report
 
 __all__ = ["STATES", "Chart", "arrivals", "errors", "latency", "outcomes", "reasons", "rows"]
@@ -33,8 +34,8 @@ STATES = {
 }
 _ONE_LOOK = ("#0072B2", "")
 _ATTEMPTS = {"1": ("#56B4E9", ""), "2": ("#E69F00", "//"), "3 or more": ("#D55E00", "xx")}
-_BIN_EDGES = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, float("inf"))
-_BIN_STARTS = [number - 0.5 for number in range(len(_BIN_EDGES) - 1)]  # on an axis with a bar at each whole number
+_SPANS = ("0-0.1", "0.1-0.2", "0.2-0.5", "0.5-1", "1-2", "2-5", "5-10", "10-20", "20-60", "60 or more")
+_SPAN_EDGES = [0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, float("inf")]
 _BIN_WIDTHS = ("1s", "10s", "1min", "10min", "1h", "6h", "1D", "7D", "28D")
 _STEPS = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
 _MAX_BINS = 24
@@ -66,30 +67,20 @@ def outcomes(source: History | Report) -> Chart:
         For anything else.
     """
     if isinstance(source, Report):
-        counts = _states(source).value_counts()
-        counts = counts.reindex([state for state in STATES if state in counts])
-        table = pd.DataFrame({"rows": counts.to_numpy(dtype=int)}, pd.Index(counts.index, name="state", dtype=object))
-        return one_bar("Outcomes of the rows by state", table, STATES)
+        states = _columns(_outcomes(source)["state"], STATES, "state")
+        table = states.groupby(lambda _: "all rows").sum().rename_axis("table")
+        return bars("Outcomes of the rows by state", table, STATES, "rows", lying=True)
     history = _given("outcomes", source, History)
     frame = history.frame()
     frame = frame[frame["outcome"].isin(list(STATES))]
     width = _bin_width(frame["time"])
-    table = (
-        frame.assign(bin=frame["time"].dt.floor(width))
-        .pivot_table(index="bin", columns="outcome", values="events", aggfunc="sum", fill_value=0)
-        .reindex(columns=[state for state in STATES if state in set(frame["outcome"])])
-        .astype(int)
-    )
-    if len(table):
-        table = table.reindex(pd.date_range(table.index[0], table.index[-1], freq=width), fill_value=0)
-    form = "%Y-%m-%d" if width.endswith("D") else "%m-%d %H:%M:%S" if width.endswith("s") else "%m-%d %H:%M"
-    table.index = pd.Index([f"{moment:{form}}" for moment in table.index], name="time (UTC)")
-    table.columns.name = "state"
-    title = f"Outcomes of the events, in steps of {width}" if len(table) else "Outcomes of the events"
-    note = history.note
-    if (frame["operation"] == "send_table").any():
-        note = "; ".join(filter(None, [note, "rows count once for each request (the report counts each row once)"]))
-    return stacked(title, table, STATES, ("time (UTC)", "events"), note=note)
+    events = _columns(frame["outcome"], STATES, "state").mul(frame["events"], axis="index")
+    table = events.set_index(frame["time"].dt.tz_localize(None)).resample(width).sum()
+    table.index.name = "time (UTC)"
+    twice = "rows count once for each request (the report counts each row once)"
+    notes = [history.note, twice if (frame["operation"] == "send_table").any() else ""]
+    title, note = f"Outcomes of the events, in steps of {width}", "; ".join(filter(None, notes))
+    return bars(title, table, STATES, "events", note=note)
 
 
 def errors(history: History) -> Chart:
@@ -111,13 +102,12 @@ def errors(history: History) -> Chart:
         For anything else.
     """
     history = _given("errors", history, History)
-    frame = history.frame()
-    frame = frame[frame["classification"] != ""]
-    said = zip(frame["classification"], frame["message"], strict=True)
-    causes = [_cause(f"{kind} {message}", kind) for kind, message in said]
-    fields = frame["fields"].map(lambda named: [f": {name}" for name in sorted(set(named))] or [""])
-    rows = frame.assign(cause=causes, field=fields).explode("field")
-    return _by_name("Failed calls by cause", rows["cause"] + rows["field"], "cause", "calls", history.note)
+    names: list[str] = []
+    for call in history:
+        if call.classification:
+            cause = _cause(f"{call.classification} {call.message}", call.classification)
+            names += [f"{cause}: {field}" for field in call.fields] or [cause]
+    return _by_name("Failed calls by cause", names, "cause", "calls", history.note)
 
 
 def latency(history: History) -> Chart:
@@ -143,19 +133,14 @@ def latency(history: History) -> Chart:
     history = _given("latency", history, History)
     frame = history.frame()
     frame = frame[frame["attempts"] > 0]
-    labels = [_span(*edges) for edges in itertools.pairwise(_BIN_EDGES)]
-    spans = pd.cut(frame["elapsed"], list(_BIN_EDGES), labels=labels, right=False)
+    spans = pd.cut(frame["elapsed"], _SPAN_EDGES, labels=list(_SPANS), right=False)
     attempts = frame["attempts"].map(lambda count: str(count) if count < 3 else "3 or more")
-    table = pd.crosstab(spans, attempts).reindex(columns=list(_ATTEMPTS), fill_value=0)
-    table = table.reindex(labels[: labels.index(spans.max()) + 1] if len(spans) else [], fill_value=0)
-    table = pd.DataFrame(table.to_numpy(), index=list(table.index), columns=pd.Index(table.columns, name="attempts"))
-    table.index.name = "seconds"
-    found = frame["elapsed"].quantile([0.5, 0.95]).to_dict() if len(frame) else {}
-    places = np.interp([*found.values()], _BIN_EDGES[:-1], _BIN_STARTS)
-    names = [f"p{share:.0%}: {seconds:.2g} s".replace("%", "") for share, seconds in found.items()]
-    lines = dict(zip(names, map(float, places), strict=True))
-    title, labelled = "Duration of calls by number of attempts", ("seconds, with waits", "calls")
-    return stacked(title, table, _ATTEMPTS, labelled, note=history.note, lines=lines)
+    table = _columns(attempts, _ATTEMPTS, "attempts").groupby(spans, observed=False).sum()
+    table = table.head(int(spans.cat.codes.to_numpy().max(initial=-1)) + 1).rename_axis("seconds, with waits")
+    found = {"p50": frame["elapsed"].quantile(0.5), "p95": frame["elapsed"].quantile(0.95)}
+    places = np.interp([*found.values()], _SPAN_EDGES[:-1], range(len(_SPANS))) - 0.5  # from the middle of a bar
+    lines = {f"{name}: {found[name]:.2g} s": float(place) for name, place in zip(found, places, strict=True)}
+    return bars("Duration of calls by number of attempts", table, _ATTEMPTS, "calls", note=history.note, lines=lines)
 
 
 def arrivals(sandbox: Sandbox) -> Chart:
@@ -177,7 +162,7 @@ def arrivals(sandbox: Sandbox) -> Chart:
         For anything else.
     """
     sandbox = _given("arrivals", sandbox, Sandbox)
-    types = pd.Series([readable(event["eventType"], 64) for event in sandbox.accepted], dtype=object)
+    types = [readable(event["eventType"], 64) for event in sandbox.accepted]
     kept, accepted = len(types), sandbox.counts["accepted"]
     note = f"{kept:,} of {accepted:,} events kept" if kept < accepted else ""
     return _by_name("Events in the sandbox by event type", types, "event type", "events", note)
@@ -201,14 +186,10 @@ def rows(report: Report) -> Chart:
     ValueError
         For anything else.
     """
-    states = _states(_given("rows", report, Report))
+    states = _outcomes(_given("rows", report, Report))["state"]
     width = next(width for width in _STEPS if len(states) <= _MAX_BINS * width)
-    table = pd.crosstab(states.index // width * width, states)
-    table = table.reindex(columns=[state for state in STATES if state in set(states)])
-    table = pd.DataFrame(table.to_numpy(), list(map(str, table.index)), pd.Index(table.columns, name="state"))
-    table.index.name = "rows from"
-    title = f"Outcomes of the rows, in steps of {width}" if len(table) else "Outcomes of the rows"
-    return stacked(title, table, STATES, ("rows from", "rows"))
+    table = _columns(states, STATES, "state").groupby(states.index // width * width).sum().rename_axis("rows from")
+    return bars(f"Outcomes of the rows, in steps of {width}", table, STATES, "rows")
 
 
 def reasons(report: Report) -> Chart:
@@ -229,12 +210,11 @@ def reasons(report: Report) -> Chart:
     ValueError
         For anything else.
     """
-    frame = _given("reasons", report, Report).frame(ids=False)
-    left = frame.assign(state=_states(report).to_numpy())[frame["state"].to_numpy() != "sent"]
-    causes = [_cause(reason, _QUOTED.sub("'...'", reason)) for reason in left["reason"]]
-    kinds = (left["state"] + ": " + pd.Series(causes, left.index, dtype=object)).astype(object)
-    kinds = kinds.mask(left["state"] == "never tried", "never tried")
-    return _by_name("Rows that were not sent by state and cause", kinds, "state: cause", "rows")
+    frame = _outcomes(_given("reasons", report, Report))
+    left = frame[frame["state"] != "sent"]
+    causes = left["reason"].map(lambda reason: _cause(reason, _QUOTED.sub("'...'", reason)))
+    names = (left["state"] + ": " + causes).where(left["state"] != "never tried", left["state"])
+    return _by_name("Rows that were not sent by state and cause", names, "state: cause", "rows")
 
 
 def _cause(message: str, otherwise: str) -> str:
@@ -251,10 +231,11 @@ def _given(function: str, source: Any, kind: type[T]) -> T:
     return found
 
 
-def _states(report: Report) -> "pd.Series[Any]":
-    """Return the state of each row, by its number; rows that were in no request have one of their own."""
+def _outcomes(report: Report) -> pd.DataFrame:
+    """Return the rows of a report by their number; those that were in no request have a state of their own."""
     frame = report.frame(ids=False).reset_index(drop=True)
-    return frame["state"].mask((frame["state"] == "failed") & (frame["attempts"] == 0), "never tried")
+    is_untried = (frame["state"] == "failed") & (frame["attempts"] == 0)
+    return frame.assign(state=frame["state"].mask(is_untried, "never tried"))
 
 
 def _bin_width(times: "pd.Series[pd.Timestamp]") -> str:
@@ -263,15 +244,17 @@ def _bin_width(times: "pd.Series[pd.Timestamp]") -> str:
     return next((width for width in _BIN_WIDTHS if span < _MAX_BINS * pd.Timedelta(width)), _BIN_WIDTHS[-1])
 
 
-def _span(shortest: float, longest: float) -> str:
-    return f"{shortest:g} or more" if longest == float("inf") else f"{shortest:g}-{longest:g}"
+def _columns(kinds: "pd.Series[Any]", order: Iterable[str], what: str) -> pd.DataFrame:
+    """Return a column for each kind that occurs, in a given order: 1 in the rows of the kind, and 0 in the others."""
+    found = pd.get_dummies(kinds, dtype=int)
+    return found[[kind for kind in order if kind in found]].rename_axis(columns=what)
 
 
-def _by_name(title: str, names: "pd.Series[Any]", what: str, unit: str, note: str = "") -> Chart:
+def _by_name(title: str, names: Iterable[str], what: str, unit: str, note: str = "") -> Chart:
     """Return a chart of how often each name occurs; if there are many names, the rarest are one bar."""
-    counts = names.value_counts(sort=False).sort_values(ascending=False, kind="stable")
-    if len(counts) > _MAX_BARS:
-        rest = counts.iloc[_MAX_BARS - 1 :]
-        counts = pd.concat([counts.iloc[: _MAX_BARS - 1], pd.Series({f"{len(rest)} others": rest.sum()})])
-    table = pd.DataFrame({unit: counts.to_numpy(dtype=int)}, index=pd.Index(counts.index, name=what, dtype=object))
-    return lying(title, table, _ONE_LOOK, note=note)
+    counts = Counter(names).most_common()
+    rest = counts[_MAX_BARS - 1 :]
+    if len(rest) > 1:
+        counts = [*counts[: _MAX_BARS - 1], (f"{len(rest)} others", sum(count for _, count in rest))]
+    table = pd.DataFrame(counts, columns=[what, unit]).set_index(what)
+    return bars(title, table, {unit: _ONE_LOOK}, unit, lying=True, note=note)

@@ -2,14 +2,13 @@
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphql import DirectiveNode, NonNullTypeNode, parse, print_ast, value_from_ast_untyped
 
 from bwp_nb.contract import schema_text
-from bwp_nb.contract.classifications import CLASSIFICATIONS
 from bwp_nb.displays.frames import frame
 from bwp_nb.displays.html import card, html_table
 from bwp_nb.displays.short_errors import InvalidArgument
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Types of `schema.graphql` that the API does not have, or that this package does not use.
 _OURS = ("Certainty", "Query")
+
+#: What a setting has beside the texts for people.
+_FOR_PROGRAMS = ("pattern", "is_secret")
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,11 @@ def reference(topic: str = "topics") -> Reference:
         return Reference(topic, ("topic", "content"), tuple(topics.items()))
     if topic not in topics:
         raise InvalidArgument(f"unknown topic {topic!r}; expected one of {', '.join(topics)}")
-    rows = list(_MADE[topic]() if topic in _MADE else facts()[topic.replace(" ", "_")])
-    return Reference(topic, tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
+    made = {"fields": _fields(), "faults": map(vars, faults()), "settings": map(vars, SETTINGS)}
+    rows = list(made[topic] if topic in made else facts()[topic.replace(" ", "_")])
+    head = [name for name in rows[0] if name not in _FOR_PROGRAMS]
+    cells = (tuple(_cell(row[name]) for name in head) for row in rows)
+    return Reference(topic, tuple(name.replace("_", " ") for name in head), tuple(cells))
 
 
 def _fields() -> Iterator[dict[str, str]]:
@@ -130,25 +135,7 @@ def _arguments(directive: DirectiveNode) -> dict[str, Any]:
     return {argument.name.value: value_from_ast_untyped(argument.value) for argument in directive.arguments or ()}
 
 
-def _rows(items: Callable[[], Iterable[Any]], **columns: str) -> Callable[[], list[dict[str, str]]]:
-    """Return a function that returns a row for each item: its attributes, by the names of columns."""
-    return lambda: [{column: _cell(getattr(item, name)) for column, name in columns.items()} for item in items()]
-
-
-def _cell(value: str | tuple[str, ...] | None) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(value)
-    return {None: "required", "": "none"}.get(value, value or "")
-
-
-_CLASSIFICATION = {"classification": "name", "meaning": "meaning", "what to do": "advice", "certainty": "certainty"}
-_FAULT = {"fault": "name", "options": "options", "what happens": "summary"}
-_SETTING = {"setting": "name", "default": "default", "it must be": "must_be", "where it comes from": "where"}
-
-#: What makes the rows of the tables that are not among the facts.
-_MADE: dict[str, Callable[[], Iterable[dict[str, str]]]] = {
-    "fields": _fields,
-    "classifications": _rows(CLASSIFICATIONS.values, **_CLASSIFICATION),
-    "faults": _rows(faults, **_FAULT),
-    "settings": _rows(lambda: SETTINGS, **_SETTING),
-}
+        return ", ".join(value) or "none"
+    return "required" if value is None else str(value)

@@ -3,6 +3,7 @@
 import csv
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ def _exchange(**changes: Any) -> Exchange:
         "sent": {"query": "{nothing}"},
         "received": {"errors": [{"message": "No."}]},
     }
-    return Exchange(**values | changes)
+    values |= changes
+    return Exchange(**values | {name: json.dumps(values[name]).encode() for name in ("sent", "received")})
 
 
 def _busy() -> Client:
@@ -176,9 +178,9 @@ def test_a_history_is_limited_by_bytes() -> None:
     """Requests and responses count; the latest exchange is always kept."""
     history = History(bytes_limit=1000)
     for count in range(5):
-        history.add(_exchange(events=count, bytes_sent=200, bytes_received=200))
+        history.add(_exchange(events=count, sent="x" * 200, received="x" * 200))
     assert [3, 4] == [exchange.events for exchange in history]
-    history.add(_exchange(events=5, bytes_received=10_000))
+    history.add(_exchange(events=5, received="x" * 10_000))
     assert [5] == [exchange.events for exchange in history]
     history.add(_exchange(events=6))
     assert [6] == [exchange.events for exchange in history]
@@ -231,8 +233,10 @@ def test_the_frame_has_the_values_of_the_exchanges() -> None:
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
 def test_a_history_that_is_saved_and_loaded_is_the_same(suffix: str, tmp_path: Path) -> None:
-    """With every field of every exchange, requests and responses included."""
+    """With every field of every exchange, requests and responses included, down to the byte."""
     history = _busy().history
+    for received in (b"<html>\xff", b"", None):
+        history.add(replace(history[-1], received=received))
     history.save(tmp_path / f"history{suffix}")
     loaded = History.load(tmp_path / f"history{suffix}")
     assert list(history) == list(loaded)
@@ -265,7 +269,7 @@ def test_the_csv_has_a_head_and_a_row_for_each(tmp_path: Path) -> None:
     history.save(tmp_path / "history.csv")
     with (tmp_path / "history.csv").open(encoding="utf-8", newline="") as file:
         head, *rows = list(csv.reader(file))
-    assert [*COLUMNS, "request", "answer", "dropped", "dropped_events"] == head
+    assert [*COLUMNS, "sent", "received", "dropped", "dropped_events"] == head
     assert [exchange.message for exchange in history] == [json.loads(row[head.index("message")]) for row in rows]
 
 

@@ -77,9 +77,9 @@ def test_event_types_and_properties_are_those_of_the_code() -> None:
 
 def test_faults_settings_and_classifications_are_those_of_the_code() -> None:
     """Each name once, in the code's order."""
-    assert [fault.name for fault in bwp.faults()] == column("faults", "fault")
-    assert [setting.name for setting in SETTINGS] == column("settings", "setting")
-    assert list(bwp.CLASSIFICATIONS) == column("classifications", "classification")
+    assert [fault.name for fault in bwp.faults()] == column("faults", "name")
+    assert [setting.name for setting in SETTINGS] == column("settings", "name")
+    assert list(bwp.CLASSIFICATIONS) == column("classifications", "name")
 
 
 def test_the_states_are_those_of_a_report() -> None:

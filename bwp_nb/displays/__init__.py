@@ -2,6 +2,6 @@
 
 Its interface: `Catalogue`, `Html`, `Listing`, `Shown`, `beside`, `card`, `chip`, `code`, `document`, `folded`,
 `highlighted`, `html_table` and `text` of `html`; `InvalidArgument`, `MissingExtra`, `ShortError` and `extra` of
-`short_errors`; `frame` of `frames`; `Chart`, `lying`, `one_bar` and `stacked` of `chart`; `CITED`, `PAGES`, `facts` and
+`short_errors`; `frame` of `frames`; `Chart` and `bars` of `chart`; `CITED`, `PAGES`, `facts` and
 `pages` of `sources`.
 """

@@ -8,9 +8,9 @@ import html
 import io
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import redirect_stderr
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,19 @@ from typing import Any
 import pandas as pd
 
 from bwp_nb.displays.html import Html, card, folded, html_table
-from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.text import readable
 
 with redirect_stderr(io.StringIO()):  # what matplotlib says of its caches, which would be in the output of a cell
     import matplotlib as mpl
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import MaxNLocator
 
 #: A colour and a hatching.
 Look = tuple[str, str]
 
-_MAX_TICKS = 8
 _NAME_WIDTH = 34
+_TICKS_WIDTH = 60  # in characters, below upright bars
 _STYLE = Path(__file__).with_name("chart.mplstyle")
 
 
@@ -46,169 +44,108 @@ class Chart:
 
     title: str
     table: pd.DataFrame
-    figure: Figure = field(repr=False)
+    figure: Figure
     note: str = ""
 
     def __repr__(self) -> str:
-        return self.text
-
-    @property
-    def text(self) -> str:
-        """The chart as text: its title, its note and its table."""
+        """Return the chart as text: its title, its note and its table."""
         head = f"{self.title}\n{self.note}".rstrip()
         return f"{head}\n\n{self.table.to_string() if len(self.table) else 'nothing yet'}"
 
     @cached_property
     def svg(self) -> str:
-        """The drawing as SVG, reproducible to the byte, with a description for screen readers."""
+        """The drawing as SVG, reproducible to the byte, with the text of the chart as a description.
+
+        It is drawn once: a figure that is drawn again is laid out again, from where it was.
+        """
         buffer = io.StringIO()
         with mpl.rc_context(fname=_STYLE):
             metadata: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
             self.figure.savefig(buffer, format="svg", metadata=metadata)
-        svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
-        svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"-?\d+\.\d+", _rounded, tag[0]), svg)
+        drawing = buffer.getvalue().partition("<svg")[2]
+        drawing = re.sub(r"<[^>]+>", lambda tag: re.sub(r"-?\d+\.\d+", _rounded, tag[0]), drawing)
         head = f'<svg role="img" aria-label="{html.escape(self.title)}"'
-        return svg.replace("<svg", head, 1).replace("<defs>", f"<desc>{html.escape(self._words)}</desc><defs>", 1)
+        return head + drawing.replace("<defs>", f"<desc>{html.escape(repr(self))}</desc><defs>", 1)
 
     def save(self, path: str | Path) -> None:
-        """Write the drawing to an `.svg` or `.png` file."""
+        """Write the drawing to an `.svg` or `.png` file, or to another kind of file that matplotlib writes."""
         if Path(path).suffix == ".svg":
             Path(path).write_text(self.svg, "utf-8")
-        elif Path(path).suffix == ".png":
+        else:
             with mpl.rc_context(fname=_STYLE):
                 self.figure.savefig(path, dpi=200)
-        else:
-            raise InvalidArgument(f"save: expected the path of an .svg or .png file, got {Path(path).name!r}")
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+    def _repr_html_(self) -> str:
         picture = base64.b64encode(self.svg.encode()).decode()
         style = "background-color: #ffffff; border-radius: 6px; max-width: 100%;"
-        alt = html.escape(readable(self._words, 2_000))
+        alt = html.escape(f"{self.title}. {self.note}".rstrip())
         image = Html(f'<img src="data:image/svg+xml;base64,{picture}" alt="{alt}" style="{style}">')
         shown = self.table.reset_index().astype(str)
         table = html_table(shown.to_numpy(), shown.columns)
-        return {"text/html": card(image, folded("The numbers as a table", table)), "text/plain": self.text}
-
-    @property
-    def _words(self) -> str:
-        """The title, the note and the numbers in words."""
-        return ". ".join(filter(None, [self.title, self.note, "; ".join(_rows_in_words(self.table))]))
+        return card(image, folded("The numbers as a table", table))
 
 
-def stacked(
+@mpl.rc_context(fname=_STYLE)
+def bars(
     title: str,
     table: pd.DataFrame,
     looks: Mapping[str, Look],
-    axes_labels: tuple[str, str],
+    unit: str,
     *,
+    lying: bool = False,
     note: str = "",
     lines: Mapping[str, float] | None = None,
 ) -> Chart:
-    """Return a chart of upright bars: one for each row of a table, with a part for each column.
+    """Return a chart with a bar for each row of a table, and in each bar a part for each column.
 
-    `lines` are upright lines by their label, at a position counted in bars.
+    Bars that lie have room for long names. `lines` cross upright bars: the label of each, and its position in bars.
     """
-    with mpl.rc_context(fname=_STYLE):
-        figure, axes = _figure(title, 3.6, note)
-        _draw(axes.bar, table, looks, 0.8)
-        for (label, place), dashes in zip((lines or {}).items(), ("--", ":"), strict=False):
-            axes.axvline(place, color="#333333", linestyle=dashes, label=label)
-        ticks = _ticks([_drawable(str(name)) for name in table.index])
-        axes.set_xticks(list(ticks), list(ticks.values()))
-        axes.set(xlabel=axes_labels[0], ylabel=axes_labels[1])
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.margins(x=0.02, y=0.1)
-        if len(table) and (len(table.columns) > 1 or lines):
-            axes.legend(title=table.columns.name, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-        return _finished(title, table, figure, note)
-
-
-def lying(title: str, table: pd.DataFrame, look: Look, *, note: str = "") -> Chart:
-    """Return a chart of lying bars: the one number of each row of a table, by its name."""
-    names = [textwrap.fill(_drawable(str(name)), _NAME_WIDTH) for name in table.index]
-    with mpl.rc_context(fname=_STYLE):
-        lines = sum(name.count("\n") + 1.6 for name in names)
-        figure, axes = _figure(title, 1.3 + 0.22 * max(2, lines), note)
-        unit = str(table.columns[0])
-        bars = _draw(axes.barh, table, {unit: look}, 0.7)
-        if len(table):
-            axes.bar_label(bars, padding=3)
-        axes.set_yticks(range(len(names)), names)
-        axes.set(xlabel=unit, ylabel=table.index.name)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.margins(x=0.1, y=0.02)
-        axes.invert_yaxis()
-        return _finished(title, table, figure, note)
-
-
-def one_bar(title: str, table: pd.DataFrame, looks: Mapping[str, Look], *, note: str = "") -> Chart:
-    """Return a chart of one bar, with a part for each row of a table; the legend has the numbers."""
-    unit = str(table.columns[0])
-    with mpl.rc_context(fname=_STYLE):
-        figure, axes = _figure(title, 2.2, note)
-        total = table[unit].sum()
-        labels = {name: f"{name}: {count:,} ({count / total:.1%})" for name, count in table[unit].items()}
-        _draw(axes.barh, table.rename(labels).T, {label: looks[str(name)] for name, label in labels.items()}, 0.6)
-        axes.set(xlabel=unit, ylabel=table.index.name, yticks=[])
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.margins(x=0, y=0.1)
-        if len(table):
-            axes.legend(loc="upper left", bbox_to_anchor=(1, 1.1), frameon=False)
-        return _finished(title, table, figure, note)
-
-
-def _figure(title: str, height: float, note: str) -> tuple[Figure, Axes]:
-    """Return an empty figure with a margin, its title and its note."""
-    figure = Figure(figsize=(7.2, height), layout=ConstrainedLayoutEngine(w_pad=0.16, h_pad=0.16), facecolor="white")
-    figure.suptitle(title, fontsize="large")
+    names = [readable(str(name).encode("ascii", "backslashreplace").decode(), 80) for name in table.index]
+    names = [textwrap.fill(name, _NAME_WIDTH) if lying else name.replace(" ", "\n") for name in names]
+    figure = Figure(figsize=(7.2, 1.7 + 0.22 * sum(name.count("\n") + 1.6 for name in names) if lying else 3.6))
+    figure.suptitle(title)
     if note:
         figure.supxlabel(textwrap.fill(note, 100), fontsize="small", color="#555555")
     axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _draw(draw: Callable[..., Any], table: pd.DataFrame, looks: Mapping[str, Look], width: float) -> Any:
-    """Draw a bar for each row of a table, with a part for each column; return the last parts."""
-    base, drawn = pd.Series(0, index=table.index), None
-    for name, counts in table.items():
-        colour, hatch = looks[str(name)]
-        drawn = draw(range(len(table)), counts, width, base, color=colour, hatch=hatch, edgecolor="white", label=name)
-        base = base + counts
-    return drawn
-
-
-def _finished(title: str, table: pd.DataFrame, figure: Figure, note: str) -> Chart:
     if not len(table):
-        axes = figure.axes[0]
-        axes.set(xticks=[], yticks=[])
+        axes.set_axis_off()
         axes.text(0.5, 0.5, "nothing yet", ha="center", va="center", transform=axes.transAxes)
+        return Chart(title, table, figure, note)
+    _draw(axes, table, looks, lying)
+    for (label, place), dashes in zip((lines or {}).items(), ("--", ":"), strict=False):
+        axes.axvline(place, color="#333333", linestyle=dashes, label=label)
+    if len(table.columns) > 1 or lines:
+        axes.legend(title=table.columns.name, loc="upper left", bbox_to_anchor=(1, 1))
+    _label(axes, names, str(table.index.name), unit, lying)
     return Chart(title, table, figure, note)
 
 
-def _ticks(names: Sequence[str]) -> dict[int, str]:
-    """Return the labels that fit below bars, by their position; of times, the date where it changes."""
-    step = -(-len(names) // _MAX_TICKS) if len(names) > _MAX_TICKS + 2 else 1
-    ticks, previous = {}, ""
-    for place in range(0, len(names), step):
-        date, _, clock = names[place].partition(" ")
-        is_time = re.fullmatch(r"\d\d-\d\d", date) and clock
-        ticks[place] = names[place] if not is_time else clock if date == previous else f"{clock}\n{date}"
-        previous = date
-    return ticks
+def _draw(axes: Axes, table: pd.DataFrame, looks: Mapping[str, Look], lying: bool) -> None:
+    """Draw the parts of the bars, with the totals in the legend, or beside bars that lie and have one part."""
+    draw, base = axes.barh if lying else axes.bar, pd.Series(0, table.index)
+    total = table.to_numpy().sum() or 1
+    for name, counts in table.items():
+        colour, hatch = looks[str(name)]
+        label = f"{name}: {counts.sum():,} ({counts.sum() / total:.1%})"
+        parts = draw(range(len(table)), counts, 0.75, base, color=colour, hatch=hatch, edgecolor="white", label=label)
+        base = base + counts
+    if lying and len(table.columns) == 1:
+        axes.bar_label(parts, padding=3)
 
 
-def _drawable(text: str) -> str:
-    """Return a text without characters that the font may lack, short enough to leave room for bars."""
-    shown = readable(text, 100).encode("ascii", "backslashreplace").decode()
-    return shown if len(shown) <= 100 else f"{shown[:97]}..."
+def _label(axes: Axes, names: list[str], what: str, unit: str, lying: bool) -> None:
+    """Label the axes: the names of the bars, all of them or as many as fit, and a scale of whole numbers."""
+    across, along = (axes.yaxis, axes.xaxis) if lying else (axes.xaxis, axes.yaxis)
+    width = sum(max(map(len, name.split("\n"))) + 1 for name in names)
+    step = 1 if lying else -(-width // _TICKS_WIDTH)
+    across.set_ticks(range(0, len(names), step), names[::step])
+    across.set_label_text(what)
+    along.set_label_text(unit)
+    along.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(x=0.1 if lying else 0.02, y=0.02 if lying else 0.1)
+    if lying:
+        axes.invert_yaxis()
 
 
 def _rounded(number: re.Match[str]) -> str:
     return f"{float(number[0]) + 0.0:.1f}"
-
-
-def _rows_in_words(table: pd.DataFrame) -> Iterable[str]:
-    for name, row in table.iterrows():
-        parts = ", ".join(f"{count} {column}" for column, count in row.items() if count)
-        yield f"{name}: {parts or 'none'}"

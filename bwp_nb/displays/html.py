@@ -8,7 +8,7 @@ own background, so that they suit light and dark pages.
 import html
 import json
 from collections.abc import Iterable
-from dataclasses import fields
+from itertools import compress
 from typing import Any, TypeVar
 
 from bwp_nb.displays.sources import CITED, PAGES
@@ -18,14 +18,13 @@ _MAX_ROWS = 100
 _MAX_CELL = 1_000
 _MAX_CODE = 20_000
 _MAX_UNBROKEN = 36  # a UUID
-_CHIPS = {
-    "#00452f; background-color: #cdeee2": ("sent", "passed", "same", "accepted", "successful"),
-    "#6b2a00; background-color: #f9d9c6": ("rejected", "problem"),
-    "#5c3d00; background-color: #fbe6bd": ("failed", "changed", "breaking"),
-    "#003e66; background-color: #cfe4f5": ("invalid",),
-    "#5e2044; background-color: #f2dbe8": ("unknown", "not answered"),
+_COLOURS = {
+    **dict.fromkeys(("sent", "passed", "same", "accepted", "successful"), "#00452f; background-color: #cdeee2"),
+    **dict.fromkeys(("rejected", "problem"), "#6b2a00; background-color: #f9d9c6"),
+    **dict.fromkeys(("failed", "changed", "breaking"), "#5c3d00; background-color: #fbe6bd"),
+    **dict.fromkeys(("unknown", "not answered"), "#5e2044; background-color: #f2dbe8"),
+    "invalid": "#003e66; background-color: #cfe4f5",
 }
-_COLOURS = {state: colours for colours, states in _CHIPS.items() for state in states}
 _OTHER_COLOURS = "#333333; background-color: #e4e4e4"
 _CELL = "padding: 3px 12px 3px 0; text-align: left; vertical-align: top;"
 _CODE = (
@@ -64,11 +63,10 @@ def html_table(rows: Iterable[Iterable[object]], head: Iterable[str] = (), capti
     """Return rows as a table without its empty columns; after a hundred rows it says how many are left."""
     given = [list(map(text, row)) for row in rows]
     shown, names = given[:_MAX_ROWS], list(map(text, head))
-    width = max(map(len, [names, *shown]), default=0)
-    kept = [place for place in range(width) if not shown or any(row[place] for row in shown if place < len(row))]
+    kept = list(map(any, zip(*shown, strict=True))) or [True] * len(names)
     top = f'<caption style="text-align: left;">{text(caption)}</caption>' if caption else ""
-    top += f"<thead>{_row('th', [names[place] for place in kept])}</thead>" if names else ""
-    body = "".join(_row("td", [row[place] for place in kept]) for row in shown)
+    top += f"<thead>{_row('th', compress(names, kept))}</thead>" if names else ""
+    body = "".join(_row("td", compress(row, kept)) for row in shown)
     more = f"<p>and {counted(len(given) - len(shown), 'more row')}</p>" if len(given) > len(shown) else ""
     return Html(f'<table class="tex2jax_ignore mathjax_ignore">{top}<tbody>{body}</tbody></table>{more}')
 
@@ -120,8 +118,7 @@ def document(title: str, body: str) -> str:
 
 def columns(item: Any) -> dict[str, object]:
     """Return what a dataclass has to show, by name: everything but functions; a state is on its colour."""
-    found = {field.name: getattr(item, field.name) for field in fields(item)}
-    found |= {name: chip(found[name]) for name in ("outcome", "result") if name in found}
+    found = vars(item) | {name: chip(vars(item)[name]) for name in ("outcome", "result") if name in vars(item)}
     return {name.replace("_", " "): value for name, value in found.items() if not callable(value)}
 
 

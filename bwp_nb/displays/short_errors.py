@@ -4,7 +4,6 @@
 is different.
 """
 
-import linecache
 import os
 import textwrap
 import traceback
@@ -59,12 +58,12 @@ def extra(name: str) -> Iterator[None]:
 def _place(error: Exception, shell: Any) -> str:
     """Return the last line before this package on the way to an error: its cell or file, and its code."""
     own = os.path.dirname(os.path.dirname(__file__))
-    frames = [(frame.f_code.co_filename, number) for frame, number in traceback.walk_tb(error.__traceback__)]
-    path, number = [*takewhile(lambda frame: not frame[0].startswith(own), frames), ("", 0)][-2:][0]
-    cell = shell.compile.format_code_name(path) if shell else None
-    name = " ".join(cell or [os.path.basename(path)])
-    line = readable(linecache.getline(path, number).strip(), 500)
-    return f"{name}, line {number}: {line if len(line) <= 90 else f'{line[:90]}…'}"
+    frames = [traceback.FrameSummary("", 0, ""), *traceback.extract_tb(error.__traceback__)]
+    *_, last = takewhile(lambda frame: not frame.filename.startswith(own), frames)
+    cell = shell.compile.format_code_name(last.filename) if shell else None
+    name = " ".join(cell or [os.path.basename(last.filename)])
+    line = readable(last.line or "", 500)
+    return f"{name}, line {last.lineno}: {line if len(line) <= 90 else f'{line[:90]}…'}"
 
 
 def _fitted(name: str, what: str, details: list[tuple[str, str]], advice: str, most: int) -> list[str]:

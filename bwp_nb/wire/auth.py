@@ -226,6 +226,7 @@ def redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
 
 
 def said(error: Exception, secrets: Sequence[Secret]) -> str:
+    """Return an error as text, without the secrets in it."""
     return readable(cleaned(f"{type(error).__name__}: {error}".removesuffix(": "), secrets), 200)
 
 

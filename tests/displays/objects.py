@@ -67,9 +67,7 @@ def objects(text: str) -> dict[str, Any]:
 
 def html(shown: Any) -> str:
     """Return the HTML that a notebook shows for an object."""
-    if hasattr(shown, "_repr_html_"):
-        return str(shown._repr_html_())
-    return str(shown._repr_mimebundle_()["text/html"])
+    return str(shown._repr_html_())
 
 
 def _rejected(client: bwp.Client, text: str) -> bwp.MutationRejected:

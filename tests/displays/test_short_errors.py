@@ -98,7 +98,10 @@ def test_plain_python_shows_the_usual_traceback() -> None:
 
 
 MISTAKES: dict[str, tuple[str, str]] = {
-    "a DataFrame": ("client.send(pd.DataFrame({'event_type': ['click']}))", "got DataFrame; use send_table"),
+    "a DataFrame": (
+        "client.send(pd.DataFrame({'event_type': ['click']}))",
+        "got str 'event_type'; use send_table for a DataFrame",
+    ),
     "a mode": ("bwp.connect('live')", "expected a Sandbox, got str 'live'; for the live API set BWP_MODE=live"),
     "a misspelt keyword": ("client.new_event('click', client_vesion='2')", "did you mean client_version?"),
     "an API name": ("client.new_event('click', eventTime='2024-11-22T09:00:00Z')", "did you mean event_time?"),
@@ -109,7 +112,6 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "no error": ("bwp.explain(None)", "got None; last_error is None until a call fails"),
     "another chart": ("bwp.plots.rows(client.history)", "plots.rows: expected a Report, got History"),
-    "a picture": ("bwp.plots.latency(client).save('a.gif')", "expected the path of an .svg or .png file, got 'a.gif'"),
     "another suffix": ("client.history.save('a.txt')", "path: expected a .jsonl or .csv file, got 'a.txt'"),
     "no workers": ("bwp.send_table(client, [event()], workers=0)", "workers: expected an int from 1 to 9999, got 0"),
     "a sandbox": ("bwp.Sandbox(refuses='batch')", "refuses: expected 'event' or 'call', got 'batch'"),
