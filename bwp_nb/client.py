@@ -358,7 +358,7 @@ class Client:
         seconds, left = self.retries.wait(call.attempts, error), self.retries.deadline - call.elapsed
         error.stop_reason = self.retries.stop_reason(call.attempts, error, seconds, left, self.clock.now())
         if not error.stop_reason and self._retries_left <= 0:
-            error.stop_reason = f"The client has used up its {RETRY_QUOTA} retries; this looks like an outage. "
+            error.stop_reason = f"This client's {RETRY_QUOTA} retries are used up until sends succeed again. "
         if error.stop_reason:
             raise error
         return seconds

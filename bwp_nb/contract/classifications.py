@@ -15,7 +15,7 @@ ACCESS_DENIED = "AccessDeniedError"
 #: The classifications after which the same request may succeed later.
 RETRYABLE = (THROTTLING, INTERNAL)
 
-_READ = "Read the message."
+_READ = "Fix what the message describes, if it is about the events."
 
 
 @dataclass(frozen=True)

@@ -170,19 +170,20 @@ class TokenAuth:
             raise RequestFailed(f"{_FAILED}: {error.args[0]}", retryable=error.retryable) from None
         if (issued := _issued(answer)) is not None:
             return issued
-        refusal = _refusal(redacted(answer, self.secrets))
+        refusal = self._refusal(redacted(answer, self.secrets))
         refusal.retry_after = answer.retry_after(self._clock.now())
         self._ask_at = self._clock.monotonic() + (refusal.retry_after or 0.0)
         raise refusal
 
-
-def _refusal(answer: Answer) -> RequestFailed:
-    """Return the error for a response of the token endpoint without a token."""
-    code = answer.status_code
-    message = f"The token endpoint returned HTTP {code} with {answer.media_type} and without an access token."
-    if code in (400, 401, 403):
-        message = f"The token endpoint refused the credentials (HTTP {code}). Check client id and client secret."
-    return RequestFailed(message, status_code=code, retryable=is_temporary(code))
+    def _refusal(self, answer: Answer) -> RequestFailed:
+        """Return the error for a response without a token."""
+        code = answer.status_code
+        if code in (400, 401, 403):
+            message = f"The token endpoint refused the credentials (HTTP {code}). Check client id and client secret."
+        else:
+            found = f"HTTP {code} with {answer.media_type} and without an access token"
+            message = f"The token endpoint {self._token_endpoint} returned {found}. Check its address."
+        return RequestFailed(message, status_code=code, retryable=is_temporary(code))
 
 
 def _issued(answer: Answer) -> tuple[str, float] | None:
@@ -204,12 +205,15 @@ def answered(transport: httpx.BaseTransport, request: httpx.Request, secrets: Se
     try:
         return Answer.read(transport.handle_request(request))
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        message = f"Cannot connect to {request.url}: {said(error, secrets)}. Check the address and the network."
-        raise RequestFailed(message, retryable=not is_certificate_error(error)) from None
+        is_lasting = is_certificate_error(error)
+        trust = "If you trust its issuer, name a file with the issuer's certificate in SSL_CERT_FILE."
+        advice = trust if is_lasting else "Check the address and the network."
+        message = f"Cannot connect to {request.url}: {said(error, secrets)}. {advice}"
+        raise RequestFailed(message, retryable=not is_lasting) from None
     except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
         # Without its text, which may quote the token.
-        message = f"Cannot write the request to {request.url}: {type(error).__name__}."
-        raise RequestFailed(message) from None
+        advice = "Check the address, the API version and the credentials for what HTTP does not allow."
+        raise RequestFailed(f"Cannot write the request to {request.url}: {type(error).__name__}. {advice}") from None
     except httpx.RequestError as error:
         message = f"No response from {request.url}: {said(error, secrets)}."
         raise RequestFailed(message, retryable=True, may_have_arrived=True) from None

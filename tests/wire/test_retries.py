@@ -225,7 +225,7 @@ def test_an_outage_ends_in_one_clear_stop() -> None:
     assert RETRY_QUOTA == retries
     assert {1} == {error.attempts for error in errors[-20:]}
     for error in errors[-20:]:
-        assert "has used up its 20 retries; this looks like an outage" in str(error)
+        assert "This client's 20 retries are used up until sends succeed again." in str(error)
         assert ("failed", True) == (error.state, error.retryable)
 
 
