@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bwp_nb.errors import InvalidTable
+from bwp_nb.errors import InvalidTable, Problem
 from bwp_nb.text import quoted
 
 if TYPE_CHECKING:
@@ -16,20 +16,32 @@ T = TypeVar("T")
 #: Rows that are read, checked and written at a time: enough to be fast, few enough to stay small.
 CHUNK = 1_000
 
+_ROW, _ROW_RULE = "row", "a row that can be read"
+
 
 @dataclass
 class Chunk:
     """Some rows of a table as columns: `first` is the number of the first one, from 0; None is a missing value.
 
-    `broken` says why rows cannot be read, by their place in the chunk, and `kept` has what the columns cannot represent
-    of them, by the name that it gets in a quarantine.
+    `problems` are those of rows that cannot be read or have a value without a text, by the row's place in the chunk.
     """
 
     first: int
     length: int
     columns: dict[str, list[Any]] = field(default_factory=dict)
-    broken: dict[int, str] = field(default_factory=dict)
-    kept: dict[int, dict[str, Any]] = field(default_factory=dict)
+    problems: dict[int, list[Problem]] = field(default_factory=dict)
+
+    def add(self, place: int, problem: Problem) -> None:
+        """Add a problem of a row."""
+        self.problems.setdefault(place, []).append(problem)
+
+    def refuse(self, place: int, message: str, lost: list[Any]) -> None:
+        """Add why a row cannot be read, and what the columns do not have of it."""
+        self.add(place, Problem(_ROW, lost, _ROW_RULE, message))
+
+    def lost(self, place: int) -> list[Any]:
+        """Return what the columns do not have of a row."""
+        return [part for one in self.problems.get(place, ()) if one.field == _ROW for part in one.value]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class EncodedRows:
     """Some rows from number `first` on: the text of each one's event, None where it is invalid.
 
     `problems` and `records` have what is wrong with the invalid ones and what they contain, by the row's number.
-    `generated` are the numbers of the rows for which a field is generated.
+    `generated` has the places, from 0, of the rows for which a field is generated.
     """
 
     first: int
@@ -45,7 +45,8 @@ class EncodedRows:
 
     def given(self, row: int) -> dict[str, Any]:
         """Return a row without what is generated for it."""
-        return {name: value for name, value in self.record(row).items() if row not in self.generated.get(name, ())}
+        place = row - self.first
+        return {name: value for name, value in self.record(row).items() if place not in self.generated.get(name, ())}
 
 
 def encode_rows(rows: MappedRows) -> EncodedRows:
@@ -61,19 +62,18 @@ def encode_rows(rows: MappedRows) -> EncodedRows:
         elif isinstance(event, UserEvent):
             texts[place] = encode_event(event)
     records = {row: rows.record(row - first) for row in problems}
-    generated = {name: {first + place for place in places} for name, places in rows.generated.items()}
-    return EncodedRows(first, texts, problems, records, generated)
+    return EncodedRows(first, texts, problems, records, rows.generated)
 
 
 def _doubtful_rows(rows: MappedRows) -> set[int]:
     """Return the places of rows that are not surely valid."""
     if not all(map(_is_text, rows.properties)):
         return set(range(rows.chunk.length))
-    doubtful = {*rows.chunk.broken, *rows.problems}
+    doubtful = {*rows.chunk.problems}
     columns = [(cells, _SURE.get(name, _is_text), name in _OPTIONAL) for name, cells in rows.fields.items()]
     columns += [(cells, _is_text, True) for cells in rows.properties.values()]
     for cells, is_sure, is_optional in columns:
-        texts = [cell if isinstance(cell, str) else None for cell in cells] if rows.problems else cells
+        texts = [cell if isinstance(cell, str) else None for cell in cells] if rows.chunk.problems else cells
         if is_sure is not _is_text or not "".join(filter(None, texts)).isascii() or (None in texts and not is_optional):
             wrong = {text for text in set(texts) if not (is_optional if text is None else is_sure(text))}
             doubtful |= {place for place, text in enumerate(texts) if text in wrong} if wrong else set()

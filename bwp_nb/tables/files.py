@@ -20,8 +20,6 @@ from bwp_nb.tables.arrow import parquet_table, visible
 from bwp_nb.tables.chunks import CHUNK, Chunk, Table, blocks, checked, rows_chunk
 from bwp_nb.text import quoted, readable
 
-#: The name of an unreadable row in a quarantine; its value is a list, so that it is never taken for a property.
-UNREADABLE = "unreadable_row"
 #: The first columns of a spreadsheet of refused rows, by which it is recognised and not sent.
 SPREADSHEET_COLUMNS = ["row", "state", "reason"]
 
@@ -192,8 +190,7 @@ def _csv_chunk(first: int, names: list[str], block: list[tuple[int, list[str]]])
     chunk = Chunk(first, len(block))
     for place, (line, row) in enumerate(block):
         if len(row) != width:
-            chunk.broken[place] = f"line {line}: expected {width} cells, got {len(row)}"
-            chunk.kept[place] = {UNREADABLE: row}
+            chunk.refuse(place, f"line {line}: expected {width} cells, got {len(row)}", row)
             block[place] = line, (row + [""] * width)[:width]
     for name, column in zip(names, zip(*(row for _, row in block), strict=True), strict=True):
         chunk.columns[name] = [text or None for text in column] if "" in column else list(column)
@@ -210,7 +207,7 @@ def _jsonl_chunks(file: TextFile) -> Iterator[Chunk]:
 
 def _jsonl_chunk(first: int, lines: list[tuple[int, str]]) -> Chunk:
     rows: list[dict[str, Any]] = []
-    broken, kept = {}, {}
+    refused = {}
     for place, (number, line) in enumerate(lines):
         try:
             row = json.loads(line, object_pairs_hook=_unique)
@@ -220,11 +217,11 @@ def _jsonl_chunk(first: int, lines: list[tuple[int, str]]) -> Chunk:
         except (ValueError, RecursionError):
             problem = f"expected a JSON object, got {quoted(line.strip())}"
         if problem:
-            broken[place] = f"line {number}: {problem}"
-            kept[place] = {UNREADABLE: [line.rstrip("\r\n")]}
+            refused[place] = f"line {number}: {problem}", [line.rstrip("\r\n")]
         rows.append({} if problem else row)
     chunk = rows_chunk(first, rows)
-    chunk.broken, chunk.kept = broken, kept
+    for place, (message, line) in refused.items():
+        chunk.refuse(place, message, line)
     return chunk
 
 

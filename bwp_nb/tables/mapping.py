@@ -18,9 +18,10 @@ from bwp_nb.text import quoted, readable
 #: Each name of a field, ours and the API's, with ours.
 _NAMES = {name: ours for ours, api_name in TEXT_FIELDS.items() for name in (ours, api_name)}
 REQUIRED = ("event_type", "client_type", "client_version")
+#: What is in the quarantine of a row that cannot be read: a list of what its columns do not have.
+UNREADABLE = "unreadable_row"
 #: The names that a property in a column of its own must not have.
 TAKEN = (*_NAMES, *NESTED)
-_ROW_RULE = "a row that can be read"
 _TEXT_RULE = rule("clientVersion")
 
 
@@ -28,14 +29,13 @@ _TEXT_RULE = rule("clientVersion")
 class MappedRows:
     """Some rows as columns of fields and properties; None is a missing value. A row is named by its place, from 0.
 
-    `problems` are those of the values that have no text, by the row's place; the columns contain these unchanged.
-    `inner` are the names of properties that are in mappings; `generated` has the places for which a field is generated.
+    A value without a text is unchanged; the problems of the chunk have it. `inner` are the names of properties that are
+    in mappings; `generated` has the places for which a field is generated.
     """
 
     chunk: Chunk
     fields: dict[str, list[Any]]
     properties: dict[str, list[Any]]
-    problems: dict[int, list[Problem]]
     inner: Collection[str]
     generated: dict[str, set[int]] = field(default_factory=dict)
 
@@ -45,14 +45,13 @@ class MappedRows:
             {name: cells[place] for name, cells in columns.items() if cells[place] is not None}
             for columns in (self.fields, self.properties)
         )
-        return values | ({NESTED[0]: pairs} if pairs else {}) | self.chunk.kept.get(place, {})
+        lost = self.chunk.lost(place)
+        return values | ({NESTED[0]: pairs} if pairs else {}) | ({UNREADABLE: lost} if lost else {})
 
     def event(self, place: int, default: Mapping[str, Any] | None = None) -> UserEvent | list[Problem]:
         """Return the event in a row, with `default` for the fields that it lacks, or its problems."""
-        if place in self.chunk.broken:
-            return [Problem("row", None, _ROW_RULE, self.chunk.broken[place])]
-        if place in self.problems:
-            return self.problems[place]
+        if place in self.chunk.problems:
+            return self.chunk.problems[place]
         try:
             return UserEvent(**{**(default or dict.fromkeys(TEXT_FIELDS)), **self.record(place)})
         except InvalidEvent as error:
@@ -158,30 +157,32 @@ class ColumnMapping:
     def mapped(self, chunk: Chunk, generated: "GeneratedIds | None" = None) -> MappedRows:
         """Return the fields and properties in a chunk, with `generated` ids and times for rows that lack them."""
         inner = _inner({name: cells for name, cells in chunk.columns.items() if self.is_nested(name)}, chunk)
-        rows = MappedRows(chunk, {}, {}, {}, inner)
+        for place, lost in enumerate(chunk.columns.pop(UNREADABLE, ())):
+            if lost is not None:
+                chunk.refuse(place, f"it could not be read before; fix it, and remove {UNREADABLE}", [*lost])
+        rows = MappedRows(chunk, {}, {}, inner)
         fields: dict[str, list[Any]] = {}
         others: dict[str, list[Any]] = {}
         for column, cells in chunk.columns.items():
             if name := self.field(column):
-                _put(fields, name, self._texts(cells, name, rows), chunk, TEXT_FIELDS[name])
+                _put(fields, name, self._texts(cells, name, chunk), chunk)
             elif not self.is_nested(column):
                 others[column] = cells
         for name, value in self.fields.items():
-            _put(fields, name, self._texts([value] * chunk.length, name, rows), chunk)
+            _put(fields, name, self._texts([value] * chunk.length, name, chunk), chunk)
         for column, cells in [*others.items(), *inner.items()]:
             if (sent_as := self.sent_as(column)) is not None:
-                texts = self._texts(cells, f"additionalProperties[{sent_as!a:.80}]", rows)
-                _put(rows.properties, sent_as, texts, chunk, sent_as)
+                texts = self._texts(cells, f"additionalProperties[{sent_as!a:.80}]", chunk)
+                _put(rows.properties, sent_as, texts, chunk)
         rows.fields.update({name: fields.get(name, [None] * chunk.length) for name in TEXT_FIELDS})
         if generated is not None:
             generated.complete(rows)
         return rows
 
-    def _texts(self, cells: list[Any], name: str, rows: MappedRows) -> list[Any]:
+    def _texts(self, cells: list[Any], name: str, chunk: Chunk) -> list[Any]:
         found, refused = self.conversion.texts(cells, name)
         for place, message in refused.items():
-            problem = Problem(TEXT_FIELDS.get(name, name), cells[place], _TEXT_RULE, message)
-            rows.problems.setdefault(place, []).append(problem)
+            chunk.add(place, Problem(TEXT_FIELDS.get(name, name), cells[place], _TEXT_RULE, message))
         return found
 
 
@@ -239,19 +240,18 @@ def _field(name: str) -> str:
 
 
 def _inner(nested: Mapping[str, list[Any]], chunk: Chunk) -> dict[str, list[Any]]:
-    """Return the properties in columns of mappings as columns; a row with another value is broken."""
+    """Return the properties in columns of mappings as columns; a row with another value is refused."""
     found: dict[str, list[Any]] = {}
     for name, cells in nested.items():
         columns: dict[str, list[Any]] = {}
         for place, cell in enumerate(cells):
             pairs = _pairs(cell)
             if pairs is None:
-                chunk.broken[place] = f"{name}: expected a dict of str to str, got {quoted(cell)}"
-                chunk.kept[place] = {name: [str(cell)]}
+                chunk.refuse(place, f"{name}: expected a dict of str to str, got {quoted(cell)}", [str(cell)])
             for key, value in (pairs or {}).items():
                 columns.setdefault(key, [None] * chunk.length)[place] = value
         for key, values in columns.items():
-            _put(found, key, values, chunk, key)
+            _put(found, key, values, chunk)
     return found
 
 
@@ -286,20 +286,15 @@ def flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chunk, kept: str | None = None) -> None:
-    """Add a column, or merge it into the one of that name; a row that has a value in both is broken.
-
-    Its second value is kept under a name with which it clashes again.
-    """
+def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chunk) -> None:
+    """Add a column, or merge it into the one of that name; a row that has a value in both is refused."""
     if name not in columns:
         columns[name] = cells
         return
     columns[name] = list(columns[name])
     for place, cell in enumerate(cells):
         if cell is not None and columns[name][place] is not None:
-            chunk.broken[place] = f"{readable(name)} is given twice"
-            if kept is not None:
-                chunk.kept.setdefault(place, {})[kept] = cell
+            chunk.refuse(place, f"{readable(name)} is given twice", [cell])
         elif cell is not None:
             columns[name][place] = cell
 

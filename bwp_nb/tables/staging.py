@@ -66,7 +66,7 @@ class StagedTable:
             columns |= dict.fromkeys(chunk.columns)
             inner |= dict.fromkeys(mapped.inner)
             for name, places in mapped.generated.items():
-                made[name] += len(places - chunk.broken.keys())
+                made[name] += len(places)
             if not may_repeat:
                 hashes.extend(hash(cell) for cell in mapped.fields["event_id"] if isinstance(cell, str))
             if digests:
