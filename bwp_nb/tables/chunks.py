@@ -68,11 +68,12 @@ def rows_chunk(first: int, rows: Sequence[dict[str, Any]]) -> Chunk:
     return Chunk(first, len(rows), {name: [row.get(name) for row in rows] for name in names})
 
 
-def blocks(rows: Iterable[T]) -> Iterator[list[T]]:
-    """Yield rows a chunk at a time."""
-    left = iter(rows)
+def blocks(rows: Iterable[T]) -> Iterator[tuple[int, list[T]]]:
+    """Yield rows a chunk at a time, after the number of the first of them."""
+    left, first = iter(rows), 0
     while block := list(islice(left, CHUNK)):
-        yield block
+        yield first, block
+        first += CHUNK
 
 
 def checked(names: list[Any], where: str) -> list[str]:

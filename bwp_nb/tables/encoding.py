@@ -11,8 +11,8 @@ from itertools import repeat
 from json.encoder import encode_basestring
 from typing import Any
 
-from bwp_nb.errors import Problem
-from bwp_nb.event import CLIENT_TYPES, LENGTHS, SURE_TIME, TEXT_FIELDS, UserEvent, encode_event
+from bwp_nb.errors import InvalidEvent, Problem
+from bwp_nb.event import CLIENT_TYPES, LENGTHS, SURE_TIME, TEXT_FIELDS, encode_event
 from bwp_nb.tables.columns import NESTED
 from bwp_nb.tables.mapping import MappedRows
 
@@ -53,13 +53,16 @@ def encode_rows(rows: MappedRows) -> EncodedRows:
     """Check some rows, and encode those that can be sent as JSON."""
     first, doubtful = rows.chunk.first, _doubtful_rows(rows)
     texts = _sure_texts(rows, doubtful)
-    problems = {}
+    problems: dict[int, list[Problem]] = {}
     for place in sorted(doubtful):
-        event = rows.event(place)
-        found = event.problems() if isinstance(event, UserEvent) else event
+        try:
+            event = rows.event(place)
+            found = event.problems()
+        except InvalidEvent as error:
+            found = error.problems
         if found:
             problems[first + place] = found
-        elif isinstance(event, UserEvent):
+        else:
             texts[place] = encode_event(event)
     records = {row: rows.record(row - first) for row in problems}
     return EncodedRows(first, texts, problems, records, rows.generated)

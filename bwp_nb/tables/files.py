@@ -9,15 +9,15 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TextIO
+from typing import Any, BinaryIO, NamedTuple
+from urllib.parse import unquote
 
 from bwp_nb.errors import InvalidTable
-from bwp_nb.tables.arrow import parquet_table, visible
-from bwp_nb.tables.chunks import CHUNK, Chunk, Table, blocks, checked, rows_chunk
+from bwp_nb.tables.chunks import Chunk, Table, blocks, checked, rows_chunk
 from bwp_nb.text import quoted, readable
 
 #: The first columns of a spreadsheet of refused rows, by which it is recognised and not sent.
@@ -26,6 +26,8 @@ SPREADSHEET_COLUMNS = ["row", "state", "reason"]
 #: The endings of files of CSV, and what separates their cells.
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSONL = (".jsonl", ".ndjson")
+#: How a folder's name in Hive's form says that a value is missing.
+_MISSING = "__HIVE_DEFAULT_PARTITION__"
 _KINDS = (*DELIMITERS, *_JSONL, ".parquet")
 
 
@@ -34,44 +36,33 @@ class TextFile(NamedTuple):
 
     name: str
     open_bytes: Callable[[], BinaryIO]
-    encoding: str = "utf-8-sig"
+    encoding: str = "utf-8"
 
     @property
     def kind(self) -> str:
         """The ending that says what is in it."""
         return Path(self.name.lower().removesuffix(".gz")).suffix
 
-    @contextmanager
-    def opened(self) -> Iterator[TextIO]:
-        """Open it, and name it, the line and the remedy in the error if it cannot be read."""
-        name = readable(self.name)
+    def lines(self) -> Iterator[str]:
+        """Yield its lines; if it cannot be read, name it, the line and the remedy in the error."""
+        name, number = readable(self.name), 0
         try:
-            with self._text() as file:
-                yield file
+            with self.open_bytes() as content:
+                plain: Any = gzip.GzipFile(fileobj=content) if self.name.lower().endswith(".gz") else content
+                with io.TextIOWrapper(plain, self.encoding, newline="") as text:
+                    for number, line in enumerate(text, 1):
+                        yield line if number > 1 else line.removeprefix("\ufeff")
         except (OSError, EOFError, zlib.error) as error:
             said = readable(getattr(error, "strerror", None) or str(error), 160)
             raise InvalidTable(f"{name} cannot be read: {said}.") from None
         except UnicodeError as error:
-            encoding, advice = self.encoding.upper().removesuffix("-SIG"), "Save it as UTF-8, or pass encoding=."
-            said = f"line {self._undecodable_line()} is not {encoding}: {readable(str(error), 160)}"
-            raise InvalidTable(f"{name}, {said}. {advice}") from None
+            # Several lines are decoded at a time.
+            before = error.object[: error.start].count(b"\n") if isinstance(error, UnicodeDecodeError) else 0
+            said = f"line {number + before + 1} is not {self.encoding.upper()}: {readable(str(error), 160)}"
+            raise InvalidTable(f"{name}, {said}. Save it as UTF-8, or pass encoding=.") from None
         except LookupError:
             found = quoted(self.encoding)
             raise InvalidTable(f"Unknown encoding {found}; expected e.g. 'utf-8' or 'cp1252'.") from None
-
-    @contextmanager
-    def _text(self, errors: str = "strict") -> Iterator[TextIO]:
-        with self.open_bytes() as content:
-            given: Any = gzip.GzipFile(fileobj=content) if self.name.lower().endswith(".gz") else content
-            with io.TextIOWrapper(given, self.encoding, errors, newline="") as file:
-                yield file
-
-    def _undecodable_line(self) -> int:
-        number = 1
-        with self._text("surrogateescape") as file, suppress(UnicodeError):
-            for number, line in enumerate(file, 1):  # noqa: B007
-                line.encode()
-        return number
 
 
 class Part(NamedTuple):
@@ -94,7 +85,7 @@ def parts(sources: str | Path | Iterable[str | Path], ledgers: Path) -> list[Par
     if not isinstance(sources, str | Path):
         found = [Path(os.path.abspath(path)) for path in sources]
     elif (path := Path(os.path.abspath(sources))).is_dir():
-        root, found = path, [file for file in visible(path, "*") if file.is_symlink() or not file.is_dir()]
+        root, found = path, [file for file in _visible(path, "*") if file.is_symlink() or not file.is_dir()]
     elif path.exists() or not glob.has_magic(str(path)):
         found = [path]
     else:
@@ -122,6 +113,12 @@ def parts(sources: str | Path | Iterable[str | Path], ledgers: Path) -> list[Par
     return named
 
 
+def _visible(folder: Path, pattern: str) -> list[Path]:
+    """Return what is in a folder by a pattern, without what is hidden."""
+    found = sorted(folder.rglob(pattern))
+    return [path for path in found if not any(part[0] in "._" for part in path.relative_to(folder).parts)]
+
+
 def _name(path: Path, root: Path | None) -> str:
     return path.relative_to(root).as_posix() if root else path.name
 
@@ -133,56 +130,62 @@ def file_table(
 
     Folders between `root`, by default the path itself, and a Parquet file may have values of columns as their names.
     """
-    text = TextFile(_name(path, root), lambda: path.open("rb"))
-    if not path.is_dir() and text.kind != ".parquet":
-        return text_table(text, delimiter, encoding)
-    name = readable(text.name)
+    file = TextFile(_name(path, root), lambda: path.open("rb"), encoding or "utf-8")
+    if not path.is_dir() and file.kind != ".parquet":
+        return text_table(file, delimiter)
+    name = readable(file.name)
     if delimiter or encoding:
         raise InvalidTable(f"delimiter= and encoding= have no effect on {name}, which is Parquet.")
-    return parquet_table(name, path, root or path)
+    files = _visible(path, "*.parquet") if path.is_dir() else [path]
+    if not files:
+        raise InvalidTable(f"{name} contains no file ending in .parquet.")
+    from bwp_nb.tables.arrow import parquet_table
+
+    return parquet_table(name, {found: _values(found.relative_to(root or path).parts[:-1]) for found in files})
 
 
-def text_table(file: TextFile, delimiter: str | None = None, encoding: str | None = None) -> Table:
+def _values(folders: Iterable[str]) -> dict[str, str | None]:
+    """Return the values of columns in the names of folders in Hive's form, such as `day=01`."""
+    pairs = [tuple(map(unquote, folder.split("=", 1))) for folder in folders if "=" in folder]
+    return {name: None if text == _MISSING else text for name, text in pairs}
+
+
+def text_table(file: TextFile, delimiter: str | None = None) -> Table:
     """Return the table in a file of CSV or JSONL."""
-    if encoding and encoding.lower() not in ("utf-8", "utf8"):  # of which the default passes over a byte order mark
-        file = file._replace(encoding=encoding)
-    if file.kind in _JSONL:
-        if delimiter:
-            raise InvalidTable(f"delimiter= has no effect on {readable(file.name)}, which is JSONL.")
-        return Table(readable(file.name), None, _jsonl_chunks(file))
-    if file.kind not in DELIMITERS:
-        expected = f"expected a file ending in {', '.join(_KINDS)}, or a text file with .gz after that"
-        raise InvalidTable(f"{readable(file.name)}: {expected}.")
-    return csv_table(file, delimiter or DELIMITERS[file.kind])
-
-
-def csv_table(file: TextFile, delimiter: str) -> Table:
-    """Return CSV as a table: every cell is text, unchanged, and an empty one is a missing value."""
     name = readable(file.name)
-    rows = _csv_rows(file, delimiter)
+    if file.kind in DELIMITERS:
+        return csv_table(name, file.lines(), delimiter or DELIMITERS[file.kind])
+    if file.kind not in _JSONL:
+        expected = f"expected a file ending in {', '.join(_KINDS)}, or a text file with .gz after that"
+        raise InvalidTable(f"{name}: {expected}.")
+    if delimiter:
+        raise InvalidTable(f"delimiter= has no effect on {name}, which is JSONL.")
+    lines = ((number, line) for number, line in enumerate(file.lines(), 1) if not line.isspace())
+    return Table(name, None, (_jsonl_chunk(first, block) for first, block in blocks(lines)))
+
+
+def csv_table(name: str, lines: Iterable[str], delimiter: str) -> Table:
+    """Return CSV as a table: every cell is text, unchanged, and an empty one is a missing value."""
+    rows = _csv_rows(name, lines, delimiter)
     names = checked(next(rows, (0, []))[1], name)
     if names[:3] == SPREADSHEET_COLUMNS:
         raise InvalidTable(
             f"{name} was written by save_spreadsheet, which changes cells that begin like a formula. "
             "Fix the .jsonl file of save_quarantine instead, or the frame report.quarantine(), and send that."
         )
+    return Table(name, names, (_csv_chunk(first, names, block) for first, block in blocks(rows)))
 
-    return Table(name, names, (_csv_chunk(number * CHUNK, names, block) for number, block in enumerate(blocks(rows))))
 
-
-def _csv_rows(file: TextFile, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(name: str, lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each row, the header first, with the line that it ends in; empty lines are passed over."""
-    with file.opened() as text:
-        reader = csv.reader(text, strict=True, delimiter=delimiter)
-        try:
-            for row in filter(None, reader):
-                yield reader.line_num, row
-        except csv.Error as error:
-            advice = "Save the rows as JSONL or Parquet, or raise Python's csv.field_size_limit."
-            said = f"line {reader.line_num} cannot be read as CSV: {readable(str(error), 160)}."
-            raise InvalidTable(
-                f"{readable(file.name)}, {said} {advice * ('field limit' in str(error))}".strip()
-            ) from None
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
+    try:
+        for row in filter(None, reader):
+            yield reader.line_num, row
+    except csv.Error as error:
+        advice = " Save the rows as JSONL or Parquet, or raise Python's csv.field_size_limit."
+        said = f"line {reader.line_num} cannot be read as CSV: {readable(str(error), 160)}."
+        raise InvalidTable(f"{name}, {said}{advice * ('field limit' in str(error))}") from None
 
 
 def _csv_chunk(first: int, names: list[str], block: list[tuple[int, list[str]]]) -> Chunk:
@@ -197,41 +200,34 @@ def _csv_chunk(first: int, names: list[str], block: list[tuple[int, list[str]]])
     return chunk
 
 
-def _jsonl_chunks(file: TextFile) -> Iterator[Chunk]:
-    """Yield a file of JSON objects, one a line; null is a missing value."""
-    with file.opened() as text:
-        lines = ((number, line) for number, line in enumerate(text, 1) if not line.isspace())
-        for number, block in enumerate(blocks(lines)):
-            yield _jsonl_chunk(number * CHUNK, block)
-
-
 def _jsonl_chunk(first: int, lines: list[tuple[int, str]]) -> Chunk:
+    """Return JSON objects, one a line, with its number; null is a missing value."""
     rows: list[dict[str, Any]] = []
-    refused = {}
-    for place, (number, line) in enumerate(lines):
+    refused: list[tuple[int, str, list[str]]] = []
+    for number, line in lines:
         try:
-            row = json.loads(line, object_pairs_hook=_unique)
-            problem = "" if isinstance(row, dict) else f"expected a JSON object, got {quoted(line.strip())}"
-        except _RepeatedName as error:
-            problem = f"the name {error} is repeated in an object"
-        except (ValueError, RecursionError):
-            problem = f"expected a JSON object, got {quoted(line.strip())}"
-        if problem:
-            refused[place] = f"line {number}: {problem}", [line.rstrip("\r\n")]
-        rows.append({} if problem else row)
+            rows.append(_json_object(line))
+        except InvalidTable as error:
+            refused.append((len(rows), f"line {number}: {error}", [line.rstrip("\r\n")]))
+            rows.append({})
     chunk = rows_chunk(first, rows)
-    for place, (message, line) in refused.items():
-        chunk.refuse(place, message, line)
+    for one in refused:
+        chunk.refuse(*one)
     return chunk
 
 
-class _RepeatedName(Exception):
-    """A JSON object has a name more than once."""
+def _json_object(line: str) -> dict[str, Any]:
+    with suppress(ValueError, RecursionError):
+        found = json.loads(line, object_pairs_hook=unique)
+        if isinstance(found, dict):
+            return found
+    raise InvalidTable(f"expected a JSON object, got {quoted(line.strip())}")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the names and values of a JSON object, or raise `InvalidTable` for a repeated name."""
     found = dict(pairs)
     if len(found) < len(pairs):
         (name, _), *_ = Counter(name for name, _ in pairs).most_common()
-        raise _RepeatedName(quoted(name))
+        raise InvalidTable(f"the name {quoted(name)} is repeated in an object")
     return found

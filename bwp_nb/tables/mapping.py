@@ -48,14 +48,11 @@ class MappedRows:
         lost = self.chunk.lost(place)
         return values | ({NESTED[0]: pairs} if pairs else {}) | ({UNREADABLE: lost} if lost else {})
 
-    def event(self, place: int, default: Mapping[str, Any] | None = None) -> UserEvent | list[Problem]:
-        """Return the event in a row, with `default` for the fields that it lacks, or its problems."""
+    def event(self, place: int) -> UserEvent:
+        """Return the event in a row, or raise `InvalidEvent`."""
         if place in self.chunk.problems:
-            return self.chunk.problems[place]
-        try:
-            return UserEvent(**{**(default or dict.fromkeys(TEXT_FIELDS)), **self.record(place)})
-        except InvalidEvent as error:
-            return error.problems
+            raise InvalidEvent(self.chunk.problems[place])
+        return UserEvent(**{**dict.fromkeys(TEXT_FIELDS), **self.record(place)})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from bwp_nb.errors import InvalidTable
 from bwp_nb.event import UserEvent
-from bwp_nb.tables.arrow import stream_table
 from bwp_nb.tables.chunks import CHUNK, Chunk, Table, blocks, checked, rows_chunk
 from bwp_nb.tables.conversion import column_cells
 from bwp_nb.tables.files import file_table
@@ -32,11 +31,12 @@ def table(source: Any, delimiter: str | None = None, encoding: str | None = None
     if pandas and isinstance(source, pandas.DataFrame):
         return _frame(source)
     if hasattr(source, "__arrow_c_stream__"):
+        from bwp_nb.tables.arrow import stream_table
+
         return stream_table(f"the {type(source).__name__}", source)
     if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
         rows = (_row(number, given) for number, given in enumerate(source))
-        chunks = (rows_chunk(number * CHUNK, block) for number, block in enumerate(blocks(rows)))
-        return Table("the list of rows", None, chunks)
+        return Table("the list of rows", None, (rows_chunk(first, block) for first, block in blocks(rows)))
     raise InvalidTable(f"{_EXPECTED}, got {quoted(source)}.")
 
 

@@ -207,6 +207,7 @@ def test_other_sources_are_refused_in_a_sentence(source: Any, words: str) -> Non
 
 def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library is large, so it is not installed unasked."""
+    monkeypatch.delitem(sys.modules, "bwp_nb.tables.arrow", raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(MissingExtra, match=r"bwp-nb\[parquet\]"):
         table(_written(tmp_path / "a.parquet", ""))
