@@ -48,11 +48,14 @@ class MappedRows:
         lost = self.chunk.lost(place)
         return values | ({NESTED[0]: pairs} if pairs else {}) | ({UNREADABLE: lost} if lost else {})
 
-    def event(self, place: int) -> UserEvent:
-        """Return the event in a row, or raise `InvalidEvent`."""
+    def problems(self, place: int) -> list[Problem]:
+        """Return what is wrong with a row, or with the event in it."""
         if place in self.chunk.problems:
-            raise InvalidEvent(self.chunk.problems[place])
-        return UserEvent(**{**dict.fromkeys(TEXT_FIELDS), **self.record(place)})
+            return self.chunk.problems[place]
+        try:
+            return UserEvent(**{**dict.fromkeys(TEXT_FIELDS), **self.record(place)}).problems()
+        except InvalidEvent as error:
+            return error.problems
 
 
 @dataclass(frozen=True)
