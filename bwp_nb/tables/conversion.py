@@ -6,15 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.text import quoted
-
-if TYPE_CHECKING:
-    from pandas.api.extensions import ExtensionArray
 
 _TEXT_OR_NONE = {str, type(None)}
 #: From here on, a float does not represent each whole number.
@@ -82,16 +79,16 @@ def is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType") or (type(value) is Decimal and value.is_nan())
 
 
-def column_cells(column: "ExtensionArray") -> list[Any]:
-    """Return the values of a pandas column."""
+def column_cells(column: Any) -> list[Any]:
+    """Return the values of an array of pandas."""
     import pandas as pd
 
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return utc_texts(column.to_numpy(f"datetime64[{column.dtype.unit}]"))
-    is_short_float = str(column.dtype) in ("float16", "float32")  # of which Python's float would show more digits
-    values = list(column) if is_short_float else column.to_numpy(object).tolist()
-    missing = column.isna()
-    return [None if gone else value for value, gone in zip(values, missing, strict=True)] if missing.any() else values
+    if str(column.dtype) in ("float16", "float32"):  # of which Python's float would show more digits
+        return list(column)
+    values: list[Any] = column.to_numpy(object, na_value=None).tolist()
+    return values
 
 
 def utc_texts(moments: Any) -> list[str | None]:

@@ -193,7 +193,7 @@ def _only(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str,
 def _ids(part: Part, options: Mapping[str, Any]) -> Iterator[Any]:
     """Yield the id of each row, None where it will be generated."""
     table = part.table(options)
-    mapping = ColumnMapping.of(table, **_only(ColumnMapping.of, options))
+    mapping = ColumnMapping(table, **_only(ColumnMapping, options))
     for chunk in table.chunks:
         yield from mapping.mapped(chunk).fields["event_id"]
 

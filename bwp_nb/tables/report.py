@@ -93,7 +93,7 @@ class Report:
             If the source cannot be read, or does not fit.
         """
         given = table(source, delimiter, encoding)
-        mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
+        mapping = ColumnMapping(given, columns, properties, fields, convert, timezone)
         book = Ledger(ledger, read_only=True)
         book.close()
         if book.run is None:

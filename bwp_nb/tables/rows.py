@@ -71,7 +71,7 @@ def events_of(
         given = _read(source)
         if isinstance(given, Mutation):
             return list(given.events)
-        return _events(given, default, columns or {}, fields or {})
+        return _events(given, default, columns, fields)
     except (InvalidTable, MissingExtra) as error:
         raise InvalidEvent([Problem("source", None, _SOURCE_RULE, str(error).rstrip("."))]) from None
 
@@ -138,15 +138,13 @@ _VISIBLE = re.compile(r"\S")
 
 
 def _events(
-    given: Table, default: Callable[[], UserEvent], columns: Mapping[str, str], fields: Mapping[str, str]
+    given: Table, default: Callable[[], UserEvent], columns: Mapping[str, str] | None, fields: Mapping[str, str] | None
 ) -> list[UserEvent]:
-    chunks = list(given.chunks)
-    names = given.names or [*dict.fromkeys(name for chunk in chunks for name in chunk.columns)]
-    if not given.names:  # each row has names of its own: what all lack is not a missing column, but empty in each
-        known = set(map(ColumnMapping(columns).field, names))
-        fields = {**{name: "" for name in REQUIRED if name not in known}, **fields}
-    mapping = ColumnMapping.of(replace(given, names=names), columns, None, fields)
-    mapped = list(map(mapping.mapped, chunks))
+    mapping = ColumnMapping(given, columns, None, fields)
+    mapped = list(map(mapping.mapped, given.chunks))
+    names = [*dict.fromkeys(name for rows in mapped for name in rows.chunk.columns)]
+    mapping.refuse_unseen(given.name, given.names or names)
+    mapping.refuse_nearly_fields(names)
     problems = [
         replace(one, index=rows.chunk.first + place)
         for rows in mapped

@@ -661,7 +661,7 @@ def test_a_text_that_cannot_fill_the_form_says_why_and_changes_nothing(
     ("name", "content", "reason"),
     [
         ("day.csv", b"row,state,reason,event_id\n1,invalid,no,a\n", "was written by save_spreadsheet"),
-        ("day.csv", b'a,b\n"1', "day.csv, line 2 cannot be read as CSV: unexpected end of data"),
+        ("day.csv", f'{HEAD}\n"1'.encode(), "day.csv, line 2 cannot be read as CSV: unexpected end of data"),
         ("day.csv", b"\xff", "day.csv, line 1 is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
         ("day.json", b"\xff", "day.json, line 1 is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
         ("day.json", b"", "Expected a request, or rows below a header that names a field"),

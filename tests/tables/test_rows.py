@@ -63,7 +63,7 @@ def test_other_values_are_refused(source: Any) -> None:
 
 def test_a_row_that_gives_a_field_twice_is_refused() -> None:
     """Neither value is dropped silently."""
-    with pytest.raises(bwp.InvalidEvent, match="The field event_type is given twice"):
+    with pytest.raises(bwp.InvalidEvent, match="event_type is given twice"):
         rows.events_of([{}, {"event_type": "click", "eventType": "page-load"}], event)
 
 

@@ -2,6 +2,7 @@
 
 import random
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,9 @@ def test_a_ledger_has_the_ids_of_content(tmp_path: Path) -> None:
 GENERATED = {"run": "a-run", "time": "2024-11-22T09:00:00Z"}
 
 
-def _staged(source: Any, mapping: ColumnMapping | None = None, **options: bool) -> StagedTable:
-    return StagedTable(table(source), mapping or ColumnMapping(), GeneratedIds(**GENERATED), **options)
+def _staged(source: Any, **options: bool) -> StagedTable:
+    given = replace(table(source), names=None)  # so that it may lack required columns
+    return StagedTable(given, ColumnMapping(given), GeneratedIds(**GENERATED), **options)
 
 
 def _digest(source: Any) -> str:
