@@ -1,5 +1,6 @@
 """Rows as columns, a chunk at a time: what every kind of table is read into."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -29,15 +30,11 @@ class Chunk:
     first: int
     length: int
     columns: dict[str, list[Any]] = field(default_factory=dict)
-    problems: dict[int, list[Problem]] = field(default_factory=dict)
-
-    def add(self, place: int, problem: Problem) -> None:
-        """Add a problem of a row."""
-        self.problems.setdefault(place, []).append(problem)
+    problems: dict[int, list[Problem]] = field(default_factory=lambda: defaultdict(list))
 
     def refuse(self, place: int, message: str, lost: list[Any]) -> None:
         """Add why a row cannot be read, and what the columns do not have of it."""
-        self.add(place, Problem(_ROW, lost, _ROW_RULE, message))
+        self.problems[place].append(Problem(_ROW, lost, _ROW_RULE, message))
 
     def lost(self, place: int) -> list[Any]:
         """Return what the columns do not have of a row."""

@@ -131,28 +131,11 @@ def file_table(
     Folders between `root`, by default the path itself, and a Parquet file may have values of columns as their names.
     """
     file = TextFile(_name(path, root), lambda: path.open("rb"), encoding or "utf-8")
-    if not path.is_dir() and file.kind != ".parquet":
-        return text_table(file, delimiter)
     name = readable(file.name)
-    if delimiter or encoding:
-        raise InvalidTable(f"delimiter= and encoding= have no effect on {name}, which is Parquet.")
-    files = _visible(path, "*.parquet") if path.is_dir() else [path]
-    if not files:
-        raise InvalidTable(f"{name} contains no file ending in .parquet.")
-    from bwp_nb.tables.arrow import parquet_table
-
-    return parquet_table(name, {found: _values(found.relative_to(root or path).parts[:-1]) for found in files})
-
-
-def _values(folders: Iterable[str]) -> dict[str, str | None]:
-    """Return the values of columns in the names of folders in Hive's form, such as `day=01`."""
-    pairs = [tuple(map(unquote, folder.split("=", 1))) for folder in folders if "=" in folder]
-    return {name: None if text == _MISSING else text for name, text in pairs}
-
-
-def text_table(file: TextFile, delimiter: str | None = None) -> Table:
-    """Return the table in a file of CSV or JSONL."""
-    name = readable(file.name)
+    if path.is_dir() or file.kind == ".parquet":
+        if delimiter or encoding:
+            raise InvalidTable(f"delimiter= and encoding= have no effect on {name}, which is Parquet.")
+        return _parquet_table(name, path, root or path)
     if file.kind in DELIMITERS:
         return csv_table(name, file.lines(), delimiter or DELIMITERS[file.kind])
     if file.kind not in _JSONL:
@@ -162,6 +145,21 @@ def text_table(file: TextFile, delimiter: str | None = None) -> Table:
         raise InvalidTable(f"delimiter= has no effect on {name}, which is JSONL.")
     lines = ((number, line) for number, line in enumerate(file.lines(), 1) if not line.isspace())
     return Table(name, None, (_jsonl_chunk(first, block) for first, block in blocks(lines)))
+
+
+def _parquet_table(name: str, path: Path, root: Path) -> Table:
+    files = _visible(path, "*.parquet") if path.is_dir() else [path]
+    if not files:
+        raise InvalidTable(f"{name} contains no file ending in .parquet.")
+    from bwp_nb.tables.arrow import parquet_table
+
+    return parquet_table(name, {file: _values(file.relative_to(root).parts[:-1]) for file in files})
+
+
+def _values(folders: Iterable[str]) -> dict[str, str | None]:
+    """Return the values of columns in the names of folders in Hive's form, such as `day=01`."""
+    pairs = [tuple(map(unquote, folder.split("=", 1))) for folder in folders if "=" in folder]
+    return {name: None if text == _MISSING else text for name, text in pairs}
 
 
 def csv_table(name: str, lines: Iterable[str], delimiter: str) -> Table:

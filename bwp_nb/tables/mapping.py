@@ -166,7 +166,7 @@ class ColumnMapping:
     def _texts(self, cells: list[Any], name: str, chunk: Chunk) -> list[Any]:
         found, refused = self._conversion.texts(cells, name)
         for place, message in refused.items():
-            chunk.add(place, Problem(TEXT_FIELDS.get(name, name), cells[place], _TEXT_RULE, message))
+            chunk.problems[place].append(Problem(TEXT_FIELDS.get(name, name), cells[place], _TEXT_RULE, message))
         return found
 
 

@@ -82,7 +82,7 @@ def _read(source: Any) -> Mutation | Table:
     if isinstance(source, TextFile):
         return _file(source)
     if isinstance(source, str):
-        return _text(source.removeprefix("\ufeff"))
+        return _text("the text", source.removeprefix("\ufeff"))
     if isinstance(source, Mutation):
         return source
     is_row = isinstance(source, UserEvent) or (hasattr(source, "items") and not hasattr(source, "columns"))
@@ -98,28 +98,21 @@ def _file(file: TextFile) -> Mutation | Table:
 
         with file.open_bytes() as content:
             return parquet_table(name, {io.BytesIO(content.read()): {}})
-    text = "".join(file.lines())
-    if file.kind in DELIMITERS:
-        return _csv(name, text, _delimiter(text) or DELIMITERS[file.kind])
-    return _text(text)
+    return _text(name, "".join(file.lines()), DELIMITERS.get(file.kind))
 
 
-def _text(text: str) -> Mutation | Table:
-    """Return the rows in a text, or the request that it contains."""
-    found = _json_values(text)
+def _text(name: str, text: str, delimiter: str | None = None) -> Mutation | Table:
+    """Return the rows in a text, or the request that it contains; with a `delimiter`, it is CSV."""
+    found = [] if delimiter else _json_values(text)
     rows = found[0] if len(found) == 1 and isinstance(found[0], list) else found
     if rows and not any(isinstance(row, dict) and "query" in row and not _names_field(row) for row in rows):
-        return replace(table(rows), name="the text")
-    if not rows and (delimiter := _delimiter(text)):
-        return _csv("the text", text, delimiter)
+        return replace(table(rows), name=name)
+    if not rows and (delimiter := _delimiter(text) or delimiter):
+        return csv_table(name, io.StringIO(text, newline=""), delimiter)
     if not re.search(r"[{(]", text):
         expected = "a request, or rows below a header that names a field, such as event_type"
         raise InvalidTable(f"Expected {expected}, got {quoted(text.strip())}.")
     return Mutation.parse(text)
-
-
-def _csv(name: str, text: str, delimiter: str) -> Table:
-    return csv_table(name, io.StringIO(text, newline=""), delimiter)
 
 
 def _delimiter(text: str) -> str | None:
