@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from bwp_nb.contract.hints import property_place
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
-from bwp_nb.event import TEXT_FIELDS, UserEvent, rule
+from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.tables.chunks import Chunk, Table
 from bwp_nb.tables.columns import NESTED, meant
-from bwp_nb.tables.conversion import Conversion, is_missing, zone
+from bwp_nb.tables.conversion import Conversion, is_missing
 from bwp_nb.text import quoted, readable
 
 #: Each name of a field, ours and the API's, with ours.
@@ -22,7 +23,6 @@ REQUIRED = ("event_type", "client_type", "client_version")
 UNREADABLE = "unreadable_row"
 #: The names that a property in a column of its own must not have.
 TAKEN = (*_NAMES, *NESTED)
-_TEXT_RULE = rule("clientVersion")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class ColumnMapping:
             properties = {name: name for name in properties}
         self._properties = properties
         self.fields = {_field(name): value for name, value in (fields or {}).items()}
-        self._conversion = Conversion(convert, zone(timezone))
+        self._conversion = Conversion(convert, timezone)
         self._maps = table.maps
         for column, name in (properties or {}).items():
             if not isinstance(name, str):
@@ -149,25 +149,20 @@ class ColumnMapping:
                 rows.inner.extend(inner)
                 properties += inner.items()
             elif name := self.field(column):
-                _put(fields, name, self._texts(cells, name, chunk), chunk)
+                _put(fields, name, self._conversion.texts(cells, TEXT_FIELDS[name], chunk.problems), chunk)
             else:
                 properties.append((column, cells))
         for name, value in self.fields.items():
-            _put(fields, name, self._texts([value] * chunk.length, name, chunk), chunk)
+            cells = self._conversion.texts([value] * chunk.length, TEXT_FIELDS[name], chunk.problems)
+            _put(fields, name, cells, chunk)
         for column, cells in properties:
             if (sent_as := self.sent_as(column)) is not None:
-                texts = self._texts(cells, f"additionalProperties[{sent_as!a:.80}]", chunk)
+                texts = self._conversion.texts(cells, property_place(sent_as), chunk.problems)
                 _put(rows.properties, sent_as, texts, chunk)
         rows.fields.update({name: fields.get(name, [None] * chunk.length) for name in TEXT_FIELDS})
         if generated is not None:
             generated.complete(rows)
         return rows
-
-    def _texts(self, cells: list[Any], name: str, chunk: Chunk) -> list[Any]:
-        found, refused = self._conversion.texts(cells, name)
-        for place, message in refused.items():
-            chunk.problems[place].append(Problem(TEXT_FIELDS.get(name, name), cells[place], _TEXT_RULE, message))
-        return found
 
 
 class GeneratedIds:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bwp_nb.contract.hints import property_place
 from bwp_nb.displays.short_errors import MissingExtra
 from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent
@@ -38,7 +39,7 @@ def to_csv(events: Iterable[UserEvent]) -> str:
     rows = list(map(record, events))
     for name in (name for row in rows for name in row.get(NESTED[0], {}) if name in TAKEN):
         message = f"the property {quoted(name)} has the name of a field, and CSV has one column for each name"
-        raise InvalidEvent([Problem(f"additionalProperties[{name!a:.80}]", name, _COLUMN_RULE, message)])
+        raise InvalidEvent([Problem(property_place(name), name, _COLUMN_RULE, message)])
     rows = flat(rows)
     text = io.StringIO()
     names = dict.fromkeys([*TEXT_FIELDS, *(name for row in rows for name in row)])
