@@ -81,6 +81,8 @@ class ColumnMapping:
             properties = {name: name for name in properties}
         self._properties = properties
         self.fields = {_field(name): value for name, value in (fields or {}).items()}
+        if NESTED[0] in self.fields:
+            raise InvalidTable(f"fields: {NESTED[0]} is not a field with one value; add a column for each property.")
         self._conversion = Conversion(convert, timezone)
         self._maps = table.maps
         for column, name in (properties or {}).items():

@@ -23,12 +23,12 @@ from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.errors import LedgerError
 from bwp_nb.tables.bulk import dry_run, send_table
 from bwp_nb.tables.columns import Columns
-from bwp_nb.tables.files import Part, parts
 from bwp_nb.tables.ledger import Ledger
 from bwp_nb.tables.mapping import ColumnMapping
 from bwp_nb.tables.options import SendOptions
 from bwp_nb.tables.report import Report
 from bwp_nb.tables.sent import SentTable
+from bwp_nb.tables.source import Part, parts
 from bwp_nb.tables.staging import StagedTable, refuse_shared_ids
 from bwp_nb.text import counted, readable, typed
 from bwp_nb.wire.platform import fork_safe_lock

@@ -16,11 +16,10 @@ from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.mutation import body
 from bwp_nb.tables.columns import NESTED, Columns
 from bwp_nb.tables.encoding import EncodedRows
-from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, flat
 from bwp_nb.tables.sent import SentTable, end
-from bwp_nb.tables.source import table
+from bwp_nb.tables.source import SPREADSHEET_COLUMNS, table
 from bwp_nb.tables.staging import StagedTable
 from bwp_nb.text import counted, readable
 

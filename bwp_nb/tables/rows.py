@@ -16,9 +16,8 @@ from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
 from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.columns import NESTED, meant
-from bwp_nb.tables.files import DELIMITERS, TextFile, csv_table, unique
 from bwp_nb.tables.mapping import REQUIRED, TAKEN, ColumnMapping, MappedRows, flat, record
-from bwp_nb.tables.source import table
+from bwp_nb.tables.source import DELIMITERS, TextFile, csv_table, table, unique
 from bwp_nb.text import quoted, readable
 
 _SOURCE_RULE = "a request, an event, or a row of a table"

@@ -23,8 +23,8 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb import traffic
-from bwp_nb.tables import files
 from bwp_nb.tables import parts as sending
+from bwp_nb.tables import source
 from bwp_nb.wire.auth import Secret
 from tests import parting
 from tests.connecting import connect_and_note, connect_or_end
@@ -524,7 +524,7 @@ def test_an_interrupt_of_a_process_can_be_reported(tmp_path: Path, monkeypatch: 
         raise error
 
     monkeypatch.setattr(sending, "send_table", interrupted)
-    (part,) = files.parts(_export(tmp_path / "export", "a.csv"), tmp_path / "ledgers")
+    (part,) = source.parts(_export(tmp_path / "export", "a.csv"), tmp_path / "ledgers")
     with pytest.raises(KeyboardInterrupt) as raised:
         sending._send(bwp.connect, {}, tmp_path, 0.0, part)
     sending._clients.pop(tmp_path).close()

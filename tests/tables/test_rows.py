@@ -10,7 +10,7 @@ from hypothesis import given
 
 import bwp_nb as bwp
 from bwp_nb.tables import rows
-from bwp_nb.tables.files import TextFile
+from bwp_nb.tables.source import TextFile
 from tests.strategies import PROPERTY, any_events, event
 
 DEFAULT = event(event_id="default", schema_name="sfcc-schema")
