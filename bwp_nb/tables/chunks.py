@@ -59,10 +59,10 @@ class Table:
     check: Callable[[], None] = lambda: None
 
 
-def rows_chunk(first: int, rows: Sequence[dict[str, Any]]) -> Chunk:
-    """Return rows that may each have other names as a chunk."""
+def by_column(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return rows that may each have other names as columns."""
     names = dict.fromkeys(name for row in rows for name in row)
-    return Chunk(first, len(rows), {name: [row.get(name) for row in rows] for name in names})
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
 def blocks(rows: Iterable[T]) -> Iterator[tuple[int, list[T]]]:

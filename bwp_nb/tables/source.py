@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from bwp_nb.errors import InvalidTable
 from bwp_nb.event import UserEvent
-from bwp_nb.tables.chunks import CHUNK, Chunk, Table, blocks, checked, rows_chunk
+from bwp_nb.tables.chunks import CHUNK, Chunk, Table, blocks, by_column, checked
 from bwp_nb.tables.conversion import column_cells
 from bwp_nb.tables.mapping import record
 from bwp_nb.text import quoted, readable, typed
@@ -56,7 +56,8 @@ def table(source: Any, delimiter: str | None = None, encoding: str | None = None
         return stream_table(f"the {type(source).__name__}", source)
     if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
         rows = (_row(number, given) for number, given in enumerate(source))
-        return Table("the list of rows", None, (rows_chunk(first, block) for first, block in blocks(rows)))
+        chunks = (Chunk(first, len(block), by_column(block)) for first, block in blocks(rows))
+        return Table("the list of rows", None, chunks)
     raise InvalidTable(f"{_EXPECTED}, got {quoted(source)}.")
 
 
@@ -80,8 +81,8 @@ def _frame(frame: "pd.DataFrame") -> Table:
 def _frame_chunks(frame: "pd.DataFrame", names: list[str]) -> Iterator[Chunk]:
     columns = {name: frame[name].array for name in names}
     for first in range(0, len(frame), CHUNK):
-        end = min(first + CHUNK, len(frame))
-        yield Chunk(first, end - first, {name: column_cells(column[first:end]) for name, column in columns.items()})
+        cells = {name: column_cells(column[first : first + CHUNK]) for name, column in columns.items()}
+        yield Chunk(first, min(CHUNK, len(frame) - first), cells)
 
 
 class TextFile(NamedTuple):
@@ -250,18 +251,15 @@ def _csv_chunk(first: int, names: list[str], block: list[tuple[int, list[str]]])
 
 
 def _jsonl_chunk(first: int, lines: list[tuple[int, str]]) -> Chunk:
-    """Return JSON objects, one a line, with its number; null is a missing value."""
-    rows: list[dict[str, Any]] = []
-    refused: list[tuple[int, str, list[str]]] = []
-    for number, line in lines:
+    """Return JSON objects, one a line, after its number; null is a missing value."""
+    chunk, rows = Chunk(first, len(lines)), []
+    for place, (number, line) in enumerate(lines):
         try:
             rows.append(_json_object(line))
         except InvalidTable as error:
-            refused.append((len(rows), f"line {number}: {error}", [line.rstrip("\r\n")]))
             rows.append({})
-    chunk = rows_chunk(first, rows)
-    for one in refused:
-        chunk.refuse(*one)
+            chunk.refuse(place, f"line {number}: {error}", [line.rstrip("\r\n")])
+    chunk.columns = by_column(rows)
     return chunk
 
 
