@@ -144,7 +144,8 @@ class ColumnMapping:
         properties: list[tuple[str, list[Any]]] = []
         for place, lost in enumerate(chunk.columns.pop(UNREADABLE, ())):
             if lost is not None:
-                chunk.refuse(place, f"it could not be read before; fix it, and remove {UNREADABLE}", [*lost])
+                message = f"it could not be read before; fix it, and remove {UNREADABLE}"
+                chunk.refuse(place, message, lost if isinstance(lost, list) else [lost])
         for column, cells in chunk.columns.items():
             if self.is_nested(column):
                 inner = _unpacked(column, cells, chunk)

@@ -248,8 +248,9 @@ class Report:
     def save_quarantine(self, path: str | Path) -> None:
         """Write the rows to fix, unchanged, for `send_table` and for forms.
 
-        Each line has the keywords of one `UserEvent`, or an `unreadable_row`. What JSON cannot represent becomes a list
-        of its text, so that it is refused again until it is fixed.
+        Each line has the keywords of one `UserEvent`; what they lack of a row that cannot be read is in a list called
+        `unreadable_row`, which you remove once it is fixed. What JSON cannot represent becomes a list of its text. Both
+        are refused again until then.
 
         Parameters
         ----------
