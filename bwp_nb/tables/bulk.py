@@ -139,7 +139,7 @@ def send_table(
         raise InvalidArgument("on_unknown='skip' has no effect without ledger=")
     with _unsent():
         given = table(source, delimiter, encoding)
-        mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
+        mapping = ColumnMapping(given, columns, properties, fields, convert, timezone)
         book = Ledger(ledger)
     with closing(book):
         with _unsent():
@@ -202,7 +202,7 @@ def dry_run(
     """
     size = SendOptions(batch_size=batch_size, on_duplicates=on_duplicates).batch_size
     given = table(source, delimiter, encoding)
-    mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
+    mapping = ColumnMapping(given, columns, properties, fields, convert, timezone)
     generated = GeneratedIds("00000000-0000-4000-8000-000000000000", "2024-11-22T09:00:00Z", ids_from)
     staged = StagedTable(given, mapping, generated)
     if on_duplicates == "refuse":

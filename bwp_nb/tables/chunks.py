@@ -1,11 +1,12 @@
 """Rows as columns, a chunk at a time: what every kind of table is read into."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bwp_nb.errors import InvalidTable
+from bwp_nb.errors import InvalidTable, Problem
 from bwp_nb.text import quoted
 
 if TYPE_CHECKING:
@@ -16,20 +17,28 @@ T = TypeVar("T")
 #: Rows that are read, checked and written at a time: enough to be fast, few enough to stay small.
 CHUNK = 1_000
 
+_ROW, _ROW_RULE = "row", "a row that can be read"
+
 
 @dataclass
 class Chunk:
     """Some rows of a table as columns: `first` is the number of the first one, from 0; None is a missing value.
 
-    `broken` says why rows cannot be read, by their place in the chunk, and `kept` has what the columns cannot represent
-    of them, by the name that it gets in a quarantine.
+    `problems` are those of rows that cannot be read or have a value without a text, by the row's place in the chunk.
     """
 
     first: int
     length: int
     columns: dict[str, list[Any]] = field(default_factory=dict)
-    broken: dict[int, str] = field(default_factory=dict)
-    kept: dict[int, dict[str, Any]] = field(default_factory=dict)
+    problems: dict[int, list[Problem]] = field(default_factory=lambda: defaultdict(list))
+
+    def refuse(self, place: int, message: str, lost: list[Any]) -> None:
+        """Add why a row cannot be read, and what the columns do not have of it."""
+        self.problems[place].append(Problem(_ROW, lost, _ROW_RULE, message))
+
+    def lost(self, place: int) -> list[Any]:
+        """Return what the columns do not have of a row."""
+        return [part for one in self.problems.get(place, ()) if one.field == _ROW for part in one.value]
 
 
 @dataclass(frozen=True)
@@ -50,17 +59,18 @@ class Table:
     check: Callable[[], None] = lambda: None
 
 
-def rows_chunk(first: int, rows: Sequence[dict[str, Any]]) -> Chunk:
-    """Return rows that may each have other names as a chunk."""
+def by_column(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return rows that may each have other names as columns."""
     names = dict.fromkeys(name for row in rows for name in row)
-    return Chunk(first, len(rows), {name: [row.get(name) for row in rows] for name in names})
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
-def blocks(rows: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
-    """Yield rows some at a time."""
-    left = iter(rows)
+def blocks(rows: Iterable[T], size: int = CHUNK) -> Iterator[tuple[int, list[T]]]:
+    """Yield rows some at a time, after the number of the first of them."""
+    left, first = iter(rows), 0
     while block := list(islice(left, size)):
-        yield block
+        yield first, block
+        first += size
 
 
 def checked(names: list[Any], where: str) -> list[str]:

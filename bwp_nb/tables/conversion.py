@@ -3,18 +3,16 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from bwp_nb.displays.short_errors import InvalidArgument
+from bwp_nb.errors import Problem
+from bwp_nb.event import rule
 from bwp_nb.text import quoted
-
-if TYPE_CHECKING:
-    from pandas.api.extensions import ExtensionArray
 
 _TEXT_OR_NONE = {str, type(None)}
 #: From here on, a float does not represent each whole number.
@@ -25,49 +23,48 @@ class _Refused(Exception):
     """A value has no text; the message is the remedy."""
 
 
-@dataclass(frozen=True)
 class Conversion:
-    """How values become text: only aware times do without `convert`; `zone` is that of times without one."""
+    """How values become text: only aware times do without `convert`; `timezone` names that of times without one."""
 
-    convert: bool = False
-    zone: ZoneInfo | None = None
-    _messages: dict[tuple[str, type, str], str] = field(default_factory=dict, compare=False, repr=False)
+    def __init__(self, convert: bool, timezone: str | None) -> None:
+        self._convert, self._zone = convert, _zone(timezone)
+        self._messages: dict[tuple[str, type, str], str] = {}
 
-    def texts(self, cells: list[Any], name: str) -> tuple[list[Any], dict[int, str]]:
-        """Return the texts of a column's values, None where one is missing, and why others have none, by their place.
+    def texts(self, cells: list[Any], api_name: str, problems: dict[int, list[Problem]]) -> list[Any]:
+        """Return the texts of a column's values, None where one is missing; add problems of others, by their place.
 
         Values of one type have one message, with the first of them as an example.
         """
         if {*map(type, cells)} <= _TEXT_OR_NONE:
-            return cells, {}
-        found, refused = list(cells), {}
+            return cells
+        found = list(cells)
         for place, cell in enumerate(cells):
             if type(cell) in _TEXT_OR_NONE:
                 continue
             try:
-                found[place] = None if is_missing(cell) else self._text(cell, name)
+                found[place] = None if is_missing(cell) else self._text(cell, api_name)
             except _Refused as error:
                 message = f"must be a str, got {type(cell).__name__}, e.g. {quoted(cell)}; {error}"
-                refused[place] = self._messages.setdefault((name, type(cell), str(error)), message)
-        return found, refused
+                message = self._messages.setdefault((api_name, type(cell), str(error)), message)
+                problems[place].append(Problem(api_name, cell, rule("text"), message))
+        return found
 
-    def _text(self, cell: Any, name: str) -> str:
+    def _text(self, cell: Any, api_name: str) -> str:
         if isinstance(cell, str):
             return str.__str__(cell)
         value = _plain(cell)
-        if isinstance(value, datetime):
-            return _utc(value, self.zone)
-        if name == "event_time":
+        is_time = isinstance(value, datetime)
+        if api_name == "eventTime" and not is_time:
             raise _Refused("pass aware datetimes, or text such as '2023-12-03T10:15:30Z'")
-        if name == "event_id" and isinstance(value, float):
+        if api_name == "eventId" and isinstance(value, float):
             raise _Refused("a float may have lost digits of an id; read the column as text")
-        text = _written(value)
-        if not self.convert:
+        text = _written(value, self._zone)
+        if not (self._convert or is_time):
             raise _Refused("turn it into a str, or pass convert=True to send_table")
         return text
 
 
-def zone(name: str | None) -> ZoneInfo | None:
+def _zone(name: str | None) -> ZoneInfo | None:
     """Return a time zone by its name, or raise `ValueError`."""
     try:
         return None if name is None else ZoneInfo(name)
@@ -82,16 +79,16 @@ def is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType") or (type(value) is Decimal and value.is_nan())
 
 
-def column_cells(column: "ExtensionArray") -> list[Any]:
-    """Return the values of a pandas column."""
+def column_cells(column: Any) -> list[Any]:
+    """Return the values of an array of pandas."""
     import pandas as pd
 
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return utc_texts(column.to_numpy(f"datetime64[{column.dtype.unit}]"))
-    is_short_float = str(column.dtype) in ("float16", "float32")  # of which Python's float would show more digits
-    values = list(column) if is_short_float else column.to_numpy(object).tolist()
-    missing = column.isna()
-    return [None if gone else value for value, gone in zip(values, missing, strict=True)] if missing.any() else values
+    if str(column.dtype) in ("float16", "float32"):  # of which Python's float would show more digits
+        return list(column)
+    values: list[Any] = column.to_numpy(object, na_value=None).tolist()
+    return values
 
 
 def utc_texts(moments: Any) -> list[str | None]:
@@ -142,8 +139,12 @@ def _offset(local: datetime, zone: ZoneInfo | None) -> timedelta:
     return first
 
 
-def _written(value: Any) -> str:
-    """Return the text of a value that is not a time of a day."""
+def _written(value: Any, zone: ZoneInfo | None) -> str:
+    """Return the text of a value; `zone` is that of times without one."""
+    if isinstance(value, datetime):
+        return _utc(value, zone)
+    if isinstance(value, dict | list | tuple):
+        return _json(value, zone)
     for types, write in _WRITERS:
         if isinstance(value, types):
             return write(value)
@@ -156,21 +157,16 @@ def _number(value: float | Decimal) -> str:
     return repr(float(value)) if isinstance(value, float) else format(value, "f")
 
 
-def _json(value: Any) -> str:
+def _json(value: Any, zone: ZoneInfo | None) -> str:
+    def known(inner: Any) -> Any:
+        """Return what JSON writes for a value that it does not know."""
+        plain = None if is_missing(inner) else _plain(inner)
+        return plain if isinstance(plain, bool | int | float | list | None) else _written(plain, zone)
+
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_in_json)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=known)
     except (ValueError, TypeError, RecursionError):
         raise _Refused("it cannot be written as JSON") from None
-
-
-def _in_json(value: Any) -> Any:
-    """Return what JSON writes for a value that it does not know."""
-    if is_missing(value):
-        return None
-    plain = _plain(value)
-    if isinstance(plain, datetime):
-        return _utc(plain, None)
-    return plain if isinstance(plain, bool | int | float | list) else _written(plain)
 
 
 _WRITERS: list[tuple[type | tuple[type, ...], Callable[[Any], str]]] = [
@@ -179,5 +175,4 @@ _WRITERS: list[tuple[type | tuple[type, ...], Callable[[Any], str]]] = [
     ((float, Decimal), _number),
     ((date, time), lambda value: value.isoformat()),
     (UUID, str),
-    ((dict, list, tuple), _json),
 ]

@@ -5,14 +5,14 @@ made into events and asked for their problems, so that there is one verdict and 
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from json.encoder import encode_basestring
 from typing import Any
 
 from bwp_nb.errors import Problem
-from bwp_nb.event import CLIENT_TYPES, LENGTHS, SURE_TIME, TEXT_FIELDS, UserEvent, encode_event
+from bwp_nb.event import CLIENT_TYPES, LENGTHS, SURE_TIME, TEXT_FIELDS
 from bwp_nb.tables.columns import NESTED
 from bwp_nb.tables.mapping import MappedRows
 
@@ -24,7 +24,7 @@ class EncodedRows:
     """Some rows from number `first` on: the text of each one's event, None where it is invalid.
 
     `problems` and `records` have what is wrong with the invalid ones and what they contain, by the row's number.
-    `generated` are the numbers of the rows for which a field is generated.
+    `generated` has the places, from 0, of the rows for which a field is generated.
     """
 
     first: int
@@ -45,52 +45,40 @@ class EncodedRows:
 
     def given(self, row: int) -> dict[str, Any]:
         """Return a row without what is generated for it."""
-        return {name: value for name, value in self.record(row).items() if row not in self.generated.get(name, ())}
+        place = row - self.first
+        return {name: value for name, value in self.record(row).items() if place not in self.generated.get(name, ())}
 
 
 def encode_rows(rows: MappedRows) -> EncodedRows:
     """Check some rows, and encode those that can be sent as JSON."""
-    first, doubtful = rows.chunk.first, _doubtful_rows(rows)
-    texts = _sure_texts(rows, doubtful)
-    problems = {}
-    for place in sorted(doubtful):
-        event = rows.event(place)
-        found = event.problems() if isinstance(event, UserEvent) else event
-        if found:
-            problems[first + place] = found
-        elif isinstance(event, UserEvent):
-            texts[place] = encode_event(event)
-    records = {row: rows.record(row - first) for row in problems}
-    generated = {name: {first + place for place in places} for name, places in rows.generated.items()}
-    return EncodedRows(first, texts, problems, records, generated)
+    fields, properties = rows.fields, rows.properties
+    if rows.chunk.problems:  # rows without one have only texts
+        fields, properties = _only_texts(fields), _only_texts(properties)
+    texts: list[str | None] = [*_texts(fields, properties, rows.chunk.length)]
+    problems, records = {}, {}
+    for place in sorted(rows.chunk.problems.keys() | _doubtful_rows(fields, properties, len(texts))):
+        if found := rows.problems(place):
+            row = rows.chunk.first + place
+            texts[place], problems[row], records[row] = None, found, rows.record(place)
+    return EncodedRows(rows.chunk.first, texts, problems, records, rows.generated)
 
 
-def _doubtful_rows(rows: MappedRows) -> set[int]:
+def _only_texts(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    return {name: [cell if isinstance(cell, str) else None for cell in cells] for name, cells in columns.items()}
+
+
+def _doubtful_rows(fields: dict[str, list[Any]], properties: dict[str, list[Any]], length: int) -> set[int]:
     """Return the places of rows that are not surely valid."""
-    if not all(map(_is_text, rows.properties)):
-        return set(range(rows.chunk.length))
-    doubtful = {*rows.chunk.broken, *rows.problems}
-    columns = [(cells, _SURE.get(name, _is_text), name in _OPTIONAL) for name, cells in rows.fields.items()]
-    columns += [(cells, _is_text, True) for cells in rows.properties.values()]
+    if not all(map(_is_text, properties)):
+        return set(range(length))
+    doubtful: set[int] = set()
+    columns = [(cells, _SURE.get(name, _is_text), name in _OPTIONAL) for name, cells in fields.items()]
+    columns += [(cells, _is_text, True) for cells in properties.values()]
     for cells, is_sure, is_optional in columns:
-        texts = [cell if isinstance(cell, str) else None for cell in cells] if rows.problems else cells
-        if is_sure is not _is_text or not "".join(filter(None, texts)).isascii() or (None in texts and not is_optional):
-            wrong = {text for text in set(texts) if not (is_optional if text is None else is_sure(text))}
-            doubtful |= {place for place, text in enumerate(texts) if text in wrong} if wrong else set()
+        if is_sure is not _is_text or not "".join(filter(None, cells)).isascii() or (None in cells and not is_optional):
+            wrong = {text for text in set(cells) if not (is_optional if text is None else is_sure(text))}
+            doubtful |= {place for place, text in enumerate(cells) if text in wrong} if wrong else set()
     return doubtful
-
-
-def _sure_texts(rows: MappedRows, doubtful: Collection[int]) -> list[str | None]:
-    """Return the text of each row, None where it is doubtful."""
-    sure = [place for place in range(rows.chunk.length) if place not in doubtful]
-    fields, properties = (
-        {name: [cells[place] for place in sure] if doubtful else cells for name, cells in columns.items()}
-        for columns in (rows.fields, rows.properties)
-    )
-    texts: list[str | None] = [None] * rows.chunk.length
-    for place, text in zip(sure, _texts(fields, properties, len(sure)), strict=True):
-        texts[place] = text
-    return texts
 
 
 def _decoded(text: str) -> dict[str, Any]:
@@ -131,21 +119,14 @@ def _texts(fields: dict[str, list[Any]], properties: dict[str, list[Any]], lengt
 
 
 def _joined(columns: list[tuple[str, list[Any], str]], length: int) -> Iterable[str]:
-    """Return the values of each row as JSON, each between the two texts of its column; nothing for a missing one.
-
-    Values that JSON leaves as they are need no encoding; of others, equal ones are encoded once.
-    """
-    parts: list[Iterable[str]] = []
-    end = ""
+    """Return the values of each row as JSON, each between the two texts of its column; nothing for a missing one."""
+    parts: list[Iterable[str]] = [repeat("", length)]
     for before, cells, after in columns:
         if None not in cells and _is_plain("".join(cells)):
-            parts += [repeat(f'{end}{before}"', length), cells]
-            end = f'"{after}'
+            parts += [repeat(f'{before}"', length), cells, repeat(f'"{after}', length)]
         else:
-            known = {cell: "" if cell is None else f"{before}{encode_basestring(cell)}{after}" for cell in set(cells)}
-            parts += [repeat(end, length), map(known.__getitem__, cells)]
-            end = ""
-    return map("".join, zip(*parts, repeat(end, length), strict=True))
+            parts.append(["" if cell is None else f"{before}{encode_basestring(cell)}{after}" for cell in cells])
+    return map("".join, zip(*parts, strict=True))
 
 
 def _is_plain(text: str) -> bool:

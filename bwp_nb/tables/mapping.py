@@ -7,36 +7,36 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from bwp_nb.contract.hints import property_place
 from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
-from bwp_nb.event import TEXT_FIELDS, UserEvent, rule
+from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.tables.chunks import Chunk, Table
 from bwp_nb.tables.columns import NESTED, meant
-from bwp_nb.tables.conversion import Conversion, is_missing, zone
+from bwp_nb.tables.conversion import Conversion, is_missing
 from bwp_nb.text import quoted, readable
 
 #: Each name of a field, ours and the API's, with ours.
 _NAMES = {name: ours for ours, api_name in TEXT_FIELDS.items() for name in (ours, api_name)}
 REQUIRED = ("event_type", "client_type", "client_version")
+#: What is in the quarantine of a row that cannot be read: a list of what its columns do not have.
+UNREADABLE = "unreadable_row"
 #: The names that a property in a column of its own must not have.
 TAKEN = (*_NAMES, *NESTED)
-_ROW_RULE = "a row that can be read"
-_TEXT_RULE = rule("clientVersion")
 
 
 @dataclass(frozen=True)
 class MappedRows:
     """Some rows as columns of fields and properties; None is a missing value. A row is named by its place, from 0.
 
-    `problems` are those of the values that have no text, by the row's place; the columns contain these unchanged.
-    `inner` are the names of properties that are in mappings; `generated` has the places for which a field is generated.
+    A value without a text is unchanged; the problems of the chunk have it. `inner` are the names of properties that are
+    in mappings; `generated` has the places for which a field is generated.
     """
 
     chunk: Chunk
-    fields: dict[str, list[Any]]
-    properties: dict[str, list[Any]]
-    problems: dict[int, list[Problem]]
-    inner: Collection[str]
+    fields: dict[str, list[Any]] = field(default_factory=dict)
+    properties: dict[str, list[Any]] = field(default_factory=dict)
+    inner: list[str] = field(default_factory=list)
     generated: dict[str, set[int]] = field(default_factory=dict)
 
     def record(self, place: int) -> dict[str, Any]:
@@ -45,73 +45,60 @@ class MappedRows:
             {name: cells[place] for name, cells in columns.items() if cells[place] is not None}
             for columns in (self.fields, self.properties)
         )
-        return values | ({NESTED[0]: pairs} if pairs else {}) | self.chunk.kept.get(place, {})
+        lost = self.chunk.lost(place)
+        return values | ({NESTED[0]: pairs} if pairs else {}) | ({UNREADABLE: lost} if lost else {})
 
-    def event(self, place: int, default: Mapping[str, Any] | None = None) -> UserEvent | list[Problem]:
-        """Return the event in a row, with `default` for the fields that it lacks, or its problems."""
-        if place in self.chunk.broken:
-            return [Problem("row", None, _ROW_RULE, self.chunk.broken[place])]
-        if place in self.problems:
-            return self.problems[place]
+    def problems(self, place: int) -> list[Problem]:
+        """Return what is wrong with a row, or with the event in it."""
+        if place in self.chunk.problems:
+            return self.chunk.problems[place]
         try:
-            return UserEvent(**{**(default or dict.fromkeys(TEXT_FIELDS)), **self.record(place)})
+            return UserEvent(**{**dict.fromkeys(TEXT_FIELDS), **self.record(place)}).problems()
         except InvalidEvent as error:
             return error.problems
 
 
-@dataclass(frozen=True)
 class ColumnMapping:
-    """Which columns are fields of an event, which are additional properties, and how their values become text.
+    """Which columns of a table are fields, which are additional properties, and how their values become text.
 
-    `columns` maps names of columns to names of fields where they differ. `properties` maps the columns that become
-    additional properties to the properties' names; if it is None, all that are not a field do. `fields` gives all rows
-    one value. `maps` are the columns of which the type is a map.
+    The arguments are those of `send_table`. Raises `InvalidTable` if they do not fit the table.
     """
 
-    columns: Mapping[str, str] = field(default_factory=dict)
-    properties: Mapping[str, str] | None = None
-    fields: Mapping[str, str] = field(default_factory=dict)
-    conversion: Conversion = field(default_factory=Conversion)
-    maps: Collection[str] = ()
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         table: Table,
         columns: Mapping[str, str] | None = None,
         properties: Iterable[str] | Mapping[str, str] | None = None,
         fields: Mapping[str, str] | None = None,
         convert: bool = False,
         timezone: str | None = None,
-    ) -> "ColumnMapping":
-        """Return the mapping that a caller asks for, or raise `InvalidTable` if it does not fit the table."""
+    ) -> None:
         if isinstance(properties, str):
             given = quoted(properties)
             raise InvalidTable(f"properties: expected a list of column names, got str {given}; use [{given}].")
+        self._columns = {column: _field(name) for column, name in (columns or {}).items()}
         if properties is not None and not isinstance(properties, Mapping):
             properties = {name: name for name in properties}
-        mapping = cls(
-            {column: _field(name) for column, name in (columns or {}).items()},
-            properties,
-            {_field(name): value for name, value in (fields or {}).items()},
-            Conversion(convert, zone(timezone)),
-            table.maps,
-        )
+        self._properties = properties
+        self.fields = {_field(name): value for name, value in (fields or {}).items()}
+        if NESTED[0] in self.fields:
+            raise InvalidTable(f"fields: {NESTED[0]} is not a field with one value; add a column for each property.")
+        self._conversion = Conversion(convert, timezone)
+        self._maps = table.maps
         for column, name in (properties or {}).items():
             if not isinstance(name, str):
                 raise InvalidTable(f"Expected a str as the name of a property, got {quoted(name)}.")
-            if meaning := mapping.field(column):
+            if meaning := self.field(column):
                 raise InvalidTable(f"The column {quoted(column)} in properties= is the field {meaning}; leave it out.")
         if table.names is not None:
-            if not any(map(mapping.is_nested, table.names)):  # which may contain the properties
-                mapping.refuse_unseen(table.name, table.names)
-            mapping.refuse_nearly_fields(table.names)
-            mapping._refuse_fields(table.name, table.names)
-        return mapping
+            if not any(map(self.is_nested, table.names)):  # which may contain the properties
+                self.refuse_unseen(table.name, table.names)
+            self.refuse_nearly_fields(table.names)
+            self._refuse_missing(table.name, table.names)
 
     def refuse_unseen(self, name: str, seen: Collection[str]) -> None:
         """Raise `InvalidTable` if a column that was asked for is not among those that a table has."""
-        for wanted in (*self.columns, *(self.properties or ())):
+        for wanted in (*self._columns, *(self._properties or ())):
             if wanted not in seen:
                 said = f"Missing column {quoted(wanted)}, which columns= or properties= names"
                 raise InvalidTable(f"{said}. {_listed(name, sorted(seen))}")
@@ -119,16 +106,16 @@ class ColumnMapping:
     def refuse_nearly_fields(self, columns: Iterable[str]) -> None:
         """Raise `InvalidTable` for a column with nearly the name of a field."""
         for column in columns:
-            is_known = self.field(column) or self.is_nested(column) or column in (self.properties or ())
+            is_known = self.field(column) or self.is_nested(column) or column in (self._properties or ())
             if not is_known and (name := meant(column)):
                 raise InvalidTable(
                     f"Unknown column {quoted(column)}; did you mean {name}? "
                     f"Rename it, pass columns={{{column!r}: '{name}'}}, or list it in properties=."
                 )
 
-    def _refuse_fields(self, name: str, columns: list[str]) -> None:
-        """Raise `InvalidTable` if a field that is required is missing, or one is given twice."""
-        found = [*filter(None, map(self.field, columns)), *self.fields]
+    def _refuse_missing(self, name: str, columns: list[str]) -> None:
+        """Raise `InvalidTable` if a field that is required is missing."""
+        found = {*self.fields, *map(self.field, columns)}
         for required in REQUIRED:
             if required not in found:
                 raise InvalidTable(
@@ -136,53 +123,49 @@ class ColumnMapping:
                     f"columns={{'its name': '{required}'}} to name the column, or fields={{'{required}': '…'}} to give "
                     "all rows one value."
                 )
-        for given in found:
-            if found.count(given) > 1:
-                sources = [quoted(column) for column in columns if self.field(column) == given]
-                named = " and ".join([*sources, "fields="][: found.count(given)])
-                raise InvalidTable(f"The field {given} is given twice, by {named}. Keep one of them.")
 
     def field(self, column: str) -> str | None:
         """Return the field that a column is mapped to, if any."""
-        name = self.columns.get(column) or _NAMES.get(column)
+        name = self._columns.get(column) or _NAMES.get(column)
         return None if name in NESTED else name
 
     def is_nested(self, column: str) -> bool:
         """Return whether a column contains mappings of properties."""
-        return self.columns.get(column, column) in NESTED or (column in self.maps and column not in self.columns)
+        return self._columns.get(column, column) in NESTED or (column in self._maps and column not in self._columns)
 
     def sent_as(self, name: str) -> str | None:
         """Return the name by which a property is sent, None if it is left out."""
-        return name if self.properties is None else self.properties.get(name)
+        return name if self._properties is None else self._properties.get(name)
 
     def mapped(self, chunk: Chunk, generated: "GeneratedIds | None" = None) -> MappedRows:
         """Return the fields and properties in a chunk, with `generated` ids and times for rows that lack them."""
-        inner = _inner({name: cells for name, cells in chunk.columns.items() if self.is_nested(name)}, chunk)
-        rows = MappedRows(chunk, {}, {}, {}, inner)
+        rows = MappedRows(chunk)
         fields: dict[str, list[Any]] = {}
-        others: dict[str, list[Any]] = {}
+        properties: list[tuple[str, list[Any]]] = []
+        for place, lost in enumerate(chunk.columns.pop(UNREADABLE, ())):
+            if lost is not None:
+                message = f"it could not be read before; fix it, and remove {UNREADABLE}"
+                chunk.refuse(place, message, lost if isinstance(lost, list) else [lost])
         for column, cells in chunk.columns.items():
-            if name := self.field(column):
-                _put(fields, name, self._texts(cells, name, rows), chunk, TEXT_FIELDS[name])
-            elif not self.is_nested(column):
-                others[column] = cells
+            if self.is_nested(column):
+                inner = _unpacked(column, cells, chunk)
+                rows.inner.extend(inner)
+                properties += inner.items()
+            elif name := self.field(column):
+                _put(fields, name, self._conversion.texts(cells, TEXT_FIELDS[name], chunk.problems), chunk)
+            else:
+                properties.append((column, cells))
         for name, value in self.fields.items():
-            _put(fields, name, self._texts([value] * chunk.length, name, rows), chunk)
-        for column, cells in [*others.items(), *inner.items()]:
+            cells = self._conversion.texts([value] * chunk.length, TEXT_FIELDS[name], chunk.problems)
+            _put(fields, name, cells, chunk)
+        for column, cells in properties:
             if (sent_as := self.sent_as(column)) is not None:
-                texts = self._texts(cells, f"additionalProperties[{sent_as!a:.80}]", rows)
-                _put(rows.properties, sent_as, texts, chunk, sent_as)
+                texts = self._conversion.texts(cells, property_place(sent_as), chunk.problems)
+                _put(rows.properties, sent_as, texts, chunk)
         rows.fields.update({name: fields.get(name, [None] * chunk.length) for name in TEXT_FIELDS})
         if generated is not None:
             generated.complete(rows)
         return rows
-
-    def _texts(self, cells: list[Any], name: str, rows: MappedRows) -> list[Any]:
-        found, refused = self.conversion.texts(cells, name)
-        for place, message in refused.items():
-            problem = Problem(TEXT_FIELDS.get(name, name), cells[place], _TEXT_RULE, message)
-            rows.problems.setdefault(place, []).append(problem)
-        return found
 
 
 class GeneratedIds:
@@ -238,20 +221,15 @@ def _field(name: str) -> str:
     raise InvalidTable(f"Unknown field {quoted(name)}; {advice}")
 
 
-def _inner(nested: Mapping[str, list[Any]], chunk: Chunk) -> dict[str, list[Any]]:
-    """Return the properties in columns of mappings as columns; a row with another value is broken."""
+def _unpacked(column: str, cells: list[Any], chunk: Chunk) -> dict[str, list[Any]]:
+    """Return the properties in a column of mappings as columns; a row with another value is refused."""
     found: dict[str, list[Any]] = {}
-    for name, cells in nested.items():
-        columns: dict[str, list[Any]] = {}
-        for place, cell in enumerate(cells):
-            pairs = _pairs(cell)
-            if pairs is None:
-                chunk.broken[place] = f"{name}: expected a dict of str to str, got {quoted(cell)}"
-                chunk.kept[place] = {name: [str(cell)]}
-            for key, value in (pairs or {}).items():
-                columns.setdefault(key, [None] * chunk.length)[place] = value
-        for key, values in columns.items():
-            _put(found, key, values, chunk, key)
+    for place, cell in enumerate(cells):
+        pairs = _pairs(cell)
+        if pairs is None:
+            chunk.refuse(place, f"{column}: expected a dict of str to str, got {quoted(cell)}", [str(cell)])
+        for name, value in (pairs or {}).items():
+            found.setdefault(name, [None] * chunk.length)[place] = value
     return found
 
 
@@ -286,20 +264,15 @@ def flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chunk, kept: str | None = None) -> None:
-    """Add a column, or merge it into the one of that name; a row that has a value in both is broken.
-
-    Its second value is kept under a name with which it clashes again.
-    """
+def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chunk) -> None:
+    """Add a column, or merge it into the one of that name; a row that has a value in both is refused."""
     if name not in columns:
         columns[name] = cells
         return
     columns[name] = list(columns[name])
     for place, cell in enumerate(cells):
         if cell is not None and columns[name][place] is not None:
-            chunk.broken[place] = f"{readable(name)} is given twice"
-            if kept is not None:
-                chunk.kept.setdefault(place, {})[kept] = cell
+            chunk.refuse(place, f"{readable(name)} is given twice", [cell])
         elif cell is not None:
             columns[name][place] = cell
 

@@ -23,11 +23,11 @@ from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.errors import LedgerError
 from bwp_nb.tables.bulk import dry_run, send_table
 from bwp_nb.tables.columns import Columns
-from bwp_nb.tables.files import Part, parts
 from bwp_nb.tables.ledger import Ledger
 from bwp_nb.tables.mapping import ColumnMapping
 from bwp_nb.tables.options import SendOptions
 from bwp_nb.tables.report import Report, SentTable
+from bwp_nb.tables.source import Part, parts
 from bwp_nb.tables.staging import StagedTable, refuse_shared_ids
 from bwp_nb.text import counted, readable, typed
 from bwp_nb.wire.platform import fork_safe_lock
@@ -193,7 +193,7 @@ def _ids(parts: Iterable[Part], options: Mapping[str, Any]) -> Iterator[tuple[tu
     """Yield the part and the number of each row, and its id, None where it will be generated."""
     for part in parts:
         table = part.table(options)
-        mapping = ColumnMapping.of(table, **_only(ColumnMapping.of, options))
+        mapping = ColumnMapping(table, **_only(ColumnMapping, options))
         for chunk in table.chunks:
             for row, event_id in enumerate(mapping.mapped(chunk).fields["event_id"], chunk.first):
                 yield (part.name, row), event_id

@@ -18,10 +18,9 @@ from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.mutation import body
 from bwp_nb.tables.columns import NESTED, Columns
 from bwp_nb.tables.encoding import EncodedRows
-from bwp_nb.tables.files import SPREADSHEET_COLUMNS
 from bwp_nb.tables.ledger import STATES, Ledger
 from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds, flat
-from bwp_nb.tables.source import table
+from bwp_nb.tables.source import SPREADSHEET_COLUMNS, table
 from bwp_nb.tables.staging import StagedTable
 from bwp_nb.text import counted, readable
 
@@ -114,7 +113,7 @@ class Report:
             If the source cannot be read, or does not fit.
         """
         given = table(source, delimiter, encoding)
-        mapping = ColumnMapping.of(given, columns, properties, fields, convert, timezone)
+        mapping = ColumnMapping(given, columns, properties, fields, convert, timezone)
         book = Ledger(ledger, read_only=True)
         if book.run is None:
             raise LedgerError(f"Cannot use {book.name}: no run has begun.")
@@ -265,8 +264,9 @@ class Report:
     def save_quarantine(self, path: str | Path) -> None:
         """Write the rows to fix, unchanged, for `send_table` and for forms.
 
-        Each line has the keywords of one `UserEvent`, or an `unreadable_row`. What JSON cannot represent becomes a list
-        of its text, so that it is refused again until it is fixed.
+        Each line has the keywords of one `UserEvent`; what they lack of a row that cannot be read is in a list called
+        `unreadable_row`, which you remove once it is fixed. What JSON cannot represent becomes a list of its text. Both
+        are refused again until then.
 
         Parameters
         ----------

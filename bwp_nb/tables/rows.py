@@ -4,23 +4,20 @@ import csv
 import io
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from bwp_nb.contract.hints import property_place
 from bwp_nb.displays.short_errors import MissingExtra
 from bwp_nb.errors import InvalidEvent, InvalidTable, Problem
 from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.mutation import Mutation
 from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.columns import NESTED, meant
-from bwp_nb.tables.files import DELIMITERS, TextFile, csv_table, text_table
 from bwp_nb.tables.mapping import REQUIRED, TAKEN, ColumnMapping, MappedRows, flat, record
-from bwp_nb.tables.source import table
+from bwp_nb.tables.source import DELIMITERS, TextFile, csv_table, table, unique
 from bwp_nb.text import quoted, readable
 
 _SOURCE_RULE = "a request, an event, or a row of a table"
@@ -41,7 +38,7 @@ def to_csv(events: Iterable[UserEvent]) -> str:
     rows = list(map(record, events))
     for name in (name for row in rows for name in row.get(NESTED[0], {}) if name in TAKEN):
         message = f"the property {quoted(name)} has the name of a field, and CSV has one column for each name"
-        raise InvalidEvent([Problem(f"additionalProperties[{name!a:.80}]", name, _COLUMN_RULE, message)])
+        raise InvalidEvent([Problem(property_place(name), name, _COLUMN_RULE, message)])
     rows = flat(rows)
     text = io.StringIO()
     names = dict.fromkeys([*TEXT_FIELDS, *(name for row in rows for name in row)])
@@ -74,7 +71,7 @@ def events_of(
         given = _read(source)
         if isinstance(given, Mutation):
             return list(given.events)
-        return _events(given, default, columns or {}, fields or {})
+        return _events(given, default, columns, fields)
     except (InvalidTable, MissingExtra) as error:
         raise InvalidEvent([Problem("source", None, _SOURCE_RULE, str(error).rstrip("."))]) from None
 
@@ -85,7 +82,7 @@ def _read(source: Any) -> Mutation | Table:
     if isinstance(source, TextFile):
         return _file(source)
     if isinstance(source, str):
-        return _text(source)
+        return _text("the text", source.removeprefix("\ufeff"))
     if isinstance(source, Mutation):
         return source
     is_row = isinstance(source, UserEvent) or (hasattr(source, "items") and not hasattr(source, "columns"))
@@ -93,28 +90,25 @@ def _read(source: Any) -> Mutation | Table:
 
 
 def _file(file: TextFile) -> Mutation | Table:
+    name = readable(file.name)
     if file.kind in (".xlsx", ".xls", ".ods"):
-        name = readable(file.name)
         raise InvalidTable(f"{name} is a workbook: save it as CSV in UTF-8, or copy its cells and paste them.")
     if file.kind == ".parquet":
-        with TemporaryDirectory() as folder, file.open_bytes() as content:
-            path = Path(folder, Path(file.name).name)
-            path.write_bytes(content.read())
-            found = table(path)
-            return replace(found, chunks=iter(list(found.chunks)))
-    with file.opened() as opened:
-        text = opened.read()
-    return text_table(file, _delimiter(text)) if file.kind in DELIMITERS else _text(text)
+        from bwp_nb.tables.arrow import parquet_table
+
+        with file.open_bytes() as content:
+            return parquet_table(name, {io.BytesIO(content.read()): {}})
+    return _text(name, "".join(file.lines()), DELIMITERS.get(file.kind))
 
 
-def _text(text: str) -> Mutation | Table:
-    """Return the rows in a text, or the request that it contains."""
-    text = text.removeprefix("\ufeff")
-    found = _json_rows(text)
-    if found and not any(isinstance(row, dict) and "query" in row and not _names_field(row) for row in found):
-        return replace(table(found), name="the text")
-    if not found and (delimiter := _delimiter(text)):
-        return csv_table(file("the text", text.encode("utf-8", "surrogatepass")), delimiter)
+def _text(name: str, text: str, delimiter: str | None = None) -> Mutation | Table:
+    """Return the rows in a text, or the request that it contains; with a `delimiter`, it is CSV."""
+    found = [] if delimiter else _json_values(text)
+    rows = found[0] if len(found) == 1 and isinstance(found[0], list) else found
+    if rows and not any(isinstance(row, dict) and "query" in row and not _names_field(row) for row in rows):
+        return replace(table(rows), name=name)
+    if not rows and (delimiter := _delimiter(text) or delimiter):
+        return csv_table(name, io.StringIO(text, newline=""), delimiter)
     if not re.search(r"[{(]", text):
         expected = "a request, or rows below a header that names a field, such as event_type"
         raise InvalidTable(f"Expected {expected}, got {quoted(text.strip())}.")
@@ -133,58 +127,55 @@ def _names_field(names: Iterable[str]) -> bool:
 
 
 _NAME = re.compile(r'\s*"?[\w .-]+"?\s*')
+_VISIBLE = re.compile(r"\S")
 
 
 def _events(
-    given: Table, default: Callable[[], UserEvent], columns: Mapping[str, str], fields: Mapping[str, str]
+    given: Table, default: Callable[[], UserEvent], columns: Mapping[str, str] | None, fields: Mapping[str, str] | None
 ) -> list[UserEvent]:
-    chunks = list(given.chunks)
-    names = given.names or [*dict.fromkeys(name for chunk in chunks for name in chunk.columns)]
-    if not given.names:  # each row has names of its own: what all lack is not a missing column, but empty in each
-        known = set(map(ColumnMapping(columns, None, {}).field, names))
-        fields = {**{name: "" for name in REQUIRED if name not in known}, **fields}
-    mapping = ColumnMapping.of(replace(given, names=names), columns, None, fields)
-    events = [
-        (rows.chunk.first + place, _event(rows, place, default))
-        for rows in map(mapping.mapped, chunks)
-        for place in range(rows.chunk.length)
+    mapping = ColumnMapping(given, columns, None, fields)
+    mapped = list(map(mapping.mapped, given.chunks))
+    names = [*dict.fromkeys(name for rows in mapped for name in rows.chunk.columns)]
+    mapping.refuse_unseen(given.name, given.names or names)
+    mapping.refuse_nearly_fields(names)
+    problems = [
+        replace(one, index=rows.chunk.first + place)
+        for rows in mapped
+        for place, found in sorted(rows.chunk.problems.items())
+        for one in found
     ]
-    if problems := [replace(one, index=index) for index, event in events if isinstance(event, list) for one in event]:
+    if problems:
         raise InvalidEvent(problems)
-    return [event for _, event in events if isinstance(event, UserEvent)]
+    return [_event(rows, place, default) for rows in mapped for place in range(rows.chunk.length)]
 
 
-def _event(rows: MappedRows, place: int, default: Callable[[], UserEvent]) -> UserEvent | list[Problem]:
+def _event(rows: MappedRows, place: int, default: Callable[[], UserEvent]) -> UserEvent:
     """Return the event in a row, with an id and a time; other required fields that are missing are empty."""
     given: dict[str, Any] = dict.fromkeys(REQUIRED, "")
-    if rows.fields and None in (rows.fields["event_id"][place], rows.fields["event_time"][place]):
+    if None in (rows.fields["event_id"][place], rows.fields["event_time"][place]):
         new = default()
         given |= {"event_id": new.event_id, "event_time": new.event_time}
-    return rows.event(place, given)
+    return UserEvent(**given | rows.record(place))
 
 
-def _json_rows(text: str) -> list[Any]:
-    """Return the rows in a text of JSON or JSONL; an empty list for any other text."""
-    with suppress(ValueError, RecursionError):
-        whole = _json(text)
-        return whole if isinstance(whole, list) else [whole]
+def _json_values(text: str) -> list[Any]:
+    """Return the JSON values that follow each other in a text; an empty list if it does not begin with an object."""
+    decoder = json.JSONDecoder(object_pairs_hook=_with_texts, parse_int=str, parse_float=str)
     found: list[Any] = []
-    for number, line in [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]:
+    end = 0
+    while rest := _VISIBLE.search(text, end):
+        start = rest.start()
         try:
-            found.append(_json(line))
+            value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
             if not found or not isinstance(found[0], dict):
                 return []
-            raise InvalidTable(f"line {number}: expected a JSON object, got {quoted(line.strip())}.") from None
+            where = f"line {text.count(chr(10), 0, start) + 1}"
+            raise InvalidTable(f"{where}: expected a JSON object, got {quoted(text[start:].strip())}.") from None
+        found.append(value)
     return found
 
 
-def _json(text: str) -> Any:
-    """Return JSON with its numbers and booleans as text, or raise `InvalidTable` for a repeated name."""
-
-    def with_texts(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if repeated := [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]:
-            raise InvalidTable(f"The name {quoted(repeated[0])} occurs twice in one JSON object.")
-        return {name: json.dumps(value) if isinstance(value, bool) else value for name, value in pairs}
-
-    return json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=with_texts)
+def _with_texts(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object with its booleans as text."""
+    return {name: json.dumps(value) if isinstance(value, bool) else value for name, value in unique(pairs).items()}

@@ -91,7 +91,7 @@ def batches(table: StagedTable, ledger: Ledger, done: set[int], size: int) -> It
 
     `done` are the states of rows that are not sent again.
     """
-    for block in blocks(_left(table, ledger, done), size):
+    for _, block in blocks(_left(table, ledger, done), size):
         rows, texts = map(list, zip(*block, strict=True))
         yield Batch(rows, texts, frozenset(row for row in rows if ledger.states[row] in _DOUBTED))
 

@@ -61,7 +61,7 @@ class StagedTable:
             columns |= dict.fromkeys(chunk.columns)
             inner |= dict.fromkeys(mapped.inner)
             for name, places in mapped.generated.items():
-                made[name] += len(places - chunk.broken.keys())
+                made[name] += len(places)
         if self.rows:
             mapping.refuse_unseen(table.name, [*columns, *inner])
         mapping.refuse_nearly_fields(columns)

@@ -640,7 +640,7 @@ REFUSED = {
     "nearly named": (f"{HEAD.replace('event_type', 'Event_Type')}\n{ROW.format(1)}\n", "did you mean event_type?"),
     "nearly named JSON": ('{"Event_Type": "click"}', "did you mean event_type?"),
     "repeated": (f"{HEAD},event_type\n{ROW.format(1)},click\n", "two columns called 'event_type'"),
-    "repeated JSON": ('{"event_type": "a", "event_type": "b"}', "The name 'event_type' occurs twice"),
+    "repeated JSON": ('{"event_type": "a", "event_type": "b"}', "the name 'event_type' is repeated in an object"),
     "ragged": (f"{HEAD}\n{ROW.format(1)}\n{ROW.format(1)},x\n", "event 2, row: line 3: expected 4 cells, got 5"),
     "ragged cells": (
         f"{HEAD}\n{ROW.format(1)},x\n".replace(",", "\t"),
@@ -673,7 +673,7 @@ def test_a_text_that_cannot_fill_the_form_says_why_and_changes_nothing(
     ("name", "content", "reason"),
     [
         ("day.csv", b"row,state,reason,event_id\n1,invalid,no,a\n", "was written by save_spreadsheet"),
-        ("day.csv", b'a,b\n"1', "day.csv, line 2 cannot be read as CSV: unexpected end of data"),
+        ("day.csv", f'{HEAD}\n"1'.encode(), "day.csv, line 2 cannot be read as CSV: unexpected end of data"),
         ("day.csv", b"\xff", "day.csv, line 1 is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
         ("day.json", b"\xff", "day.json, line 1 is not UTF-8: 'utf-8' codec can't decode byte 0xff"),
         ("day.json", b"", "Expected a request, or rows below a header that names a field"),
@@ -695,6 +695,7 @@ def test_files_are_read_by_what_is_in_them(form: EventForm, monkeypatch: pytest.
         form.fill([])
         choose(form, name, content)
         assert ["click", "click"] == [event.event_type for event in form.mutation.events]
+    monkeypatch.delitem(sys.modules, "bwp_nb.tables.arrow", raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     choose(form, "day.parquet", b"PAR1")
     assert "Not filled: This part of bwp_nb needs its extra parquet" in form.sources._status.value

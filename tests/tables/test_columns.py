@@ -214,6 +214,11 @@ def test_properties_in_mappings_are_listed() -> None:
         (pd.DataFrame([VALID]), {"properties": ["event_id"]}, "'event_id' in properties= is the field event_id"),
         (
             pd.DataFrame([VALID]),
+            {"fields": {"additionalProperties": "a"}},
+            "fields: additional_properties is not a field with one value; add a column for each property",
+        ),
+        (
+            pd.DataFrame([VALID]),
             {"columns": {"a": "event_tiem"}},
             r"Unknown field 'event_tiem'; did you mean event_time\?",
         ),

@@ -152,6 +152,13 @@ def test_a_time_without_a_zone_is_in_the_given_one(local: str, expected: str | N
                 assert "twice or never" in str(bwp.dry_run(source, timezone="Europe/Berlin").problems[0][0])
 
 
+def test_a_nested_time_without_a_zone_is_in_the_given_one_too() -> None:
+    """As a time in a cell of its own."""
+    (arrived,) = _sent([VALID | {"a": [datetime(2024, 1, 1)]}], convert=True, timezone="Europe/Berlin")
+    (pair,) = arrived["additionalProperties"]["additionalProperties"]
+    assert '["2023-12-31T23:00:00Z"]' == pair["value"]
+
+
 def test_an_unknown_zone_is_refused() -> None:
     """Before anything is read."""
     with pytest.raises(ValueError, match="timezone: expected a name such as 'Europe/Berlin', got 'CET/Nowhere'"):

@@ -217,7 +217,8 @@ def test_a_row_that_could_not_be_read_is_kept_whole_and_refused_again_until_it_i
     (row,) = map(json.loads, (tmp_path / "fix.jsonl").read_text("utf-8").splitlines())
     lost = {"day.csv": "b", "short.csv": "a", "day.jsonl": '{"event_type": "click", ', "text.jsonl": "sku=1"}
     assert lost.get(name, "b") in json.dumps(row).replace('\\"', '"')
-    assert 1 == _send(tmp_path / "fix.jsonl").counts["invalid"]
+    for convert in (False, True):
+        assert 1 == _send(tmp_path / "fix.jsonl", convert=convert).counts["invalid"]
     sandbox = bwp.Sandbox()
     with contextlib.suppress(bwp.BwpError):  # as a table it may lack a column, or have one twice
         _send(report.quarantine(), sandbox)

@@ -10,7 +10,7 @@ from hypothesis import given
 
 import bwp_nb as bwp
 from bwp_nb.tables import rows
-from bwp_nb.tables.files import TextFile
+from bwp_nb.tables.source import TextFile
 from tests.strategies import PROPERTY, any_events, event
 
 DEFAULT = event(event_id="default", schema_name="sfcc-schema")
@@ -63,7 +63,7 @@ def test_other_values_are_refused(source: Any) -> None:
 
 def test_a_row_that_gives_a_field_twice_is_refused() -> None:
     """Neither value is dropped silently."""
-    with pytest.raises(bwp.InvalidEvent, match="The field event_type is given twice"):
+    with pytest.raises(bwp.InvalidEvent, match="event_type is given twice"):
         rows.events_of([{}, {"event_type": "click", "eventType": "page-load"}], event)
 
 

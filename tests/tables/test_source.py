@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb.displays.short_errors import MissingExtra
-from bwp_nb.tables.chunks import CHUNK
+from bwp_nb.tables.chunks import CHUNK, Chunk
 from bwp_nb.tables.conversion import column_cells
 from bwp_nb.tables.mapping import ColumnMapping, MappedRows
 from bwp_nb.tables.source import table
@@ -33,10 +34,16 @@ def _columns(source: Any) -> dict[str, list[Any]]:
     return found
 
 
+def _refused(chunk: Chunk) -> dict[int, str]:
+    """Return why rows cannot be read, by their place."""
+    return {place: problem.message for place, (problem,) in chunk.problems.items()}
+
+
 def _mapped(source: Any) -> MappedRows:
     """Return the only chunk of a source, with its columns mapped."""
-    (chunk,) = table(source).chunks
-    return ColumnMapping().mapped(chunk)
+    given = replace(table(source), names=None)  # so that it may lack required columns
+    (chunk,) = given.chunks
+    return ColumnMapping(given).mapped(chunk)
 
 
 def _written(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -61,7 +68,7 @@ def test_a_row_of_another_width_is_broken_and_the_others_are_not(tmp_path: Path)
     """It is named by its number, and by the line that it ends in."""
     (chunk,) = table(_written(tmp_path / "a.csv", "a,b\n1,2\n3\n4,5,6\n7,8\n")).chunks
     expected = {1: "line 3: expected 2 cells, got 1", 2: "line 4: expected 2 cells, got 3"}
-    assert expected == chunk.broken
+    assert expected == _refused(chunk)
     assert ["1", "3", "4", "7"] == chunk.columns["a"]
 
 
@@ -75,13 +82,13 @@ def test_a_line_that_is_not_an_object_is_a_broken_row(tmp_path: Path) -> None:
     """The rest of the file is read."""
     (chunk,) = table(_written(tmp_path / "a.jsonl", '{"a": "1"}\n{"a":\n[1]\n{"a": "4"}\n')).chunks
     expected = {1: "line 2: expected a JSON object, got '{\"a\":'", 2: "line 3: expected a JSON object, got '[1]'"}
-    assert expected == chunk.broken
+    assert expected == _refused(chunk)
     assert ["1", None, None, "4"] == chunk.columns["a"]
 
 
 @pytest.mark.parametrize("name", ["additional_properties", "additionalProperties"])
 def test_properties_may_be_in_a_column_of_mappings(name: str, tmp_path: Path) -> None:
-    """As a form saves them; a row with another value is broken."""
+    """As a form saves them; a row with another value is refused."""
     lines = [{"a": "1", name: {"x": "y"}}, {"a": "2", name: {"z": None, "x": "w"}}, {"a": "3", name: ["x"]}, {"a": "4"}]
     for source in (
         _written(tmp_path / "a.jsonl", "".join(json.dumps(line) + "\n" for line in lines)),
@@ -89,16 +96,16 @@ def test_properties_may_be_in_a_column_of_mappings(name: str, tmp_path: Path) ->
     ):
         found = _mapped(source)
         assert {"a": ["1", "2", "3", "4"], "x": ["y", "w", None, None], "z": [None] * 4} == found.properties
-        assert {2: f"{name}: expected a dict of str to str, got ['x']"} == found.chunk.broken
+        assert {2: f"{name}: expected a dict of str to str, got ['x']"} == _refused(found.chunk)
 
 
 def test_properties_may_have_the_shape_of_the_api() -> None:
-    """As in a request body; a name that occurs twice makes the row broken, so that no value is lost."""
+    """As in a request body; a name that occurs twice makes the row invalid, so that no value is lost."""
     cells = [event(additional_properties={"x": "y", "z": "w"}).input["additionalProperties"]]
     cells += [{"additionalProperties": [{"property": "x", "value": text} for text in "ab"]}]
     found = _mapped(pd.DataFrame({"a": ["1", "2"], "additionalProperties": cells}))
     assert {"a": ["1", "2"], "x": ["y", None], "z": ["w", None]} == found.properties
-    assert [1] == list(found.chunk.broken)
+    assert [1] == list(found.chunk.problems)
 
 
 def test_a_frame_gives_missing_values_as_none() -> None:
@@ -202,6 +209,7 @@ def test_other_sources_are_refused_in_a_sentence(source: Any, words: str) -> Non
 
 def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library is large, so it is not installed unasked."""
+    monkeypatch.delitem(sys.modules, "bwp_nb.tables.arrow", raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(MissingExtra, match=r"bwp-nb\[parquet\]"):
         table(_written(tmp_path / "a.parquet", ""))
@@ -268,7 +276,7 @@ def test_quoted_line_ends_and_blank_lines_count_as_lines(tmp_path: Path) -> None
     """A row is named by its number and by its last line."""
     path = _written(tmp_path / "a.csv", 'a,b\n\n"1\n\n",2\n\n3\n')
     (chunk,) = table(path).chunks
-    assert (["1\n\n", "3"], {1: "line 7: expected 2 cells, got 1"}) == (chunk.columns["a"], chunk.broken)
+    assert (["1\n\n", "3"], {1: "line 7: expected 2 cells, got 1"}) == (chunk.columns["a"], _refused(chunk))
 
 
 @pytest.mark.parametrize("cell", ["x" * 100_000, "a\x00b", "\ufeff", "\u2028\u0085", '"', "'", "a\r\nb", "\\N"])
@@ -303,16 +311,14 @@ def test_a_folder_without_parquet_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["additional_properties", "attributes"])
 def test_a_map_of_arrow_has_properties(name: str, tmp_path: Path) -> None:
-    """Whatever its column is called, in Parquet too; one with a repeated name is broken."""
+    """Whatever its column is called, in Parquet too; one with a repeated name is refused."""
     pairs = [[("x", "1"), ("y", None)], None, [], [("x", "1"), ("x", "2")]]
     found = pa.table({name: pa.array(pairs, pa.map_(pa.string(), pa.string())), "a": list("abcd")})
     pq.write_table(found, tmp_path / "a.parquet")
     for source in (found, tmp_path / "a.parquet"):
-        given = table(source)
-        (chunk,) = given.chunks
-        mapped = ColumnMapping(maps=given.maps).mapped(chunk)
+        mapped = _mapped(source)
         assert {"a": list("abcd"), "x": ["1", None, None, None], "y": [None] * 4} == mapped.properties
-        assert [3] == list(mapped.chunk.broken)
+        assert [3] == list(mapped.chunk.problems)
 
 
 @pytest.mark.parametrize(

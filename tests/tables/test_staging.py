@@ -2,6 +2,7 @@
 
 import random
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,8 @@ GENERATED = {"run": "a-run", "time": "2024-11-22T09:00:00Z"}
 
 
 def _staged(source: Any, **options: bool) -> StagedTable:
-    return StagedTable(table(source), ColumnMapping(), GeneratedIds(**GENERATED), **options)
+    given = replace(table(source), names=None)  # so that it may lack required columns
+    return StagedTable(given, ColumnMapping(given), GeneratedIds(**GENERATED), **options)
 
 
 def _digest(source: Any) -> str:
