@@ -14,7 +14,7 @@ from bwp_nb.event import TEXT_FIELDS, UserEvent
 from bwp_nb.tables.chunks import Chunk, Table
 from bwp_nb.tables.columns import NESTED, meant
 from bwp_nb.tables.conversion import Conversion, is_missing
-from bwp_nb.text import quoted, readable
+from bwp_nb.text import quoted, readable, typed
 
 #: Each name of a field, ours and the API's, with ours.
 _NAMES = {name: ours for ours, api_name in TEXT_FIELDS.items() for name in (ours, api_name)}
@@ -87,14 +87,14 @@ class ColumnMapping:
         self._maps = table.maps
         for column, name in (properties or {}).items():
             if not isinstance(name, str):
-                raise InvalidTable(f"Expected a str as the name of a property, got {quoted(name)}.")
+                raise InvalidTable(f"properties: expected a str as the name of a property, got {typed(name)}.")
             if meaning := self.field(column):
-                raise InvalidTable(f"The column {quoted(column)} in properties= is the field {meaning}; leave it out.")
+                raise InvalidTable(f"properties: the column {quoted(column)} is the field {meaning}; leave it out.")
         if table.names is not None:
             if not any(map(self.is_nested, table.names)):  # which may contain the properties
                 self.refuse_unseen(table.name, table.names)
             self.refuse_nearly_fields(table.names)
-            self._refuse_missing(table.name, table.names)
+            self._refuse_fields(table.name, table.names)
 
     def refuse_unseen(self, name: str, seen: Collection[str]) -> None:
         """Raise `InvalidTable` if a column that was asked for is not among those that a table has."""
@@ -113,9 +113,9 @@ class ColumnMapping:
                     f"Rename it, pass columns={{{column!r}: '{name}'}}, or list it in properties=."
                 )
 
-    def _refuse_missing(self, name: str, columns: list[str]) -> None:
-        """Raise `InvalidTable` if a field that is required is missing."""
-        found = {*self.fields, *map(self.field, columns)}
+    def _refuse_fields(self, name: str, columns: list[str]) -> None:
+        """Raise `InvalidTable` if a field that is required is missing, or if one is given twice."""
+        found = [*self.fields, *filter(None, map(self.field, columns))]
         for required in REQUIRED:
             if required not in found:
                 raise InvalidTable(
@@ -123,6 +123,11 @@ class ColumnMapping:
                     f"columns={{'its name': '{required}'}} to name the column, or fields={{'{required}': '…'}} to give "
                     "all rows one value."
                 )
+        for given in found:
+            if found.count(given) > 1:
+                sources = [f"the column {quoted(column)}" for column in columns if self.field(column) == given]
+                named = " and ".join([*sources, "fields="][: found.count(given)])
+                raise InvalidTable(f"The field {given} is given twice, by {named}. Keep one of them.")
 
     def field(self, column: str) -> str | None:
         """Return the field that a column is mapped to, if any."""

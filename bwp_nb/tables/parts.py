@@ -193,9 +193,8 @@ def _ids(parts: Iterable[Part], options: Mapping[str, Any]) -> Iterator[tuple[tu
     """Yield the part and the number of each row, and its id, None where it will be generated."""
     for part in parts:
         table = part.table(options)
-        mapping = ColumnMapping(table, **_only(ColumnMapping, options))
-        for chunk in table.chunks:
-            for row, event_id in enumerate(mapping.mapped(chunk).fields["event_id"], chunk.first):
+        for rows in map(ColumnMapping(table, **_only(ColumnMapping, options)).mapped, table.chunks):
+            for row, event_id in enumerate(rows.fields["event_id"], rows.chunk.first):
                 yield (part.name, row), event_id
 
 

@@ -147,8 +147,8 @@ def parts(sources: str | Path | Iterable[str | Path], ledgers: Path) -> list[Par
         found = [Path(text) for text in glob.glob(str(path), recursive=True)]
     found = [path for path in found if ledgers not in (path, *path.parents)]
     if not found:
-        said = f"no file was found by {readable(str(sources))} outside the folder of the ledgers"
-        raise InvalidTable(f"sources: {said}. Nothing was sent.")
+        said = f"expected at least one file, found none by {readable(str(sources))}"
+        raise InvalidTable(f"sources: {said} (what is in the folder of the ledgers does not count). Nothing was sent.")
     places = [Path(os.path.realpath(path)) for path in found]  # a link may lead to another source
     sent = dict(zip(places, found, strict=True))
     for place, path in zip(places, found, strict=True):

@@ -152,6 +152,10 @@ def test_columns_are_mapped_to_fields_and_properties() -> None:
         ({"columns": {"kind": "type"}}, "Unknown field 'type'"),
         ({"columns": {"sort": "event_type"}}, "Missing column 'sort'"),
         ({"columns": {"kind": "event_type"}, "properties": ["sku"]}, "Missing column 'sku'"),
+        (
+            {"columns": {"kind": "event_type"}, "fields": {"event_type": "click"}},
+            r"The field event_type is given twice, by the column 'kind' and fields=\. Keep one of them\.",
+        ),
         ({"fields": {"colour": "red"}}, "Unknown field 'colour'"),
     ],
 )
@@ -254,7 +258,7 @@ def test_a_property_with_a_name_that_is_not_a_str_is_a_problem_of_its_row() -> N
     report, arrived = _sent(pd.DataFrame(rows))
     assert ["b"] == [event["eventId"] for event in arrived]
     assert "expected a dict of str to str, got {1: 'a'}" in report.frame()["reason"][0]
-    with pytest.raises(bwp.InvalidTable, match="Expected a str as the name of a property, got 1"):
+    with pytest.raises(bwp.InvalidTable, match="properties: expected a str as the name of a property, got int 1"):
         _sent(pd.DataFrame([VALID | {"a": "b"}]), properties={"a": 1})
 
 
