@@ -17,6 +17,7 @@ the whole traceback use `%xmode Verbose`, or set `BWP_TRACEBACK=full` in the env
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bwp_nb.contract import classifications as known
@@ -321,7 +322,7 @@ class MutationRejected(BwpError):
         self._is_unprocessed = is_certain and names <= {known.ACCESS_DENIED, known.THROTTLING}
         super().__init__(self.errors, self.rejected_values, status_code, events)
 
-    @property
+    @cached_property
     def classifications(self) -> list[known.Classification]:
         """The classification of each error, with its meaning and advice."""
         return [known.classification(error) for error in self.errors]
