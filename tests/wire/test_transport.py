@@ -23,16 +23,14 @@ from tests.strategies import event
 
 #: What an attempt takes if it ends by it, and what it may take if it does not.
 TIMEOUT = 0.6
-MAX_CONSECUTIVE_FAILURES = 5.0
+PATIENCE = 5.0
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 BODY = json.dumps(SUCCESS).encode()
 MEBIBYTE = 2**20
 BOMB = gzip.compress(bytes(32 * MEBIBYTE), 1)
 
 
-def _client(
-    endpoint: str, attempts: int = 1, deadline: float = 10.0, timeout: float = MAX_CONSECUTIVE_FAILURES
-) -> Client:
+def _client(endpoint: str, attempts: int = 1, deadline: float = 10.0, timeout: float = PATIENCE) -> Client:
     retries = Retries(attempts=attempts, deadline=deadline, first_wait=0.01)
     return Client(DeadlineTransport(), endpoint, retries=retries, timeout=timeout)
 
@@ -113,7 +111,7 @@ MISBEHAVIOUR: dict[str, tuple[Callable[[Connection], None], int | None, str]] = 
 def test_a_call_ends_in_time_and_is_called_unknown(name: str) -> None:
     """The request was written, so it may have arrived; nothing hangs, whatever the server does."""
     act, status_code, words = MISBEHAVIOUR[name]
-    timeout = TIMEOUT if words == "ReadTimeout" else MAX_CONSECUTIVE_FAILURES
+    timeout = TIMEOUT if words == "ReadTimeout" else PATIENCE
     with serving(once(act)) as server, _client(server.endpoint, timeout=timeout) as client:
         started = time.monotonic()
         with pytest.raises(RequestFailed) as caught:
