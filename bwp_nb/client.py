@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -105,7 +106,7 @@ class Client:
         self.timeout = timeout
         self.history = History()
         self.last_error: BwpError | None = None
-        self._retries_left = RETRY_QUOTA
+        self._retries_left = deque(range(RETRY_QUOTA), maxlen=RETRY_QUOTA)  # which threads change without a lock
         self.confirm = confirm
         self._confirming = fork_safe_lock()
         self._auth = auth
@@ -305,7 +306,8 @@ class Client:
         {'__typename': 'Query'}
         """
         payload: dict[str, Any] = {"query": query} | ({} if variables is None else {"variables": variables})
-        with self._call("execute", unwritten=lambda: {"query": str(query)}) as call:  # they may be anything
+        kept = query if isinstance(query, str) else type(query).__name__  # the arguments may be anything
+        with self._call("execute", unwritten=lambda: {"query": kept}) as call:
             call.body = encode_payload(payload)
             given = self._attempt(call, self.timeout).json()
             call.outcome = "answered"
@@ -327,9 +329,11 @@ class Client:
             return self._attempts(call)
 
     @contextmanager
-    def _call(self, operation: str, **known: Any) -> Iterator["_Call"]:
+    def _call(
+        self, operation: str, events: int = 0, body: bytes = b"", unwritten: Callable[[], dict[str, Any]] = dict
+    ) -> Iterator["_Call"]:
         """Make a call, which goes into the history however it ends, and remember its error."""
-        call = _Call(operation, self.clock, **known)
+        call = _Call(operation, self.clock, events, body, unwritten)
         try:
             yield call
         except BwpError as error:
@@ -348,19 +352,25 @@ class Client:
             except BwpError as error:
                 seconds = self._retried_after(call, error)
                 failed = error
-            wait(failed, seconds) if wait else self.clock.sleep(seconds)
-            self._retries_left -= 1
+            try:
+                wait(failed, seconds) if wait else self.clock.sleep(seconds)
+            except BaseException:
+                self._retries_left.append(0)
+                raise
 
     def _retried_after(self, call: "_Call", error: BwpError) -> float:
-        """Return the seconds to wait before a retry; raise the error, with the reason, after the last attempt."""
+        """Take a retry and return the seconds to wait before it; raise the error, with the reason, if it was the last attempt."""
         if not error.retryable:
             raise error
         seconds, left = self.retries.wait(call.attempts, error), self.retries.deadline - call.elapsed
         error.stop_reason = self.retries.stop_reason(call.attempts, error, seconds, left, self.clock.now())
-        if not error.stop_reason and self._retries_left <= 0:
-            error.stop_reason = f"This client's {RETRY_QUOTA} retries are used up until sends succeed again. "
         if error.stop_reason:
             raise error
+        try:
+            self._retries_left.pop()
+        except IndexError:
+            error.stop_reason = f"This client's {RETRY_QUOTA} retries are used up until sends succeed again. "
+            raise error from None
         return seconds
 
     def _judged(self, call: "_Call") -> Receipt:
@@ -379,7 +389,7 @@ class Client:
                 error.retry_after = call.answer.retry_after(self.clock.now())
             raise
         call.outcome = found.state
-        self._retries_left = min(RETRY_QUOTA, self._retries_left + 1)
+        self._retries_left.append(0)
         return replace(found, attempts=call.attempts, copies=call.copies + 1, elapsed=call.elapsed)
 
     def _attempt(self, call: "_Call", seconds: float) -> Answer:

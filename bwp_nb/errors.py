@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BY_STATUS = {401: known.ACCESS_DENIED, 403: known.ACCESS_DENIED, 429: known.THROTTLING}
+_MOST_ROWS = 100
 _MOST_SHOWN = 5
 _RESEND = "resend them with the same ids"
 _SETTINGS = "Not sent: settings in the environment or the file .env are missing or malformed"
@@ -356,8 +357,10 @@ class MutationRejected(BwpError):
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each rejected value; one for each error if none is named."""
         if not self.rejected_values:
-            found = zip(self.errors, self.classifications, strict=True)
-            return [_row(known.message_of(error), kind.advice, rule=kind.certainty) for error, kind in found]
+            found = zip(self.errors[:_MOST_ROWS], self.classifications, strict=False)
+            rows = [_row(known.message_of(error), kind.advice, rule=kind.certainty) for error, kind in found]
+            more = len(self.errors) - _MOST_ROWS
+            return rows + [_row(f"and {more} more, all in .errors")] * (more > 0)
         what, advice = known.message_of(self.errors[0]), self.classifications[0].advice
         return [
             _row(readable(value.message) or what, advice, value, event_id=readable(value.event_id, 80))

@@ -5,7 +5,7 @@ Buy with Prime API”. The layout of the file that the merchant console offers f
 
 Environment variables of other programs count as they do in httpx. They are not read from `.env`:
 
-- `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` choose a proxy; addresses of this machine are reached without one.
+- `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` choose a proxy; localhost, 127.0.0.1 and ::1 are reached without one.
 - `SSL_CERT_FILE`, or else `SSL_CERT_DIR`, names the certificates to trust instead of those that come with httpx.
 - `SSLKEYLOGFILE` names a file to which the keys of all TLS connections are written. With this file the recorded
   traffic, secrets included, can be decrypted.

@@ -61,8 +61,8 @@ def card(*parts: object) -> str:
 
 def html_table(rows: Iterable[Iterable[object]], head: Iterable[str] = (), caption: str = "") -> Html:
     """Return rows as a table without its empty columns; after a hundred rows it says how many are left."""
-    given = [list(map(text, row)) for row in rows]
-    shown, names = given[:_MAX_ROWS], list(map(text, head))
+    given, names = list(rows), list(map(text, head))
+    shown = [list(map(text, row)) for row in given[:_MAX_ROWS]]
     kept = list(map(any, zip(*shown, strict=True))) or [True] * len(names)
     top = f'<caption style="text-align: left;">{text(caption)}</caption>' if caption else ""
     top += f"<thead>{_row('th', compress(names, kept))}</thead>" if names else ""

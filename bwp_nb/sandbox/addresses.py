@@ -74,14 +74,15 @@ class Site:
 class Handler(RequestHandler):
     """One request on a connection. It reads the body itself: Tornado would close a connection when one is too long.
 
-    Of what Tornado does for each method nothing is used, so that a method that it does not know is like any other.
+    `get` responds to all methods: Tornado would refuse one that it does not know before the body is read.
     """
 
     def initialize(self, site: Site) -> None:
         """Prepare to read the body."""
         self.site = site
         self.connection = cast(HTTP1Connection, self.request.connection)
-        self.method, self.request.method = self.request.method or "", "GET"
+        self.method = self.request.method or ""
+        self.request.method = "GET"
         self.body = bytearray()
         self.waits: list[float] = []
         self.gone = asyncio.Event()
@@ -204,9 +205,9 @@ class Handler(RequestHandler):
             raise Refused(401, "The control token is missing or wrong", {"WWW-Authenticate": "Bearer"})
 
     def _graphql(self) -> httpx.Response:
-        kind = over_http.media_type(self.request.headers.get("Accept", ""))
-        body = bytes(self.body)
+        kind, body = JSON, bytes(self.body)
         try:
+            kind = over_http.media_type(self.request.headers.get("Accept", ""))
             if self.method == "POST":
                 over_http.check_body(self.request.headers, JSON)
             else:

@@ -235,12 +235,14 @@ class Sandbox(httpx.BaseTransport):
     @property
     def dropped(self) -> int:
         """The number of events and requests that arrived and are not kept any more."""
-        return self._totals.total() - sum(map(len, self._logs.values()))
+        with self._lock:
+            return self._totals.total() - sum(map(len, self._logs.values()))
 
     @property
     def counts(self) -> dict[str, int]:
         """The numbers of events and of requests, and of those that were dropped since."""
-        return {**{kind: self._totals[kind] for kind in KINDS}, "dropped": self.dropped}
+        with self._lock:
+            return {**{kind: self._totals[kind] for kind in KINDS}, "dropped": self.dropped}
 
     @property
     def pending_faults(self) -> list[str]:
@@ -292,7 +294,7 @@ class Sandbox(httpx.BaseTransport):
         Receipt(status='successful', events=1, attempts=2)
         """
         check_fault(name, options)
-        if times not in range(1, 100_001):
+        if not isinstance(times, int) or times not in range(1, 100_001):
             raise InvalidArgument(f"times: expected 1 to 100,000, got {times!r}")
         self._pending.extend([(name, options)] * times)
 

@@ -9,6 +9,7 @@ API's behaviour.
 
 import contextlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -23,6 +24,9 @@ from bwp_nb.sandbox.validation import read
 #: that the API's status is 200 in both cases is inferred from a published client.
 GRAPHQL = "application/graphql-response+json"
 
+#: The weight of a media type that is not wanted.
+_EXCLUDED = re.compile(r"\s*q=0(\.0*)?\s*")
+
 
 class Refused(Exception):
     """A request that is refused before it reaches the sandbox."""
@@ -34,7 +38,8 @@ class Refused(Exception):
 
 def media_type(accept: str) -> str:
     """Return `GRAPHQL` if an `Accept` header names it, else `JSON`; raise `Refused` if it allows neither."""
-    kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    parts = (part.lower().partition(";") for part in accept.split(","))
+    kinds = {kind.strip() for kind, _, weight in parts if not _EXCLUDED.fullmatch(weight)}
     if GRAPHQL in kinds:
         return GRAPHQL
     if not kinds & {JSON, "application/*", "*/*", ""}:
@@ -58,8 +63,9 @@ def in_form(kind: str, response: httpx.Response) -> httpx.Response:
 def check_body(headers: Mapping[str, str], kind: str) -> None:
     """Raise `Refused` for a body that is not of a media type, or compressed, or in another encoding than UTF-8."""
     given, _, parameters = headers.get("Content-Type", "").lower().partition(";")
-    charset = parameters.partition("charset=")[2].strip(' "')
-    if given.strip() != kind or charset not in ("", "utf-8", "utf8") or "Content-Encoding" in headers:
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "')
+    is_plain = charset in ("", "utf-8", "utf8") and headers.get("Content-Encoding", "identity") == "identity"
+    if given.strip() != kind or not is_plain:
         raise Refused(415, f"Expected {kind} in UTF-8, not compressed")
 
 

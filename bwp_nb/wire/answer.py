@@ -86,8 +86,8 @@ class Answer:
     def read(cls, response: httpx.Response) -> "Answer":
         """Read a streamed response up to the limit, and close it; a compressed body or a redirect's is not read."""
         content = bytearray()
+        is_read = not unread(response.status_code, response.headers)
         try:
-            is_read = not cls(response.status_code, response.headers).unread
             for chunk in response.stream if is_read else ():  # type: ignore[union-attr]  # nothing is to be decoded
                 content += chunk
                 if len(content) > MAX_BYTES:
@@ -99,13 +99,8 @@ class Answer:
     @property
     def unread(self) -> str:
         """Why the body was not read, or not all of it; an empty text if it was."""
-        if 300 <= self.status_code < 400:
-            target = readable(self.headers.get("location", "nowhere"), 200)
-            return f"redirects to {target}; redirects are not followed. Check the endpoint."
-        coding = self.headers.get("content-encoding", "identity")
-        if coding != "identity":
-            return f"returned a compressed body ({readable(coding, 40)}), which was not asked for. {_CHECK}"
-        return "" if self.is_whole else f"returned a body that is longer than {MAX_BYTES} bytes. {_CHECK}"
+        too_long = "" if self.is_whole else f"returned a body that is longer than {MAX_BYTES} bytes"
+        return unread(self.status_code, self.headers) or too_long
 
     @property
     def media_type(self) -> str:
@@ -125,7 +120,7 @@ class Answer:
     def json(self) -> dict[str, Any]:
         """Return the GraphQL response, or raise `RequestFailed` saying what came instead."""
         if self.unread:
-            raise self.failure(self.unread)
+            raise self.failure(self.unread, _CHECK)
         try:
             given = json.loads(self.content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
@@ -135,15 +130,15 @@ class Answer:
             is_broken = given is None and self.media_type == "application/json"
             what = "a body that is not valid JSON" if is_broken else f"{self.media_type} instead of a GraphQL response"
             advice = _CHECK if (self.status_code, self.media_type) == (200, "text/html") else ""
-            raise self.failure(f"returned {what}: '{text}'. {advice}" if text else "returned no body.")
+            raise self.failure(f"returned {what}: '{text}'" if text else "returned no body", advice)
         if not isinstance(given.get("errors"), list | None):
-            raise self.failure(f"returned errors that are not a list: {quoted(given['errors'])}.")
+            raise self.failure(f"returned errors that are not a list: {quoted(given['errors'])}")
         return given
 
-    def failure(self, what: str) -> RequestFailed:
+    def failure(self, what: str, advice: str = "") -> RequestFailed:
         """Return the error for a response that is not a GraphQL response."""
         code = self.status_code
-        message = f"HTTP {code} {what.strip()} {facts()['http_advice'].get(str(code), '')}".strip()
+        message = f"HTTP {code} {what.rstrip('.')}. {advice or facts()['http_advice'].get(str(code), '')}".strip()
         is_lost = code not in NOT_PROCESSED
         return RequestFailed(message, status_code=code, retryable=is_temporary(code), may_have_arrived=is_lost)
 
@@ -158,6 +153,16 @@ class Answer:
             return None
         asked = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
         return min(max(0.0, asked), 999_999_999.0)
+
+
+def unread(status_code: int, headers: httpx.Headers) -> str:
+    """Return why the body of a response is not read; an empty text if it is."""
+    if 300 <= status_code < 400:
+        return f"redirects to {readable(headers.get('location', 'nowhere'), 200)}; redirects are not followed"
+    coding = headers.get("content-encoding", "identity")
+    return (
+        "" if coding == "identity" else f"returned a compressed body ({readable(coding, 40)}), which was not asked for"
+    )
 
 
 def receipt(answer: Answer, events: int, inputs: Callable[[], Sequence[dict[str, Any]]]) -> Receipt:

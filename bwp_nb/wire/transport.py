@@ -24,7 +24,7 @@ import httpcore
 import httpx
 
 from bwp_nb.errors import InvalidSettings
-from bwp_nb.wire.answer import MAX_BYTES
+from bwp_nb.wire.answer import MAX_BYTES, unread
 from bwp_nb.wire.platform import THIS_MACHINE, refuse_in_browser
 
 #: Seconds after which an idle connection is not used again.
@@ -52,6 +52,7 @@ class DeadlineTransport(httpx.BaseTransport):
         self._ssl_context = ssl_context or trusting_context()
         self._ssl_context.set_alpn_protocols(["http/1.1"])
         self._idle: dict[object, deque[Connection]] = {}
+        self._process = os.getpid()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its response."""
@@ -64,19 +65,25 @@ class DeadlineTransport(httpx.BaseTransport):
 
     def close(self) -> None:
         """Close the idle connections."""
-        for idle in list(self._idle.values()):
-            with suppress(IndexError):
-                while True:
-                    idle.pop().close()
+        idle, self._idle = self._idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                connection.close()
 
     def _answered(self, request: httpx.Request, deadline: float) -> tuple[h11.Response, bytes]:
         url = request.url
-        # By the process as well: a fork must not use the connections that its parent goes on using.
-        idle = self._idle.setdefault((os.getpid(), url.scheme, url.raw_host, url.port), deque())
+        if url.scheme not in _PORTS:
+            raise httpx.UnsupportedProtocol(f"Expected an http or https address, got {url.scheme!r}")
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self.close()  # only this process's copies: the parent goes on using its connections
+        idle = self._idle.setdefault((url.scheme, url.raw_host, url.port), deque())
         _left(deadline, "connect")
         connection = _usable(idle) or connect(url, self._ssl_context, deadline)
         try:
-            return connection.send(request, deadline), connection.body(deadline)
+            head = connection.send(request, deadline)
+            is_skipped = unread(head.status_code, httpx.Headers(head.headers.raw_items()))
+            return head, b"" if is_skipped else connection.body(deadline)
         finally:
             if connection.start_next():
                 idle.append(connection)
@@ -100,8 +107,8 @@ def _left(deadline: float, wait: str, shares: int = 1) -> float:
 
 
 def _usable(idle: "deque[Connection]") -> "Connection | None":
-    with suppress(IndexError):  # none is left, or another thread has taken the last one
-        while True:
+    while idle:
+        with suppress(IndexError):  # another thread has taken the last one
             connection = idle.popleft()
             if connection.is_usable():
                 return connection
@@ -262,9 +269,9 @@ def _open(url: httpx.URL, deadline: float) -> httpcore.NetworkStream:
 def _tunnel(stream: httpcore.NetworkStream, url: httpx.URL, proxy: httpx.Proxy, deadline: float) -> None:
     """Make a proxy connect to the server."""
     target = url.netloc if url.port else url.netloc + b":443"
-    headers = [(b"Host", target), *proxy.headers.raw]
+    headers = httpx.Headers([(b"Host", target), *proxy.headers.raw])  # whose repr does not show the password
     if proxy.raw_auth is not None:
-        headers.append((b"Proxy-Authorization", b"Basic " + base64.b64encode(b":".join(proxy.raw_auth))))
+        headers["Proxy-Authorization"] = f"Basic {base64.b64encode(b':'.join(proxy.raw_auth)).decode()}"
     request = httpx.Request("CONNECT", url, headers=headers, extensions={"target": target})
     try:
         status_code = Connection(stream).send(request, deadline).status_code

@@ -71,7 +71,7 @@ def test_a_known_type_is_found_in_either_form(name: str, is_object: bool) -> Non
     ],
 )
 def test_an_unknown_one_says_that_it_is(error: dict[str, object], name: str) -> None:
-    """And gives no advice but to read."""
+    """And leaves it to the message."""
     assert isinstance(found := classification(error), Classification)
     assert (name, "unknown", "Fix what the message describes, if it is about the events.") == (
         found.name,

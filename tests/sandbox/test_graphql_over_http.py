@@ -27,6 +27,8 @@ MUTATION = "mutation ($input: SendUserEventInput!) {sendUserEvents(input: $input
         ("APPLICATION/JSON; charset=utf-8", JSON),
         ("application/json, text/plain, */*", JSON),
         ("text/html, application/json;q=0.1", JSON),
+        ("application/graphql-response+json;q=0, */*", JSON),
+        ("application/json, application/graphql-response+json; q=0.0", JSON),
         ("application/graphql-response+json", GRAPHQL),
         ("application/graphql-response+json, application/json", GRAPHQL),
         ("application/json, application/graphql-response+json", GRAPHQL),
@@ -38,7 +40,7 @@ def test_the_response_has_a_media_type_that_the_client_accepts(accept: str, expe
     assert expected == media_type(accept)
 
 
-@pytest.mark.parametrize("accept", ["text/html", "application/xml, text/html;q=0.5", "image/*"])
+@pytest.mark.parametrize("accept", ["text/html", "application/xml, text/html;q=0.5", "application/json;q=0", "image/*"])
 def test_a_client_that_accepts_neither_media_type_is_refused(accept: str) -> None:
     """The status is HTTP 406."""
     with pytest.raises(Refused) as caught:

@@ -320,7 +320,7 @@ def test_an_interrupt_is_heard_while_a_request_waits_to_be_sent_again(status_cod
     assert clock.slept < 50
     assert [1] == [exchange.attempts for exchange in client.history]
     assert "The run was stopped before this was tried again." in str(client.last_error)
-    assert RETRY_QUOTA == client._retries_left
+    assert RETRY_QUOTA == len(client._retries_left)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a signal that a timer sends")

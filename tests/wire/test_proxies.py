@@ -1,8 +1,11 @@
 """Proxies that the environment names, as in httpx; one that fails is a failed connection, and nothing was sent."""
 
+import _thread
+import base64
 import os
 import socket
 import ssl
+import threading
 import traceback
 from collections.abc import Callable
 
@@ -116,6 +119,20 @@ def test_a_proxy_that_fails_is_a_failed_connection(
     assert ("failed", True, 1) == (caught.value.state, caught.value.retryable, caught.value.attempts)
     assert words in str(caught.value)
     assert PASSWORD not in str(caught.value)
+
+
+def test_an_interrupt_does_not_show_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in a traceback with variables, while the proxy is asked to connect."""
+    with serving(once(Connection.wait)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}")
+        interrupt = threading.Timer(0.3, _thread.interrupt_main)
+        interrupt.start()
+        with _client("https://api.invalid/graphql") as client, pytest.raises(KeyboardInterrupt) as caught:
+            client.send(event())
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "_tunnel" in shown
+    assert PASSWORD not in shown
+    assert base64.b64encode(b"user").decode()[:5] not in shown
 
 
 UNUSABLE = {

@@ -1,6 +1,8 @@
 """`Retries`: when a send is tried again, how long it waits, and when it gives up."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -227,6 +229,20 @@ def test_an_outage_ends_in_one_clear_stop() -> None:
     for error in errors[-20:]:
         assert "This client's 20 retries are used up until sends succeed again." in str(error)
         assert ("failed", True) == (error.state, error.retryable)
+
+
+def test_threads_share_the_retries() -> None:
+    """Together they retry no more often than one would: each takes its retry before it waits."""
+
+    class SlowClock(RecordingClock):
+        def sleep(self, seconds: float) -> None:
+            time.sleep(0.01)
+            super().sleep(seconds)
+
+    client = Client(httpx.MockTransport(BUSY), "https://api.invalid/graphql", clock=SlowClock())
+    with ThreadPoolExecutor(16) as threads:
+        errors = list(threads.map(lambda _: _error(client), range(16)))
+    assert RETRY_QUOTA == sum(error.attempts - 1 for error in errors)
 
 
 def test_success_gives_retries_back() -> None:

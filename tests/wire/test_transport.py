@@ -303,7 +303,7 @@ def test_a_connection_that_is_closed_on_the_next_request_is_tried_again() -> Non
         assert server.requests[1][1] == server.requests[2][1]
 
 
-@pytest.mark.parametrize("name", ["an answer of 256 MiB", "silence"])
+@pytest.mark.parametrize("name", ["an answer of 256 MiB", "a compressed answer", "silence"])
 def test_a_connection_that_went_wrong_is_closed(name: str) -> None:
     """The server sees its end while the client is still in use, before a read or write of its own times out."""
     ended = threading.Semaphore(0)
@@ -340,6 +340,18 @@ def test_a_redirect_takes_no_byte_elsewhere(status: str) -> None:
             expected = "failed" if status[:3] in ("307", "308") else "unknown"
             assert (expected, False, 1) == (caught.value.state, caught.value.retryable, caught.value.attempts)
         assert 0 == other.connections
+
+
+def test_the_body_of_a_redirect_is_not_waited_for() -> None:
+    """HTTP 307 says by itself that the request was not processed."""
+
+    def act(connection: Connection) -> None:
+        connection.send(b"HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 9\r\n\r\n")
+        connection.drain()
+
+    with serving(once(act)) as server, _client(server.endpoint) as client, pytest.raises(RequestFailed) as caught:
+        client.send(event())
+    assert ("failed", 307, 1) == (caught.value.state, caught.value.status_code, caught.value.attempts)
 
 
 @pytest.mark.parametrize("cookie", ["session=1; Path=/", "session=\x80; Domain=.invalid; Max-Age=nan"])
