@@ -211,7 +211,7 @@ def test_properties_in_mappings_are_listed() -> None:
             {"encoding": "cp1252"},
             "delimiter= and encoding= have an effect on files of text only",
         ),
-        (pd.DataFrame([VALID]), {"properties": ["event_id"]}, "properties: the column 'event_id' is the field event_id"),
+        (pd.DataFrame([VALID]), {"properties": ["event_id"]}, "the column 'event_id' is the field event_id"),
         (
             pd.DataFrame([VALID]),
             {"fields": {"additionalProperties": "a"}},
