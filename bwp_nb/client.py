@@ -359,7 +359,7 @@ class Client:
                 raise
 
     def _retried_after(self, call: "_Call", error: BwpError) -> float:
-        """Take a retry and return the seconds to wait before it; raise the error, with the reason, if it was the last."""
+        """Take a retry and return the seconds to wait before it; raise the error, with the reason, if none follows."""
         if not error.retryable:
             raise error
         seconds, left = self.retries.wait(call.attempts, error), self.retries.deadline - call.elapsed
