@@ -369,7 +369,8 @@ class Client:
         try:
             self._retries_left.pop()
         except IndexError:
-            error.stop_reason = f"This client's {RETRY_QUOTA} retries are used up until sends succeed again. "
+            used_up = f"this client has used all of its {RETRY_QUOTA} retries, and gets one back with each success"
+            error.stop_reason = f"Not tried again: {used_up}. "
             raise error from None
         return seconds
 

@@ -142,4 +142,4 @@ def _sandbox_client(sandbox: "Sandbox", timeout: float, retries: Retries) -> Cli
 def _check_numbers(timeout: float, retries: Retries) -> None:
     for name, value in {"timeout": timeout, **vars(retries)}.items():
         if name != "uniform" and not (isinstance(value, (int, float)) and 0 < value < math.inf):
-            raise InvalidArgument(f"{name}: expected a positive number, got {value!r}")
+            raise InvalidArgument(f"{name}: expected a finite number above 0, got {value!r}")

@@ -291,5 +291,5 @@ def test_a_given_generator_is_kept() -> None:
 def test_a_number_that_is_not_positive_is_an_error(name: str, value: Any) -> None:
     """The message has the name and the value."""
     given = {"timeout": value} if name == "timeout" else {"retries": bwp.Retries(**{name: value})}
-    with pytest.raises(ValueError, match=f"^{name}: expected a positive number, got {value!r}$"):
+    with pytest.raises(ValueError, match=f"^{name}: expected a finite number above 0, got {value!r}$"):
         bwp.connect(**given)

@@ -127,9 +127,10 @@ class Answer:
             given = None
         if not isinstance(given, dict) or not ("data" in given or "errors" in given):
             text = readable(self.content.decode("utf-8", "replace").strip(), 120)
-            is_broken = given is None and self.media_type == "application/json"
-            what = "a body that is not valid JSON" if is_broken else f"{self.media_type} instead of a GraphQL response"
-            advice = _CHECK if (self.status_code, self.media_type) == (200, "text/html") else ""
+            what = f"{self.media_type} instead of a GraphQL response"
+            if self.media_type == "application/json":
+                what = "a body that is not valid JSON" if given is None else "application/json without data and errors"
+            advice = _CHECK if self.status_code == 200 else ""
             raise self.failure(f"returned {what}: '{text}'" if text else "returned no body", advice)
         if not isinstance(given.get("errors"), list | None):
             raise self.failure(f"returned errors that are not a list: {quoted(given['errors'])}")

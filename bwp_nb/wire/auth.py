@@ -212,8 +212,9 @@ def answered(transport: httpx.BaseTransport, request: httpx.Request, secrets: Se
         raise RequestFailed(message, retryable=not is_lasting) from None
     except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
         # Without its text, which may quote the token.
-        advice = "Check the address, the API version and the credentials for what HTTP does not allow."
-        raise RequestFailed(f"Cannot write the request to {request.url}: {type(error).__name__}. {advice}") from None
+        found = f"the address or a header is not as HTTP demands ({type(error).__name__})"
+        advice = "Look for spaces and line breaks in the address, the API version and the credentials."
+        raise RequestFailed(f"Cannot write the request to {request.url}: {found}. {advice}") from None
     except httpx.RequestError as error:
         message = f"No response from {request.url}: {said(error, secrets)}."
         raise RequestFailed(message, retryable=True, may_have_arrived=True) from None

@@ -227,7 +227,10 @@ def test_an_outage_ends_in_one_clear_stop() -> None:
     assert RETRY_QUOTA == retries
     assert {1} == {error.attempts for error in errors[-20:]}
     for error in errors[-20:]:
-        assert "This client's 20 retries are used up until sends succeed again." in str(error)
+        assert (
+            "Not tried again: this client has used all of its 20 retries, and gets one back with each success."
+            in str(error)
+        )
         assert ("failed", True) == (error.state, error.retryable)
 
 
