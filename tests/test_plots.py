@@ -104,7 +104,7 @@ def test_a_chart_is_shown_as_a_picture_with_its_table_folded_below(draw: Callabl
     assert encoded
     assert chart.svg == base64.b64decode(encoded[1]).decode()
     assert "background-color: #ffffff" in shown
-    numbers = [f"{count:,} {name}" for name, counts in chart.table.items() for count in counts if count]
+    numbers = [f"{name} = {count:,}" for name, counts in chart.table.items() for count in counts if count]
     alternative = html.unescape(shown.partition(' alt="')[2].partition('"')[0])
     assert [] == [number for number in [chart.title, *numbers] if number not in alternative]
     folded = shown.partition("<details>")[2]
