@@ -6,8 +6,9 @@ The limits are those of `schema.graphql`; a test compares the two.
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from difflib import get_close_matches
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -251,17 +252,15 @@ def _text(api_name: str, value: Any) -> str | Problem | None:
 
 def _utc(moment: datetime) -> str | Problem:
     """Return a time as the API's event time, cut to milliseconds, or the problem with it."""
-    if moment.utcoffset() is None:
-        advice = (
-            "has no time zone; if it is in UTC, use value.replace(tzinfo=datetime.UTC), "
-            "or in pandas value.tz_localize('UTC')"
-        )
-    else:
-        try:
-            utc = moment.astimezone(UTC).replace(tzinfo=None)
+    advice = "is outside the years 1 to 9999 in UTC"
+    with suppress(OverflowError):  # of a datetime; a pandas Timestamp can be outside these years
+        if moment.utcoffset() is None:
+            advice = (
+                "has no time zone; if it is in UTC, use value.replace(tzinfo=datetime.UTC), "
+                "or in pandas value.tz_localize('UTC')"
+            )
+        elif MINYEAR <= (utc := moment.astimezone(UTC).replace(tzinfo=None)).year <= MAXYEAR:
             return utc.isoformat(timespec="milliseconds" if utc.microsecond >= 1000 else "seconds") + "Z"
-        except OverflowError:
-            advice = "is outside the years 1 to 9999 in UTC"
     return Problem("eventTime", moment, rule("eventTime"), f"{quoted(moment)} {advice}")
 
 

@@ -265,7 +265,7 @@ class History:
         Raises
         ------
         ValueError
-            If the path has another suffix, or a line is not JSON.
+            If the path has another suffix, or the file is not one that `save` wrote.
         OSError
             If the file cannot be read.
         """
@@ -276,8 +276,11 @@ class History:
             rows = [{str(name): json.loads(cell) for name, cell in row.items()} for row in cells]
         else:
             rows = [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
-        dropped = [tuple(row.pop(name, 0) for name in _DROPPED) for row in rows]
-        history = cls(map(_exchange, rows), limit=max(1000, len(rows)), bytes_limit=sys.maxsize)
+        try:
+            dropped = [tuple(row.pop(name, 0) for name in _DROPPED) for row in rows]
+            history = cls(map(_exchange, rows), limit=max(1000, len(rows)), bytes_limit=sys.maxsize)
+        except (AttributeError, KeyError, TypeError):
+            raise InvalidArgument(f"path: expected a file that History.save wrote, got {str(path)!r}") from None
         history.dropped, history.dropped_events = dropped[-1] if dropped else (0, 0)
         return history
 

@@ -61,11 +61,14 @@ class Mutation:
 
     def __init__(self, events: UserEvent | Iterable[UserEvent]) -> None:
         given: Any = events
-        is_many = isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
+        is_one = isinstance(given, str | bytes | Mapping) or hasattr(given, "columns")
+        is_many = isinstance(given, Iterable) and not is_one
         object.__setattr__(self, "events", tuple(given if is_many else (given,)))
         for index, event in enumerate(self.events):
             if not isinstance(event, UserEvent):
-                message = f"expected a UserEvent, got {typed(event)}; use send_table for a DataFrame"
+                is_table = hasattr(event, "columns")
+                got = f"a {type(event).__name__}; use send_table for a table" if is_table else typed(event)
+                message = f"expected a UserEvent, got {got}"
                 raise InvalidEvent([Problem(f"events[{index}]", event, "a UserEvent", message)])
 
     @property
@@ -153,8 +156,10 @@ def _literal(value: Any, field: str = "") -> str:
     if isinstance(value, str):
         return value if field == "clientType" and _ENUM_VALUE.fullmatch(value) else print_string(value)
     if isinstance(value, dict):
-        parts, (start, end) = [f"{name}: {_literal(item, name)}" for name, item in value.items()], "{}"
-    else:
-        parts, (start, end) = list(map(_literal, value)), "[]"
-    inner = ",\n".join(parts).replace("\n", "\n    ")
-    return f"{start}\n    {inner}\n{end}"
+        return "{" + _lines(f"{name}: {_literal(item, name)}" for name, item in value.items()) + "}"
+    return "[" + _lines(map(_literal, value)) + "]"
+
+
+def _lines(parts: Iterable[str]) -> str:
+    """Return the parts of a literal on lines of their own, between its brackets."""
+    return "\n    " + ",\n".join(parts).replace("\n", "\n    ") + "\n"

@@ -79,8 +79,8 @@ def outcomes(source: History | Report) -> Chart:
     table.index.name = "time (UTC)"
     twice = "rows count once for each request (the report counts each row once)"
     notes = [history.note, twice if (frame["operation"] == "send_table").any() else ""]
-    title, note = f"Outcomes of the events, in steps of {width}", "; ".join(filter(None, notes))
-    return bars(title, table, STATES, "events", note=note)
+    title = f"Outcomes of the events, in steps of {width}" if len(table) else "Outcomes of the events"
+    return bars(title, table, STATES, "events", note="; ".join(filter(None, notes)))
 
 
 def errors(history: History) -> Chart:
@@ -106,7 +106,7 @@ def errors(history: History) -> Chart:
     for call in history:
         if call.classification:
             cause = _cause(f"{call.classification} {call.message}", call.classification)
-            names += [f"{cause}: {field}" for field in call.fields] or [cause]
+            names += [f"{cause}: {field}" for field in call.fields] if call.fields else [cause]
     return _by_name("Failed calls by cause", names, "cause", "calls", history.note)
 
 
@@ -189,7 +189,8 @@ def rows(report: Report) -> Chart:
     states = _outcomes(_given("rows", report, Report))["state"]
     width = next(width for width in _STEPS if len(states) <= _MAX_BINS * width)
     table = _columns(states, STATES, "state").groupby(states.index // width * width).sum().rename_axis("rows from")
-    return bars(f"Outcomes of the rows, in steps of {width}", table, STATES, "rows")
+    title = f"Outcomes of the rows, in steps of {width}" if len(table) else "Outcomes of the rows"
+    return bars(title, table, STATES, "rows")
 
 
 def reasons(report: Report) -> Chart:

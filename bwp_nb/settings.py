@@ -31,12 +31,12 @@ _SENT_TO = {"BWP_ENDPOINT": ("BWP_CLIENT_SECRET", "BWP_ACCESS_KEY"), "BWP_TOKEN_
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One setting: its name, its default (None if it is required), what it must be, and where to find its value."""
+    """One setting: its name, its default (None if it is required), what is expected, and where its value comes from."""
 
     name: str
     default: str | None = None
-    must_be: str
-    where: str
+    expected: str
+    source: str
     pattern: str = "[!-~]+"
     is_secret: bool = False
 
@@ -129,14 +129,14 @@ def _sealed(texts: Mapping[str, str | None], source: str) -> dict[str, Secret]:
 
 def _problem(setting: Setting, given: Secret | None) -> str:
     """Return what is wrong with a setting and what to do, or nothing."""
-    copy = f" Copy it from the {setting.where}." if setting.default is None else ""
+    copy = f" Copy it from the {setting.source}." if setting.default is None else ""
     if given is None:
         return "" if setting.default is not None else f"{setting.name} is required.{copy}"
     text = given.reveal()
     if re.fullmatch(setting.pattern, text) and (not setting.name.endswith("ENDPOINT") or _is_safe(text)):
         return ""
     shown = "a value that is not shown here" if setting.is_secret or "@" in text else quoted(text)
-    return f"{setting.name}: expected {setting.must_be}, got {shown}.{copy}"
+    return f"{setting.name}: expected {setting.expected}, got {shown}.{copy}"
 
 
 def _redirects(found: Mapping[str, Secret]) -> Iterator[str]:

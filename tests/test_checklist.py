@@ -77,6 +77,15 @@ def test_an_event_that_execute_sent_in_vain_is_not_accepted() -> None:
     assert ["unknown"] + ["not sent"] * 3 == [item.state for item in bwp.checklist(client).items]
 
 
+def test_events_are_counted_by_their_state() -> None:
+    """A valid event of a call that was not sent because of another one has none."""
+    client = bwp.connect()
+    with pytest.raises(bwp.InvalidEvent):
+        client.send([client.new_event("click"), client.new_event("click", event_time="2023")])
+    click = next(item for item in bwp.checklist(client).items if item.event_type == "click")
+    assert ("invalid", {"invalid": 1}) == (click.state, click.events)
+
+
 def test_the_page_for_the_merchant_needs_nothing_else(tmp_path: Path) -> None:
     """One HTML file with the table and the steps that follow."""
     bwp.checklist(_shop()).save(tmp_path / "checklist.html")

@@ -112,6 +112,8 @@ def test_the_input_leaves_out_what_is_absent() -> None:
         ("eventTime", {"event_time": datetime(2023, 12, 3)}),  # noqa: DTZ001, RUF100
         ("eventTime", {"event_time": pd.Timestamp("2023-12-03")}),
         ("eventTime", {"event_time": datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))}),
+        ("eventTime", {"event_time": pd.Timestamp("9999-12-31T23:30", tz="-02:00")}),
+        ("eventTime", {"event_time": pd.Timestamp("0001-01-01T00:30", tz="+02:00")}),
         ("clientType", {"client_type": True}),
         ("clientVersion", {"client_version": 1.0}),
         ("schemaName", {"schema_name": float("nan")}),

@@ -284,6 +284,15 @@ def test_another_kind_of_file_is_refused(name: str, tmp_path: Path) -> None:
     assert "mine" == (tmp_path / name).read_text()
 
 
+@pytest.mark.parametrize("line", ['{"event": "click"}', "[1]", "1", "text"])
+def test_a_file_of_something_else_is_refused(line: str, tmp_path: Path) -> None:
+    """As the documentation of `load` says."""
+    path = tmp_path / "events.jsonl"
+    path.write_text(line)
+    with pytest.raises(ValueError, match=r"expected a file that History\.save wrote|Expecting value"):
+        History.load(path)
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
 def test_large_exchanges_are_saved_and_loaded(suffix: str, tmp_path: Path) -> None:
     """Requests above the limit of the csv module, nested responses, and more exchanges than the default limit."""

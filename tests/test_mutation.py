@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -187,6 +188,17 @@ def test_a_mutation_holds_nothing_but_events(given_events: Any) -> None:
     """Anything else is refused before it is sent, and shown."""
     with pytest.raises(InvalidEvent, match="UserEvent"):
         Mutation(given_events)
+
+
+@pytest.mark.parametrize("rows", [[], [{"event_type": "click"}]], ids=["empty", "one row"])
+def test_a_table_is_not_a_mutation(rows: list[dict[str, str]]) -> None:
+    """Not even an empty one; the message names what sends tables, and only of a table."""
+    table: Any = pd.DataFrame(rows)
+    with pytest.raises(InvalidEvent, match="got a DataFrame; use send_table for a table"):
+        Mutation(table)
+    nothing: Any = None
+    with pytest.raises(InvalidEvent, match=r"got None\.$"):
+        Mutation(nothing)
 
 
 @PROPERTY

@@ -13,6 +13,7 @@ import pytest
 
 import bwp_nb as bwp
 from bwp_nb import plots, traffic
+from bwp_nb.displays.chart import bars
 
 
 def _busy_client() -> bwp.Client:
@@ -78,6 +79,7 @@ def test_an_empty_chart_says_so(draw: Callable[[bwp.Client], plots.Chart]) -> No
     assert 0 == len(chart.table)
     assert "nothing yet" in chart.svg
     assert "nothing yet" in repr(chart)
+    assert "steps" not in chart.title
 
 
 @EVERY_CHART
@@ -102,6 +104,9 @@ def test_a_chart_is_shown_as_a_picture_with_its_table_folded_below(draw: Callabl
     assert encoded
     assert chart.svg == base64.b64decode(encoded[1]).decode()
     assert "background-color: #ffffff" in shown
+    numbers = [f"{name} = {count:,}" for name, counts in chart.table.items() for count in counts if count]
+    alternative = html.unescape(shown.partition(' alt="')[2].partition('"')[0])
+    assert [] == [number for number in [chart.title, *numbers] if number not in alternative]
     folded = shown.partition("<details>")[2]
     cells = [str(cell) for cell in chart.table.reset_index().to_numpy().ravel()]
     assert cells == [html.unescape(re.sub("<[^>]+>", "", cell)) for cell in re.findall("<td.*?</td>", folded)]
@@ -123,10 +128,12 @@ def test_a_chart_is_saved_as_a_file(name: str, begins: bytes, tmp_path: Path) ->
     assert (tmp_path / name).read_bytes().startswith(begins)
 
 
-def test_a_chart_is_not_saved_as_something_else_than_a_picture(tmp_path: Path) -> None:
-    """The error says which endings there are."""
-    with pytest.raises(ValueError, match=r"supported formats: .*png.*svg"):
-        plots.latency(BUSY.history).save(tmp_path / "chart.txt")
+@pytest.mark.parametrize("name", ["chart", "chart.txt", "chart.pdf"])
+def test_a_chart_is_not_saved_as_something_else_than_a_picture(name: str, tmp_path: Path) -> None:
+    """The error says which endings there are, and nothing is written."""
+    with pytest.raises(ValueError, match=rf"save: expected the path of an \.svg or \.png file, got '{name}'"):
+        plots.latency(BUSY.history).save(tmp_path / name)
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_a_chart_has_its_figure() -> None:
@@ -142,9 +149,22 @@ def test_a_day_has_few_upright_labels() -> None:
         client.clock.sleep(3600)
     labels = plots.outcomes(client.history).figure.axes[0].get_xticklabels()
     hours = ["11-22\n09", "11-22\n14", "11-22\n19", "11-23\n00", "11-23\n05"]
-    expected = [f"2024-{hour}:00:00" for hour in hours]
+    expected = [f"2024-{hour}:00" for hour in hours]
     assert expected == [label.get_text() for label in labels]
     assert {0.0} == {label.get_rotation() for label in labels}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(1, "2024-11-22\n09:00:00"), (3600, "2024-11-22\n09:00"), (90_000, "2024-11-22")]
+)
+def test_times_are_labelled_without_what_is_zero_in_all_of_them(seconds: int, expected: str) -> None:
+    """Seconds are shown only of short histories, and of long ones only the days."""
+    client = bwp.connect()
+    for _ in range(20):
+        client.send(client.new_event("click"))
+        client.clock.sleep(seconds)
+    labels = plots.outcomes(client.history).figure.axes[0].get_xticklabels()
+    assert expected == labels[0].get_text()
 
 
 def test_percentiles_are_lines_in_the_chart_of_durations() -> None:
@@ -220,6 +240,29 @@ def test_outcomes_count_the_history() -> None:
     frame = client.history.frame()
     expected = frame.groupby("outcome")["events"].sum()
     assert expected.to_dict() == plots.outcomes(client.history).table.sum().to_dict()
+
+
+def test_the_one_state_of_a_table_is_named() -> None:
+    """With its number of rows, as several would be."""
+    report = bwp.send_table(bwp.connect(), traffic.shop_day(100, invalid_rate=0), workers=1, progress=False)
+    legend = plots.outcomes(report).figure.axes[0].get_legend()
+    assert legend is not None
+    assert ["sent: 100 (100.0%)"] == [text.get_text() for text in legend.get_texts()]
+
+
+def test_large_numbers_beside_bars_are_written_out() -> None:
+    """With commas, as in the legends."""
+    chart = bars("Rows", pd.DataFrame({"rows": {"a": 1_234_567}}), {"rows": ("#0072B2", "")}, "rows", lying=True)
+    assert "1,234,567" in [text.get_text() for text in chart.figure.axes[0].texts]
+
+
+def test_a_long_name_is_cut_in_the_drawing() -> None:
+    """The table has all of it."""
+    name = "a" * 300
+    chart = bars("Rows", pd.DataFrame({"rows": {name: 1}}), {"rows": ("#0072B2", "")}, "rows", lying=True)
+    (label,) = chart.figure.axes[0].get_yticklabels()
+    assert "a" * 99 + "…" == label.get_text().replace("\n", "")
+    assert [name] == list(chart.table.index)
 
 
 def test_a_call_without_events_is_drawn() -> None:

@@ -95,6 +95,11 @@ def test_text_is_for_a_terminal() -> None:
     assert max(map(len, lines)) <= 100
 
 
+def test_the_columns_of_the_settings_have_names() -> None:
+    """Which say what is in them."""
+    assert ("name", "default", "expected", "source") == bwp.reference("settings").head
+
+
 def test_an_unknown_topic_says_which_there_are() -> None:
     """The message lists the topics."""
     with pytest.raises(ValueError, match="unknown topic 'fault'; expected one of fields, event types") as raised:

@@ -153,10 +153,11 @@ def checklist(client: Client) -> Checklist:
 
 def _item(event_type: str, when: str, ends: list[_End]) -> Item:
     counts = Counter(state for _, state, _ in ends)
-    state = next((state for state in _STATES if counts[state]), "not sent")
+    events = {state: counts[state] for state in _STATES if counts[state]}
+    state = next(iter(events), "not sent")
     names = {name for event, state, _ in ends if state == "sent" for name in event.additional_properties}
     reasons = dict.fromkeys(reason for *_, reasons in ends for reason in reasons)
-    return Item(event_type, state, dict(counts), [name for name in PROPERTY_NAMES if name in names], [*reasons], when)
+    return Item(event_type, state, events, [name for name in PROPERTY_NAMES if name in names], [*reasons], when)
 
 
 def _events(exchange: Exchange) -> tuple[UserEvent, ...]:

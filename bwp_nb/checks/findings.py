@@ -22,11 +22,20 @@ class Findings:
         return list(next(iter(vars(self).values())))
 
     def frame(self) -> "pd.DataFrame":
-        """Return one row for each, with its fields as columns."""
+        """Return a DataFrame.
+
+        Returns
+        -------
+        DataFrame
+            A row for each step, change or event type.
+        """
         return frame(map(asdict, self._rows))
 
     def __repr__(self) -> str:
-        return "\n".join(shortened(list(map(str, self._rows)), _MOST_SHOWN, "row"))
+        lines = shortened(list(map(str, self._rows)), _MOST_SHOWN, "row")
+        if len(lines) > _MOST_SHOWN:
+            lines[-1] += "; all are in frame()"
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         return Listing(self._rows, "row")._repr_html_()

@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from bwp_nb.displays.html import Html, card, folded, html_table
+from bwp_nb.displays.short_errors import InvalidArgument
 from bwp_nb.text import readable
 
 with redirect_stderr(io.StringIO()):  # what matplotlib says of its caches, which would be in the output of a cell
@@ -30,6 +31,7 @@ with redirect_stderr(io.StringIO()):  # what matplotlib says of its caches, whic
 Look = tuple[str, str]
 
 _NAME_WIDTH = 34
+_MAX_NAME = 100
 _TICKS_WIDTH = 60  # in characters, below upright bars
 _STYLE = Path(__file__).with_name("chart.mplstyle")
 
@@ -68,21 +70,43 @@ class Chart:
         return head + drawing.replace("<defs>", f"<desc>{html.escape(repr(self))}</desc><defs>", 1)
 
     def save(self, path: str | Path) -> None:
-        """Write the drawing to an `.svg` or `.png` file, or to another kind of file that matplotlib writes."""
+        """Write the drawing to a file.
+
+        Parameters
+        ----------
+        path : str or Path
+            The path of an `.svg` or `.png` file, which is overwritten.
+
+        Raises
+        ------
+        ValueError
+            If the path has another suffix.
+        OSError
+            If the file cannot be written.
+        """
         if Path(path).suffix == ".svg":
             Path(path).write_text(self.svg, "utf-8")
-        else:
+        elif Path(path).suffix == ".png":
             with mpl.rc_context(fname=_STYLE):
                 self.figure.savefig(path, dpi=200)
+        else:
+            raise InvalidArgument(f"save: expected the path of an .svg or .png file, got {Path(path).name!r}")
 
     def _repr_html_(self) -> str:
         picture = base64.b64encode(self.svg.encode()).decode()
         style = "background-color: #ffffff; border-radius: 6px; max-width: 100%;"
-        alt = html.escape(f"{self.title}. {self.note}".rstrip())
+        alt = html.escape(readable(self._words, 2_000))
         image = Html(f'<img src="data:image/svg+xml;base64,{picture}" alt="{alt}" style="{style}">')
         shown = self.table.reset_index().astype(str)
         table = html_table(shown.to_numpy(), shown.columns)
         return card(image, folded("The numbers as a table", table))
+
+    @property
+    def _words(self) -> str:
+        """The title, the note and the numbers that are not 0, for screen readers."""
+        parts = ([f"{name} = {count:,}" for name, count in row.items() if count] for _, row in self.table.iterrows())
+        bars = [f"{name}: {', '.join(part) or 'none'}" for name, part in zip(_labels(self.table), parts, strict=True)]
+        return ". ".join(filter(None, [self.title, self.note, "; ".join(bars)]))
 
 
 @mpl.rc_context(fname=_STYLE)
@@ -100,7 +124,7 @@ def bars(
 
     Bars that lie have room for long names. `lines` cross upright bars: the label of each, and its position in bars.
     """
-    names = [readable(str(name).encode("ascii", "backslashreplace").decode(), 80) for name in table.index]
+    names = list(map(_drawable, _labels(table)))
     names = [textwrap.fill(name, _NAME_WIDTH) if lying else name.replace(" ", "\n") for name in names]
     figure = Figure(figsize=(7.2, 1.7 + 0.22 * sum(name.count("\n") + 1.6 for name in names) if lying else 3.6))
     figure.suptitle(title)
@@ -114,7 +138,7 @@ def bars(
     _draw(axes, table, looks, lying)
     for (label, place), dashes in zip((lines or {}).items(), ("--", ":"), strict=False):
         axes.axvline(place, color="#333333", linestyle=dashes, label=label)
-    if len(table.columns) > 1 or lines:
+    if table.columns.name is not None or lines:
         axes.legend(title=table.columns.name, loc="upper left", bbox_to_anchor=(1, 1))
     _label(axes, names, str(table.index.name), unit, lying)
     return Chart(title, table, figure, note)
@@ -130,7 +154,7 @@ def _draw(axes: Axes, table: pd.DataFrame, looks: Mapping[str, Look], lying: boo
         parts = draw(range(len(table)), counts, 0.75, base, color=colour, hatch=hatch, edgecolor="white", label=label)
         base = base + counts
     if lying and len(table.columns) == 1:
-        axes.bar_label(parts, padding=3)
+        axes.bar_label(parts, fmt="{:,.0f}", padding=3)
 
 
 def _label(axes: Axes, names: list[str], what: str, unit: str, lying: bool) -> None:
@@ -145,6 +169,20 @@ def _label(axes: Axes, names: list[str], what: str, unit: str, lying: bool) -> N
     axes.margins(x=0.1 if lying else 0.02, y=0.02 if lying else 0.1)
     if lying:
         axes.invert_yaxis()
+
+
+def _labels(table: pd.DataFrame) -> list[str]:
+    """Return the names of the rows; times are without what is 0 in all of them."""
+    index = table.index
+    if isinstance(index, pd.DatetimeIndex) and not index.second.any():
+        index = index.strftime("%Y-%m-%d %H:%M" if any(index != index.normalize()) else "%Y-%m-%d")
+    return list(map(str, index))
+
+
+def _drawable(name: str) -> str:
+    """Return a name in characters that the font has, cut to leave room for the bars."""
+    shown = readable(name.encode("ascii", "backslashreplace").decode())
+    return shown if len(shown) <= _MAX_NAME else f"{shown[: _MAX_NAME - 1]}…"
 
 
 def _rounded(number: re.Match[str]) -> str:

@@ -100,7 +100,7 @@ def test_plain_python_shows_the_usual_traceback() -> None:
 MISTAKES: dict[str, tuple[str, str]] = {
     "a DataFrame": (
         "client.send(pd.DataFrame({'event_type': ['click']}))",
-        "got str 'event_type'; use send_table for a DataFrame",
+        "got a DataFrame; use send_table for a table",
     ),
     "a mode": ("bwp.connect('live')", "expected a Sandbox, got str 'live'; for the live API set BWP_MODE=live"),
     "a misspelt keyword": ("client.new_event('click', client_vesion='2')", "did you mean client_version?"),
