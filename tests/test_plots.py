@@ -79,6 +79,7 @@ def test_an_empty_chart_says_so(draw: Callable[[bwp.Client], plots.Chart]) -> No
     assert 0 == len(chart.table)
     assert "nothing yet" in chart.svg
     assert "nothing yet" in repr(chart)
+    assert "nothing yet" in chart._repr_html_().partition(" alt=")[2]
     assert "steps" not in chart.title
 
 

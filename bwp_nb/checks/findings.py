@@ -22,12 +22,12 @@ class Findings:
         return list(next(iter(vars(self).values())))
 
     def frame(self) -> "pd.DataFrame":
-        """Return a DataFrame.
+        """Return a DataFrame with a row for each step, change or event type.
 
         Returns
         -------
         DataFrame
-            A row for each step, change or event type.
+            Its columns are the fields of a row.
         """
         return frame(map(asdict, self._rows))
 

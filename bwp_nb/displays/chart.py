@@ -106,7 +106,7 @@ class Chart:
         """The title, the note and the numbers that are not 0, for screen readers."""
         parts = ([f"{name} = {count:,}" for name, count in row.items() if count] for _, row in self.table.iterrows())
         bars = [f"{name}: {', '.join(part) or 'none'}" for name, part in zip(_labels(self.table), parts, strict=True)]
-        return ". ".join(filter(None, [self.title, self.note, "; ".join(bars)]))
+        return ". ".join(filter(None, [self.title, self.note, "; ".join(bars) or "nothing yet"]))
 
 
 @mpl.rc_context(fname=_STYLE)
