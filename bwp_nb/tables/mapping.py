@@ -19,7 +19,7 @@ from bwp_nb.text import quoted, readable, typed
 #: Each name of a field, ours and the API's, with ours.
 _NAMES = {name: ours for ours, api_name in TEXT_FIELDS.items() for name in (ours, api_name)}
 REQUIRED = ("event_type", "client_type", "client_version")
-#: What is in the quarantine of a row that cannot be read: a list of what its columns do not have.
+#: The name in the quarantine for the cells of a row that cannot be read.
 UNREADABLE = "unreadable_row"
 #: The names that a property in a column of its own must not have.
 TAKEN = (*_NAMES, *NESTED)
@@ -157,16 +157,16 @@ class ColumnMapping:
                 rows.inner.extend(inner)
                 properties += inner.items()
             elif name := self.field(column):
-                _put(fields, name, self._conversion.texts(cells, TEXT_FIELDS[name], chunk.problems), chunk)
+                _put(fields, name, self._conversion.texts(cells, TEXT_FIELDS[name], chunk.problems), chunk, column)
             else:
                 properties.append((column, cells))
         for name, value in self.fields.items():
             cells = self._conversion.texts([value] * chunk.length, TEXT_FIELDS[name], chunk.problems)
-            _put(fields, name, cells, chunk)
+            _put(fields, name, cells, chunk, name)
         for column, cells in properties:
             if (sent_as := self.sent_as(column)) is not None:
                 texts = self._conversion.texts(cells, property_place(sent_as), chunk.problems)
-                _put(rows.properties, sent_as, texts, chunk)
+                _put(rows.properties, sent_as, texts, chunk, column)
         rows.fields.update({name: fields.get(name, [None] * chunk.length) for name in TEXT_FIELDS})
         if generated is not None:
             generated.complete(rows)
@@ -232,7 +232,7 @@ def _unpacked(column: str, cells: list[Any], chunk: Chunk) -> dict[str, list[Any
     for place, cell in enumerate(cells):
         pairs = _pairs(cell)
         if pairs is None:
-            chunk.refuse(place, f"{column}: expected a dict of str to str, got {quoted(cell)}", [str(cell)])
+            chunk.refuse(place, f"{column}: expected a dict of str to str, got {quoted(cell)}", [{column: str(cell)}])
         for name, value in (pairs or {}).items():
             found.setdefault(name, [None] * chunk.length)[place] = value
     return found
@@ -269,15 +269,15 @@ def flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chunk) -> None:
-    """Add a column, or merge it into the one of that name; a row that has a value in both is refused."""
+def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chunk, source: str) -> None:
+    """Add the cells of a column, or merge them into those of that name; a row that has a value in both is refused."""
     if name not in columns:
         columns[name] = cells
         return
     columns[name] = list(columns[name])
     for place, cell in enumerate(cells):
         if cell is not None and columns[name][place] is not None:
-            chunk.refuse(place, f"{readable(name)} is given twice", [cell])
+            chunk.refuse(place, f"{readable(name)} is given twice", [{source: cell}])
         elif cell is not None:
             columns[name][place] = cell
 

@@ -232,6 +232,18 @@ def test_a_value_for_all_rows_does_not_change_one_that_has_its_own(tmp_path: Pat
     assert "client_type is given twice" in report.frame()["reason"][0]
 
 
+def test_the_quarantine_has_both_values_by_their_names(tmp_path: Path) -> None:
+    """So that the right one can be chosen, and nothing has to be guessed from the order of values."""
+    twice = VALID | {"clientType": "SERVER_CLIENT", "sku": "a", "additional_properties": {"sku": "b"}}
+    source = _jsonl(tmp_path / "source.jsonl", twice, VALID | {"additional_properties": "no dict"})
+    report, _ = _sent(source, on_duplicates="send")
+    report.save_quarantine(tmp_path / "a.jsonl")
+    first, second = map(json.loads, (tmp_path / "a.jsonl").read_text().splitlines())
+    assert [{"clientType": "SERVER_CLIENT"}, {"sku": "b"}] == first.pop("unreadable_row")
+    assert VALID | {"additional_properties": {"sku": "a"}} == first
+    assert VALID | {"unreadable_row": [{"additional_properties": "no dict"}]} == second
+
+
 def test_events_are_rows_like_others() -> None:
     """Properties are chosen and values added as in any table; a value that an event has is not replaced."""
     given = [event(additional_properties={"sku": "a", "ip": "b"})]
