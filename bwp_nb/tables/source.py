@@ -152,6 +152,8 @@ def parts(sources: str | Path | Iterable[str | Path], ledgers: Path) -> list[Par
     places = [Path(os.path.realpath(path)) for path in found]  # a link may lead to another source
     sent = dict(zip(places, found, strict=True))
     for place, path in zip(places, found, strict=True):
+        if not path.exists():
+            raise InvalidTable(f"sources: {readable(str(path))} does not exist. Nothing was sent.")
         if others := {sent[at] for at in (place, *place.parents) if at in sent} - {path}:
             said = f"{readable(str(path))} would be sent twice, also as {readable(str(min(others)))}"
             raise InvalidTable(f"sources: {said}. Pass one of them, or a glob such as **/*.parquet. Nothing was sent.")
