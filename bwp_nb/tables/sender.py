@@ -138,7 +138,9 @@ class Sender:
             self._error.add_note(self._how_to_continue())
             raise self._error
         if self.stopped == _INTERRUPTED:
-            raise KeyboardInterrupt(f"Stopped. {self._how_to_continue()}")
+            if self._ledger.count("untried", "in_flight", "failed", "unknown"):
+                raise KeyboardInterrupt(f"Stopped. {self._how_to_continue()}")
+            self.stopped = ""  # all had been sent already
 
     def _work_in_threads(self, batches: Iterator[Batch]) -> None:
         refuse_in_browser("send_table with more than one worker")
@@ -180,6 +182,8 @@ class Sender:
                 left = [batch]
                 while left:
                     left[:1] = self._settle(left[0])
+        except LedgerError as error:
+            self._stop(str(error), error)
         except Exception as error:
             self._stop(f"{type(error).__name__}: {readable(str(error), 160)}", error)
 

@@ -189,6 +189,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(size: int, tmp_path: Path) 
         _send(path, day, client)
     known = [event["eventId"] for event in client.sandbox.accepted]  # type: ignore[union-attr]
     if report := getattr(full.value, "report", None):  # else not even the first line could be written
+        assert str(full.value).startswith(f"Stopped: {report.stopped} ")
         frame = report.frame()
         assert set(known) == set(frame["event_id"][frame["state"].isin(["sent", "unknown"])])
     assert not path.read_bytes() or path.read_bytes().endswith(b"\n")
