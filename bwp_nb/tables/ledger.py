@@ -5,10 +5,11 @@ whole. The rows that were being sent when the process ended have the state `in_f
 """
 
 import errno
-import io
 import json
 import os
+import tempfile
 import threading
+import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 #: The states of a row, by the number that represents each; the first two are never tried, and being sent.
 STATES = ("untried", "in_flight", "sent", "rejected", "invalid", "failed", "unknown")
 
+#: The bytes of a ledger without a path that are kept in memory rather than in a temporary file.
+_IN_MEMORY = 2**23
 _FORM = {"bwp_ledger": 4}
 _NOT_TRIED = "not sent: the run ended before its turn"
 _NO_RESPONSE = "sent, but the run ended before the response was recorded"
@@ -99,7 +102,9 @@ class Ledger:
     def _open(self, read_only: bool, opened: ExitStack) -> Any:
         """Return the file; what is to be closed, and the lock on it, are added to `opened`."""
         if self.path is None:
-            return io.BytesIO()
+            spooled = tempfile.SpooledTemporaryFile(_IN_MEMORY, buffering=0)  # noqa: SIM115  # open as long as this is
+            weakref.finalize(self, spooled.close)
+            return spooled
         try:
             self.path = Path(os.path.realpath(self.path))  # so that a file has one lock, by any name
             if read_only:
@@ -162,7 +167,9 @@ class Ledger:
 
     def account(self) -> "dict[str, NDArray[Any]]":
         """Return what is known of each row, as columns: `state` (a number), `batch`, `attempts`, `copies`, `reason`."""
-        content = (self.path.read_bytes() if self.path else self._file.getvalue())[: self._size]
+        if self.path is None:
+            self._file.seek(0)
+        content = (self.path.read_bytes() if self.path else self._file.read())[: self._size]
         if len(content) < self._size or _run(content, self.name) != self.run:
             raise LedgerError(f"Cannot read {self.name}: it now belongs to another run.")
         return _account(content, self.name, len(self.states))[0]

@@ -208,6 +208,15 @@ def test_without_a_path_no_file_is_left(tmp_path: Path, monkeypatch: pytest.Monk
     assert [] == list(tmp_path.iterdir())
 
 
+def test_without_a_path_a_long_ledger_is_in_a_temporary_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory stays flat, and the report is the same."""
+    monkeypatch.setattr("bwp_nb.tables.ledger._IN_MEMORY", 1)
+    day = traffic.shop_day(60, invalid_rate=0)
+    assert {"sent"} == {*bwp.send_table(bwp.connect(), day, progress=False).frame()["state"]}
+    with _full_disk(150), pytest.raises(bwp.LedgerError, match=r"Cannot write the ledger: .+File too large"):
+        bwp.send_table(bwp.connect(), day, progress=False)
+
+
 def test_generated_ids_are_the_same_after_a_resume(tmp_path: Path) -> None:
     """The ledger records what they are generated from."""
     day = traffic.shop_day(120, invalid_rate=0).drop(columns=["event_id", "event_time"])
