@@ -111,8 +111,9 @@ class TextFile(NamedTuple):
             raise InvalidTable(f"{name} cannot be read: {said}.") from None
         except UnicodeError as error:
             # Several lines are decoded at a time.
-            before = error.object[: error.start].count(b"\n") if isinstance(error, UnicodeDecodeError) else 0
-            said = f"line {number + before + 1} is not {self.encoding.upper()}: {readable(str(error), 160)}"
+            read = error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b""
+            line = number + len((read + b"x").splitlines())
+            said = f"line {line} is not {self.encoding.upper()}: {readable(str(error), 160)}"
             raise InvalidTable(f"{name}, {said}. Save it as UTF-8, or pass encoding=.") from None
         except LookupError:
             found = quoted(self.encoding)
