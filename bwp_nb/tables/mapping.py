@@ -147,12 +147,10 @@ class ColumnMapping:
         rows = MappedRows(chunk)
         fields: dict[str, list[Any]] = {}
         properties: list[tuple[str, list[Any]]] = []
-        for place, lost in enumerate(chunk.columns.pop(UNREADABLE, ())):
-            if lost is not None:
-                message = f"it could not be read before; fix it, and remove {UNREADABLE}"
-                chunk.refuse(place, message, lost if isinstance(lost, list) else [lost])
         for column, cells in chunk.columns.items():
-            if self.is_nested(column):
+            if column == UNREADABLE:
+                _refuse_again(cells, chunk)
+            elif self.is_nested(column):
                 inner = _unpacked(column, cells, chunk)
                 rows.inner.extend(inner)
                 properties += inner.items()
@@ -193,8 +191,9 @@ class GeneratedIds:
         """Add ids and times where rows lack them."""
         for name, made in (("event_id", self._id), ("event_time", lambda *_: self.time)):
             cells = rows.fields[name]
-            if None in cells:
-                rows.generated[name] = {place for place, cell in enumerate(cells) if cell is None}
+            places = {place for place, cell in enumerate(cells) if cell is None}
+            if places:
+                rows.generated[name] = places
                 rows.fields[name] = [made(rows, place) if cell is None else cell for place, cell in enumerate(cells)]
 
     def _id(self, rows: MappedRows, place: int) -> str:
@@ -224,6 +223,14 @@ def _field(name: str) -> str:
     near = meant(name) if isinstance(name, str) else None
     advice = f"did you mean {near}?" if near else f"the fields are {', '.join(TEXT_FIELDS)}."
     raise InvalidTable(f"Unknown field {quoted(name)}; {advice}")
+
+
+def _refuse_again(cells: list[Any], chunk: Chunk) -> None:
+    """Refuse the rows of a quarantine that still have cells that could not be read."""
+    for place, lost in enumerate(cells):
+        if not is_missing(lost):
+            message = f"it could not be read before; fix it, and remove {UNREADABLE}"
+            chunk.refuse(place, message, lost if isinstance(lost, list) else [lost])
 
 
 def _unpacked(column: str, cells: list[Any], chunk: Chunk) -> dict[str, list[Any]]:
