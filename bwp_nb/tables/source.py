@@ -112,8 +112,8 @@ class TextFile(NamedTuple):
         except UnicodeError as error:
             # Several lines are decoded at a time.
             read = error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b""
-            line = number + len((read + b"x").splitlines())
-            said = f"line {line} is not {self.encoding.upper()}: {readable(str(error), 160)}"
+            last = number + len((read + b"x").splitlines())
+            said = f"line {last} is not {self.encoding.upper()}: {readable(str(error), 160)}"
             raise InvalidTable(f"{name}, {said}. Save it as UTF-8, or pass encoding=.") from None
         except LookupError:
             found = quoted(self.encoding)
