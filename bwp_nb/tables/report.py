@@ -266,7 +266,8 @@ class Report:
 
         Each line has the keywords of one `UserEvent`. The cells of a row that cannot be read are in a list called
         `unreadable_row`, which you remove once the row is fixed; a second value for a field or a property is there as
-        a dict, by its name. What JSON cannot represent becomes a list of its text. Both are refused until they are fixed.
+        a dict, by its name. What JSON cannot represent becomes a list of its text. Both are refused until they are
+        fixed.
 
         Parameters
         ----------
