@@ -191,8 +191,7 @@ class GeneratedIds:
         """Add ids and times where rows lack them."""
         for name, made in (("event_id", self._id), ("event_time", lambda *_: self.time)):
             cells = rows.fields[name]
-            places = {place for place, cell in enumerate(cells) if cell is None}
-            if places:
+            if places := {place for place, cell in enumerate(cells) if cell is None}:
                 rows.generated[name] = places
                 rows.fields[name] = [made(rows, place) if cell is None else cell for place, cell in enumerate(cells)]
 

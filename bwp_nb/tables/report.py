@@ -347,8 +347,7 @@ class Report:
 
     def _summary(self) -> tuple[list[list[str]], list[str]]:
         """Return the first reasons and their rows, and notes on what to do."""
-        copied = 0
-        found: list[tuple[str, str, str, int]] = []
+        copied, found = 0, []
         try:
             for part in self._parts:
                 outcomes = part.outcomes(self._several[1])
@@ -356,7 +355,7 @@ class Report:
                 left = outcomes[outcomes["reason"] != ""]
                 kinds = left.groupby(["state", "reason"], sort=False)["row"].agg(["first", "size"])
                 of = f" of {part.name}" if self._is_merged else ""
-                found += [(f"row {row}{of}", state, why, rows) for (state, why), row, rows in kinds.itertuples()]
+                found.extend([(f"row {row}{of}", state, why, rows) for (state, why), row, rows in kinds.itertuples()])
         except (OSError, LedgerError):  # the counts are known anyway
             lost = ", ".join(part.ledger.name for part in self._parts)
             return [["reasons", "not known", f"{lost} cannot be read any more"]], list(self._notes())

@@ -111,9 +111,8 @@ class TextFile(NamedTuple):
             raise InvalidTable(f"{name} cannot be read: {said}.") from None
         except UnicodeError as error:
             # Several lines are decoded at a time.
-            read = error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b""
-            last = number + len((read + b"x").splitlines())
-            said = f"line {last} is not {self.encoding.upper()}: {readable(str(error), 160)}"
+            read = (error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b"") + b"x"
+            said = f"line {number + len(read.splitlines())} is not {self.encoding.upper()}: {readable(str(error), 160)}"
             raise InvalidTable(f"{name}, {said}. Save it as UTF-8, or pass encoding=.") from None
         except LookupError:
             found = quoted(self.encoding)
