@@ -258,7 +258,7 @@ def test_a_ledger_is_jsonl_of_one_line_a_batch_before_and_after(tmp_path: Path) 
         '{"rows":[[0,1]],"state":"sent","batch":1,"reason":1}',
         '{"rows":[[0,1]],"state":"in_flight","batch":1e30}',
         f'{{"rows":[[0,1]],"state":"in_flight","batch":{10**30}}}',
-        '{"rows":[[0,3]],"state":"sent","batch":1,"reason":[5,6,7]}',
+        '{"rows":[[0,3]],"state":"invalid","reason":[5,6,7]}',
         '{"rows":[[0,1]],"state":"invalid","reason":{"a":1}}',
         '{"rows":[[0,1]],"state":"in_flight","batch":2,"split":7}',
         "[]",
