@@ -33,11 +33,11 @@ class Chunk:
     problems: dict[int, list[Problem]] = field(default_factory=lambda: defaultdict(list))
 
     def refuse(self, place: int, message: str, lost: list[Any]) -> None:
-        """Add why a row cannot be read, and what the columns do not have of it."""
+        """Add why a row cannot be read, and the cells that are lost because of it."""
         self.problems[place].append(Problem(_ROW, lost, _ROW_RULE, message))
 
     def lost(self, place: int) -> list[Any]:
-        """Return what the columns do not have of a row."""
+        """Return the cells of a row that cannot be read."""
         return [part for one in self.problems.get(place, ()) if one.field == _ROW for part in one.value]
 
 

@@ -5,15 +5,15 @@ whole. The rows that were being sent when the process ended have the state `in_f
 """
 
 import errno
-import io
 import json
 import os
+import tempfile
 import threading
+import weakref
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
-from itertools import chain
-from operator import lt
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 #: The states of a row, by the number that represents each; the first two are never tried, and being sent.
 STATES = ("untried", "in_flight", "sent", "rejected", "invalid", "failed", "unknown")
 
+#: The bytes of a ledger without a path that are kept in memory rather than in a temporary file.
+_IN_MEMORY = 2**23
 _FORM = {"bwp_ledger": 4}
 _NOT_TRIED = "not sent: the run ended before its turn"
 _NO_RESPONSE = "sent, but the run ended before the response was recorded"
@@ -99,7 +101,9 @@ class Ledger:
     def _open(self, read_only: bool, opened: ExitStack) -> Any:
         """Return the file; what is to be closed, and the lock on it, are added to `opened`."""
         if self.path is None:
-            return io.BytesIO()
+            spooled = tempfile.SpooledTemporaryFile(_IN_MEMORY, buffering=0)  # noqa: SIM115  # open as long as this is
+            weakref.finalize(self, spooled.close)
+            return spooled
         try:
             self.path = Path(os.path.realpath(self.path))  # so that a file has one lock, by any name
             if read_only:
@@ -132,9 +136,9 @@ class Ledger:
         """
         if self.run is None or self.run.events != events:
             mapping = "it was made with other columns=, properties= or fields="
-            advice = "Pass what it was made with; to start over, use a new ledger path."
-            said = f"it belongs to different data than {name}, or {mapping}. {advice}"
-            raise LedgerError(f"Cannot use {self.name}: {said}")
+            said = f"it belongs to different data than {name}, or {mapping}. Pass what it was made with"
+            advice = "; to start over, use a new ledger path." if target else "."
+            raise LedgerError(f"Cannot use {self.name}: {said}{advice}")
         if target and self.run.target != target:
             there, here = readable(self.run.target, 200), readable(target, 200)
             said = f"its run sent to {there}; this client sends to {here}. To start over, use a new ledger path."
@@ -162,7 +166,9 @@ class Ledger:
 
     def account(self) -> "dict[str, NDArray[Any]]":
         """Return what is known of each row, as columns: `state` (a number), `batch`, `attempts`, `copies`, `reason`."""
-        content = (self.path.read_bytes() if self.path else self._file.getvalue())[: self._size]
+        if self.path is None:
+            self._file.seek(0)
+        content = (self.path.read_bytes() if self.path else self._file.read())[: self._size]
         if len(content) < self._size or _run(content, self.name) != self.run:
             raise LedgerError(f"Cannot read {self.name}: it now belongs to another run.")
         return _account(content, self.name, len(self.states))[0]
@@ -193,7 +199,8 @@ class Ledger:
                 while rest:
                     rest = rest[self._file.write(rest) :]
             except OSError as error:
-                self._file.truncate(self._size)
+                with suppress(OSError):  # a temporary file may have to be made for it
+                    self._file.truncate(self._size)
                 raise LedgerError(f"Cannot write {self.name}: {readable(str(error), 160)}.") from error
             self._size += len(content)
 
@@ -230,9 +237,10 @@ def _account(content: bytes, name: str, rows: int) -> "tuple[dict[str, NDArray[A
         try:
             line = Line(**json.loads(text))
             found = _rows(line, rows)
-            given = [line.reason] if isinstance(line.reason, str) else [*line.reason]
+            given = _reasons(line)
             if line.state == "in_flight":
-                most[line.batch], given = line.copies, [_NO_RESPONSE]
+                most[line.batch] = line.copies
+                given = [_NO_RESPONSE]
                 copies[found] += line.copies
             elif line.batch:  # the outcome of a batch, which all of these rows are in
                 if not ((state[found] == 1) & (batch[found] == line.batch)).all():
@@ -243,18 +251,24 @@ def _account(content: bytes, name: str, rows: int) -> "tuple[dict[str, NDArray[A
             reason[found] = np.arange(len(given)) + len(reasons)
             reasons += given
             splits += line.split
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             shown = quoted(readable(text.decode("utf-8", "replace"), 60))
             raise LedgerError(f"Cannot read line {number} of {name}: {shown}.") from None
     texts = np.array(reasons, dtype=object)[reason]
     return {"state": state, "reason": texts, "batch": batch, "attempts": attempts, "copies": copies}, splits
 
 
+def _reasons(line: Line) -> list[str]:
+    return line.reason if isinstance(line.reason, list) else [line.reason]
+
+
 def _rows(line: Line, rows: int) -> "NDArray[np.int64]":
     """Return the rows of a line, or raise `ValueError` or `TypeError` if it cannot be one of a run of some rows."""
     bounds = [*chain.from_iterable(line.rows)]
-    is_ordered = all(map(lt, [-1, *bounds], [*bounds, rows + 1]))
+    is_ordered = all(bound < after for bound, after in pairwise([-1, *bounds, rows + 1]))
+    numbers = {type(number) for number in (line.batch, line.attempts, line.copies, *bounds)}
+    is_typed = numbers == {int} and {*map(type, _reasons(line))} == {str} and isinstance(line.split, bool)
     is_known = line.state in STATES[1:] and (line.state == "invalid") == (line.batch == 0)
-    if not is_ordered or not is_known or min(line.attempts, line.copies) < 0:
+    if not (is_ordered and is_typed and is_known) or min(line.attempts, line.copies) < 0:
         raise ValueError
     return np.array([row for first, end in line.rows for row in range(first, end)], dtype=np.int64)

@@ -19,7 +19,7 @@ from bwp_nb.text import quoted, readable, typed
 #: Each name of a field, ours and the API's, with ours.
 _NAMES = {name: ours for ours, api_name in TEXT_FIELDS.items() for name in (ours, api_name)}
 REQUIRED = ("event_type", "client_type", "client_version")
-#: What is in the quarantine of a row that cannot be read: a list of what its columns do not have.
+#: The name in the quarantine for the cells of a row that cannot be read.
 UNREADABLE = "unreadable_row"
 #: The names that a property in a column of its own must not have.
 TAKEN = (*_NAMES, *NESTED)
@@ -147,26 +147,24 @@ class ColumnMapping:
         rows = MappedRows(chunk)
         fields: dict[str, list[Any]] = {}
         properties: list[tuple[str, list[Any]]] = []
-        for place, lost in enumerate(chunk.columns.pop(UNREADABLE, ())):
-            if lost is not None:
-                message = f"it could not be read before; fix it, and remove {UNREADABLE}"
-                chunk.refuse(place, message, lost if isinstance(lost, list) else [lost])
         for column, cells in chunk.columns.items():
-            if self.is_nested(column):
+            if column == UNREADABLE:
+                _refuse_again(cells, chunk)
+            elif self.is_nested(column):
                 inner = _unpacked(column, cells, chunk)
                 rows.inner.extend(inner)
                 properties += inner.items()
             elif name := self.field(column):
-                _put(fields, name, self._conversion.texts(cells, TEXT_FIELDS[name], chunk.problems), chunk)
+                _put(fields, name, self._conversion.texts(cells, TEXT_FIELDS[name], chunk.problems), chunk, column)
             else:
                 properties.append((column, cells))
         for name, value in self.fields.items():
             cells = self._conversion.texts([value] * chunk.length, TEXT_FIELDS[name], chunk.problems)
-            _put(fields, name, cells, chunk)
+            _put(fields, name, cells, chunk, name)
         for column, cells in properties:
             if (sent_as := self.sent_as(column)) is not None:
                 texts = self._conversion.texts(cells, property_place(sent_as), chunk.problems)
-                _put(rows.properties, sent_as, texts, chunk)
+                _put(rows.properties, sent_as, texts, chunk, column)
         rows.fields.update({name: fields.get(name, [None] * chunk.length) for name in TEXT_FIELDS})
         if generated is not None:
             generated.complete(rows)
@@ -193,8 +191,8 @@ class GeneratedIds:
         """Add ids and times where rows lack them."""
         for name, made in (("event_id", self._id), ("event_time", lambda *_: self.time)):
             cells = rows.fields[name]
-            if None in cells:
-                rows.generated[name] = {place for place, cell in enumerate(cells) if cell is None}
+            if places := {place for place, cell in enumerate(cells) if cell is None}:
+                rows.generated[name] = places
                 rows.fields[name] = [made(rows, place) if cell is None else cell for place, cell in enumerate(cells)]
 
     def _id(self, rows: MappedRows, place: int) -> str:
@@ -226,13 +224,21 @@ def _field(name: str) -> str:
     raise InvalidTable(f"Unknown field {quoted(name)}; {advice}")
 
 
+def _refuse_again(cells: list[Any], chunk: Chunk) -> None:
+    """Refuse the rows of a quarantine that still have cells that could not be read."""
+    for place, lost in enumerate(cells):
+        if not is_missing(lost):
+            message = f"it could not be read before; fix it, and remove {UNREADABLE}"
+            chunk.refuse(place, message, lost if isinstance(lost, list) else [lost])
+
+
 def _unpacked(column: str, cells: list[Any], chunk: Chunk) -> dict[str, list[Any]]:
     """Return the properties in a column of mappings as columns; a row with another value is refused."""
     found: dict[str, list[Any]] = {}
     for place, cell in enumerate(cells):
         pairs = _pairs(cell)
         if pairs is None:
-            chunk.refuse(place, f"{column}: expected a dict of str to str, got {quoted(cell)}", [str(cell)])
+            chunk.refuse(place, f"{column}: expected a dict of str to str, got {quoted(cell)}", [{column: str(cell)}])
         for name, value in (pairs or {}).items():
             found.setdefault(name, [None] * chunk.length)[place] = value
     return found
@@ -269,15 +275,15 @@ def flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chunk) -> None:
-    """Add a column, or merge it into the one of that name; a row that has a value in both is refused."""
+def _put(columns: dict[str, list[Any]], name: str, cells: list[Any], chunk: Chunk, source: str) -> None:
+    """Add the cells of a column, or merge them into those of that name; a row that has a value in both is refused."""
     if name not in columns:
         columns[name] = cells
         return
     columns[name] = list(columns[name])
     for place, cell in enumerate(cells):
         if cell is not None and columns[name][place] is not None:
-            chunk.refuse(place, f"{readable(name)} is given twice", [cell])
+            chunk.refuse(place, f"{readable(name)} is given twice", [{source: cell}])
         elif cell is not None:
             columns[name][place] = cell
 

@@ -14,9 +14,9 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "batch_size": (lambda given: type(given) is int and 1 <= given <= MAX_EVENTS, f"an int from 1 to {MAX_EVENTS}"),
     "max_wait": (lambda given: given >= 0, "0 seconds or more"),
     "rate": (lambda given: given is None or given > 0, "more than 0 events a second, or None"),
-    "on_unknown": (("resend", "skip").__contains__, "'resend' or 'skip'"),
-    "on_refused": (("resend", "skip").__contains__, "'resend' or 'skip'"),
-    "on_duplicates": (("refuse", "send").__contains__, "'refuse' or 'send'"),
+    "on_unknown": (lambda given: given in ("resend", "skip"), "'resend' or 'skip'"),
+    "on_refused": (lambda given: given in ("resend", "skip"), "'resend' or 'skip'"),
+    "on_duplicates": (lambda given: given in ("refuse", "send"), "'refuse' or 'send'"),
 }
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -264,9 +264,10 @@ class Report:
     def save_quarantine(self, path: str | Path) -> None:
         """Write the rows to fix, unchanged, for `send_table` and for forms.
 
-        Each line has the keywords of one `UserEvent`; what they lack of a row that cannot be read is in a list called
-        `unreadable_row`, which you remove once it is fixed. What JSON cannot represent becomes a list of its text. Both
-        are refused again until then.
+        Each line has the keywords of one `UserEvent`. The cells of a row that cannot be read are in a list called
+        `unreadable_row`, which you remove once the row is fixed; a second value for a field or a property is there as
+        a dict, by its name. What JSON cannot represent becomes a list of its text. Both are refused until they are
+        fixed.
 
         Parameters
         ----------
@@ -306,7 +307,8 @@ class Report:
         if Path(path).suffix != ".csv":
             raise InvalidArgument(f"save_spreadsheet: expected a path ending in .csv, got {Path(path).name!r}")
         events = self._events("invalid", "rejected")
-        named = self._outcomes().iloc[events.index][[*SPREADSHEET_COLUMNS, *self._several[1:] * self._is_merged]]
+        names = [*SPREADSHEET_COLUMNS, *([self._several[1]] if self._is_merged else [])]
+        named = self._outcomes().iloc[events.index][names]
         columns = [_harmless([name, *part[name].to_numpy(object)]) for part in (named, events) for name in part]
         with Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             file.write("\ufeff")  # by which spreadsheets recognise UTF-8; the codec utf-8-sig is slow
@@ -328,9 +330,8 @@ class Report:
         names = dict.fromkeys(name for row in rows for name in row) if rows else TEXT_FIELDS
         columns = [*filter(names.__contains__, TEXT_FIELDS), *(name for name in names if name not in TEXT_FIELDS)]
         cells = [[row.get(name) for name in columns] for row in rows]
-        return pd.DataFrame(
-            cells, list(found), pd.Index(columns, dtype=object), dtype=object
-        )  # str may not be any text
+        # As objects, since pandas' str cannot have a lone surrogate.
+        return pd.DataFrame(cells, list(found), pd.Index(columns, dtype=object), dtype=object)
 
     @property
     def _index(self) -> "pd.Index[Any]":
@@ -348,16 +349,17 @@ class Report:
         """Return the first reasons and their rows, and notes on what to do."""
         copied, found = 0, []
         try:
-            for part in self._parts:  # one at a time, since most rows have no reason
+            for part in self._parts:
                 outcomes = part.outcomes(self._several[1])
                 copied += int((outcomes["copies"] > 1).sum())
                 left = outcomes[outcomes["reason"] != ""]
-                rows = [f"row {row}{f' of {part.name}' if self._is_merged else ''}" for row in left["row"]]
-                found.append(zip(rows, left["state"], left["reason"], strict=True))
+                kinds = left.groupby(["state", "reason"], sort=False)["row"].agg(["first", "size"])
+                of = f" of {part.name}" if self._is_merged else ""
+                found.extend([(f"row {row}{of}", state, why, rows) for (state, why), row, rows in kinds.itertuples()])
         except (OSError, LedgerError):  # the counts are known anyway
             lost = ", ".join(part.ledger.name for part in self._parts)
             return [["reasons", "not known", f"{lost} cannot be read any more"]], list(self._notes())
-        return _first_reasons(chain.from_iterable(found)), list(self._notes(copied))
+        return _first_reasons(found), list(self._notes(copied))
 
     def _head(self) -> str:
         """Return the number of rows, and where they went if that is the live API."""
@@ -440,7 +442,7 @@ class DryRun:
 
     def _reasons(self) -> list[list[str]]:
         found = ((f"row {row}", problem) for row, problems in self.problems.items() for problem in problems)
-        return _first_reasons((row, "", str(problem)) for row, problem in found)
+        return _first_reasons((row, "", str(problem), 1) for row, problem in found)
 
     def _notes(self) -> list[str]:
         """Return what would be done with each column, and where likely mistakes are."""
@@ -496,11 +498,14 @@ class DryRun:
         return self.requests / requests_a_second
 
 
-def _first_reasons(found: Iterable[tuple[str, str, str]]) -> list[list[str]]:
-    """Return the first different states and reasons, after the first row that has both and the number of others."""
+def _first_reasons(found: Iterable[tuple[str, str, str, int]]) -> list[list[str]]:
+    """Return the first different states and reasons, after the first row that has both and the number of others.
+
+    Each of the `found` is a row, its state and reason, and the number of rows that have both.
+    """
     rows: dict[tuple[str, str], list[Any]] = {}
-    for row, state, reason in found:
-        rows.setdefault((state, reason), [row, -1])[1] += 1
+    for row, state, reason, number in found:
+        rows.setdefault((state, reason), [row, -1])[1] += number
     shown = [
         [f"{row} and {others} more" if others else row, state, reason]
         for (state, reason), (row, others) in islice(rows.items(), _MAX_SHOWN)

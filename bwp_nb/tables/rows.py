@@ -159,7 +159,7 @@ def _event(rows: MappedRows, place: int, default: Callable[[], UserEvent]) -> Us
 
 
 def _json_values(text: str) -> list[Any]:
-    """Return the JSON values that follow each other in a text; an empty list if it does not begin with an object."""
+    """Return the JSON values that follow each other in a text, of which the first is an object or a list; else none."""
     decoder = json.JSONDecoder(object_pairs_hook=_with_texts, parse_int=str, parse_float=str)
     found: list[Any] = []
     end = 0
@@ -172,6 +172,8 @@ def _json_values(text: str) -> list[Any]:
                 return []
             where = f"line {text.count(chr(10), 0, start) + 1}"
             raise InvalidTable(f"{where}: expected a JSON object, got {quoted(text[start:].strip())}.") from None
+        if not found and not isinstance(value, dict | list):
+            return []
         found.append(value)
     return found
 

@@ -87,17 +87,17 @@ class Batch:
 
 
 def batches(table: StagedTable, ledger: Ledger, done: set[int], size: int) -> Iterator[Batch]:
-    """Yield the rows to send, some at a time, and record in the ledger which are invalid.
+    """Yield batches of the rows to send, and record in the ledger which are invalid.
 
     `done` are the states of rows that are not sent again.
     """
     for _, block in blocks(_left(table, ledger, done), size):
-        rows, texts = map(list, zip(*block, strict=True))
+        rows, texts = [row for row, _ in block], [text for _, text in block]
         yield Batch(rows, texts, frozenset(row for row in rows if ledger.states[row] in _DOUBTED))
 
 
 def _left(table: StagedTable, ledger: Ledger, done: set[int]) -> Iterator[tuple[int, str]]:
-    """Yield the rows to send, and record in the ledger which are invalid."""
+    """Yield the number and the text of each row to send; the invalid ones are recorded a chunk at a time."""
     for rows in table.chunks():
         invalid = {row: found for row, found in rows.problems.items() if ledger.states[row] not in done}
         if invalid:
@@ -138,7 +138,9 @@ class Sender:
             self._error.add_note(self._how_to_continue())
             raise self._error
         if self.stopped == _INTERRUPTED:
-            raise KeyboardInterrupt(f"Stopped. {self._how_to_continue()}")
+            if self._ledger.count("untried", "in_flight", "failed", "unknown"):
+                raise KeyboardInterrupt(f"Stopped. {self._how_to_continue()}")
+            self.stopped = ""  # all had been sent already
 
     def _work_in_threads(self, batches: Iterator[Batch]) -> None:
         refuse_in_browser("send_table with more than one worker")
@@ -179,7 +181,9 @@ class Sender:
             while (batch := self._next(batches)) is not None:
                 left = [batch]
                 while left:
-                    left[:1] = self._settle(left[0])
+                    left = self._settle(left[0]) + left[1:]  # what is left of a batch comes first
+        except LedgerError as error:
+            self._stop(str(error), error)
         except Exception as error:
             self._stop(f"{type(error).__name__}: {readable(str(error), 160)}", error)
 
@@ -220,9 +224,10 @@ class Sender:
     def _record(self, batch: Batch, number: int, found: Receipt | BwpError, *, is_split: bool) -> None:
         """Record the state of each row, and why it is in it."""
         rows = _states(batch, found) if isinstance(found, BwpError) else {(found.state, ""): batch.rows}
-        lines = []
+        lines: list[Line] = []
         for (state, reason), numbers in rows.items():
-            copies, split = 0 if state == "rejected" else found.copies, is_split and numbers[0] == batch.rows[0]
+            copies = 0 if state == "rejected" else found.copies
+            split = is_split and not lines  # a request counts once
             lines.append(Line(ranges(numbers), state, number, found.attempts, copies, reason, split))
         self._ledger.write(*lines)
 

@@ -111,8 +111,8 @@ class TextFile(NamedTuple):
             raise InvalidTable(f"{name} cannot be read: {said}.") from None
         except UnicodeError as error:
             # Several lines are decoded at a time.
-            before = error.object[: error.start].count(b"\n") if isinstance(error, UnicodeDecodeError) else 0
-            said = f"line {number + before + 1} is not {self.encoding.upper()}: {readable(str(error), 160)}"
+            read = (error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b"") + b"x"
+            said = f"line {number + len(read.splitlines())} is not {self.encoding.upper()}: {readable(str(error), 160)}"
             raise InvalidTable(f"{name}, {said}. Save it as UTF-8, or pass encoding=.") from None
         except LookupError:
             found = quoted(self.encoding)
@@ -152,6 +152,8 @@ def parts(sources: str | Path | Iterable[str | Path], ledgers: Path) -> list[Par
     places = [Path(os.path.realpath(path)) for path in found]  # a link may lead to another source
     sent = dict(zip(places, found, strict=True))
     for place, path in zip(places, found, strict=True):
+        if not path.exists():
+            raise InvalidTable(f"sources: {readable(str(path))} does not exist. Nothing was sent.")
         if others := {sent[at] for at in (place, *place.parents) if at in sent} - {path}:
             said = f"{readable(str(path))} would be sent twice, also as {readable(str(min(others)))}"
             raise InvalidTable(f"sources: {said}. Pass one of them, or a glob such as **/*.parquet. Nothing was sent.")

@@ -19,7 +19,7 @@ from bwp_nb.event import TEXT_FIELDS
 from bwp_nb.tables.chunks import Table
 from bwp_nb.tables.columns import Columns
 from bwp_nb.tables.encoding import EncodedRows, encode_rows
-from bwp_nb.tables.mapping import ColumnMapping, GeneratedIds
+from bwp_nb.tables.mapping import UNREADABLE, ColumnMapping, GeneratedIds
 from bwp_nb.text import quoted, readable
 
 with extra("tables"):
@@ -61,7 +61,7 @@ class StagedTable:
             columns |= dict.fromkeys(chunk.columns)
             inner |= dict.fromkeys(mapped.inner)
             for name, places in mapped.generated.items():
-                made[name] += len(places)
+                made[name] += len(places - chunk.problems.keys())
         if self.rows:
             mapping.refuse_unseen(table.name, [*columns, *inner])
         mapping.refuse_nearly_fields(columns)
@@ -145,7 +145,7 @@ def _described(
     """Return what is done with columns, and with properties in mappings."""
     origins = {name: [column for column in columns if mapping.field(column) == name] for name in TEXT_FIELDS}
     others = [column for column in columns if not mapping.field(column) and not mapping.is_nested(column)]
-    names = {column: mapping.sent_as(column) for column in [*others, *inner]}
+    names = {column: mapping.sent_as(column) for column in [*others, *inner] if column != UNREADABLE}
     return Columns(
         rows,
         {name: found for name, found in origins.items() if found},

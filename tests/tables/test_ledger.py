@@ -189,6 +189,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(size: int, tmp_path: Path) 
         _send(path, day, client)
     known = [event["eventId"] for event in client.sandbox.accepted]  # type: ignore[union-attr]
     if report := getattr(full.value, "report", None):  # else not even the first line could be written
+        assert str(full.value).startswith(f"Stopped: {report.stopped} ")
         frame = report.frame()
         assert set(known) == set(frame["event_id"][frame["state"].isin(["sent", "unknown"])])
     assert not path.read_bytes() or path.read_bytes().endswith(b"\n")
@@ -205,6 +206,15 @@ def test_without_a_path_no_file_is_left(tmp_path: Path, monkeypatch: pytest.Monk
     report = bwp.send_table(bwp.connect(), traffic.shop_day(60, invalid_rate=0), progress=False)
     assert 60 == len(report.frame())
     assert [] == list(tmp_path.iterdir())
+
+
+def test_without_a_path_a_long_ledger_is_in_a_temporary_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory stays flat, and the report is the same."""
+    monkeypatch.setattr("bwp_nb.tables.ledger._IN_MEMORY", 1)
+    day = traffic.shop_day(60, invalid_rate=0)
+    assert {"sent"} == {*bwp.send_table(bwp.connect(), day, progress=False).frame()["state"]}
+    with _full_disk(150), pytest.raises(bwp.LedgerError, match=r"Cannot write the ledger: .+File too large"):
+        bwp.send_table(bwp.connect(), day, progress=False)
 
 
 def test_generated_ids_are_the_same_after_a_resume(tmp_path: Path) -> None:
@@ -246,6 +256,11 @@ def test_a_ledger_is_jsonl_of_one_line_a_batch_before_and_after(tmp_path: Path) 
         '{"rows":[[0,1]],"state":"sent","batch":1,"attempts":"1"}',
         '{"rows":[[0,1]],"state":"sent","batch":1,"copies":-1}',
         '{"rows":[[0,1]],"state":"sent","batch":1,"reason":1}',
+        '{"rows":[[0,1]],"state":"in_flight","batch":1e30}',
+        f'{{"rows":[[0,1]],"state":"in_flight","batch":{10**30}}}',
+        '{"rows":[[0,3]],"state":"invalid","reason":[5,6,7]}',
+        '{"rows":[[0,1]],"state":"invalid","reason":{"a":1}}',
+        '{"rows":[[0,1]],"state":"in_flight","batch":2,"split":7}',
         "[]",
     ],
 )

@@ -5,6 +5,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -230,6 +231,36 @@ def test_a_value_for_all_rows_does_not_change_one_that_has_its_own(tmp_path: Pat
     report, (arrived,) = _sent(_jsonl(tmp_path / "a.jsonl", VALID, lacking), fields={"client_type": "SERVER_CLIENT"})
     assert ("b", "SERVER_CLIENT") == (arrived["eventId"], arrived["clientType"])
     assert "client_type is given twice" in report.frame()["reason"][0]
+
+
+def test_the_quarantine_has_both_values_by_their_names(tmp_path: Path) -> None:
+    """So that the right one can be chosen, and nothing has to be guessed from the order of values."""
+    twice = VALID | {"clientType": "SERVER_CLIENT", "sku": "a", "additional_properties": {"sku": "b"}}
+    source = _jsonl(tmp_path / "source.jsonl", twice, VALID | {"additional_properties": "no dict"})
+    report, _ = _sent(source, on_duplicates="send")
+    report.save_quarantine(tmp_path / "a.jsonl")
+    first, second = map(json.loads, (tmp_path / "a.jsonl").read_text().splitlines())
+    assert [{"clientType": "SERVER_CLIENT"}, {"sku": "b"}] == first.pop("unreadable_row")
+    assert VALID | {"additional_properties": {"sku": "a"}} == first
+    assert VALID | {"unreadable_row": [{"additional_properties": "no dict"}]} == second
+
+
+def test_a_quarantine_may_be_sent_as_a_frame(tmp_path: Path) -> None:
+    """Rows that could be read have NaN where the others have what was lost, which is never sent or listed as such."""
+    lost = VALID | {"event_id": None, "unreadable_row": [{"clientType": "SERVER_CLIENT"}]}
+    for source in (pd.DataFrame([lost, VALID]), pd.DataFrame([lost, VALID | {"unreadable_row": float("nan")}])):
+        report, (arrived,) = _sent(source)
+        assert VALID["event_id"] == arrived["eventId"]
+        assert "it could not be read before; fix it, and remove unreadable_row" in report.frame()["reason"][0]
+        assert ([], {"event_id": 0, "event_time": 0}) == (report.columns.properties, report.columns.generated)
+        assert "unreadable_row" in source
+
+
+def test_an_array_as_an_id_is_a_problem_of_its_row() -> None:
+    """The others are sent."""
+    report, (arrived,) = _sent([VALID | {"event_id": np.arange(2)}, VALID])
+    assert VALID["event_id"] == arrived["eventId"]
+    assert "eventId: must be a str, got ndarray" in report.frame()["reason"][0]
 
 
 def test_events_are_rows_like_others() -> None:

@@ -158,6 +158,7 @@ def test_ledgers_may_be_in_the_folder_of_the_parts(tmp_path: Path) -> None:
         ("export/*.jsonl", "expected at least one file, found none by .*jsonl"),
         ([], r"expected at least one file, found none by \[\]"),
         ("export/none.csv", r"expected at least one file, found none by .*none\.csv"),
+        (["export/a.csv", "export/none.csv"], r"^sources: \S*none\.csv does not exist\. Nothing was sent\.$"),
         (["export/a.csv", "export/A.CSV/../a.csv"], r"two are called 'a\.csv': .*Pass their folder or a glob"),
         (["export/a.csv", "other/A.csv"], "two are called"),
         (["export/a.csv", "export"], r"a\.csv would be sent twice, also as .*export\. Pass one of them"),

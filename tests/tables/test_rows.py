@@ -54,6 +54,15 @@ def test_a_row_may_use_the_apis_own_shape() -> None:
     assert [given] == rows.events_of(json.dumps(given.input), event)
 
 
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+def test_quoted_cells_are_rows(between: str) -> None:
+    """As spreadsheets copy them; the first quoted cell is not taken for JSON."""
+    lines = [["event_type", "client_type", "client_version"], ["click", "web", "1"]]
+    text = "\n".join(between.join(f'"{cell}"' for cell in line) for line in lines)
+    expected = event(event_type="click", client_type="web", client_version="1")
+    assert [expected] == rows.events_of(text, event)
+
+
 @pytest.mark.parametrize("source", [1, None, [1], {"event_type": 1}, {"additional_properties": []}])
 def test_other_values_are_refused(source: Any) -> None:
     """Nothing is guessed from a number, a list of numbers, or a field that is not a str."""

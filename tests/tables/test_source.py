@@ -249,6 +249,7 @@ def test_text_files_are_read_by_their_ending_and_options(
     ("name", "content", "options", "words"),
     [
         ("a.csv", b'a,b\n1,2\n"x\ny",3\n\xff,5\n', {}, r"^a\.csv, line 5 is not UTF-8: "),
+        ("a.csv", b"a\r1\r2\r\xff\r", {}, r"^a\.csv, line 4 is not UTF-8: "),
         ("a.jsonl", b'{"a": "1"}\n{"a": "\xe9"}\n', {}, r"^a\.jsonl, line 2 is not UTF-8: .* pass encoding=\.$"),
         ("a.csv", b'a,b\n1,2\n"x\n', {}, r"^a\.csv, line 3 cannot be read as CSV: unexpected end of data"),
         ("a.csv", b'a,b\n1,2\n"x"y,2\n', {}, r"^a\.csv, line 3 cannot be read as CSV: "),
