@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bwp_nb.errors import InvalidTable, Problem
-from bwp_nb.text import quoted
+from bwp_nb.text import quoted, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ def checked(names: list[Any], where: str) -> list[str]:
     for place, name in enumerate(names):
         if not isinstance(name, str) or not name.strip():
             advice = "Rename it; if pandas wrote it for an index, save the file with index=False."
-            raise InvalidTable(f"Column {place} of {where}: expected a str as its name, got {quoted(name)}. {advice}")
+            raise InvalidTable(f"Column {place} of {where}: expected a str as its name, got {typed(name)}. {advice}")
         if name in names[:place]:
             raise InvalidTable(f"{where} has two columns called {quoted(name)}. Rename one.")
     if not names:

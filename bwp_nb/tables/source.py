@@ -147,8 +147,8 @@ def parts(sources: str | Path | Iterable[str | Path], ledgers: Path) -> list[Par
         found = [Path(text) for text in glob.glob(str(path), recursive=True)]
     found = [path for path in found if ledgers not in (path, *path.parents)]
     if not found:
-        said = f"expected at least one file, found none by {readable(str(sources))}"
-        raise InvalidTable(f"sources: {said} (what is in the folder of the ledgers does not count). Nothing was sent.")
+        advice = "Pass at least one that is not in the folder of the ledgers. Nothing was sent."
+        raise InvalidTable(f"sources: no file found for {readable(str(sources))}. {advice}")
     places = [Path(os.path.realpath(path)) for path in found]  # a link may lead to another source
     sent = dict(zip(places, found, strict=True))
     for place, path in zip(places, found, strict=True):

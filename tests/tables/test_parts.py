@@ -155,9 +155,9 @@ def test_ledgers_may_be_in_the_folder_of_the_parts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sources", "message"),
     [
-        ("export/*.jsonl", "expected at least one file, found none by .*jsonl"),
-        ([], r"expected at least one file, found none by \[\]"),
-        ("export/none.csv", r"expected at least one file, found none by .*none\.csv"),
+        ("export/*.jsonl", "no file found for .*jsonl"),
+        ([], r"no file found for \[\]"),
+        ("export/none.csv", r"no file found for .*none\.csv"),
         (["export/a.csv", "export/none.csv"], r"^sources: \S*none\.csv does not exist\. Nothing was sent\.$"),
         (["export/a.csv", "export/A.CSV/../a.csv"], r"two are called 'a\.csv': .*Pass their folder or a glob"),
         (["export/a.csv", "other/A.csv"], "two are called"),
