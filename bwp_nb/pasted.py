@@ -5,6 +5,7 @@ import json
 import re
 import warnings
 from dataclasses import replace
+from itertools import pairwise
 from textwrap import dedent
 from typing import Any
 
@@ -28,7 +29,9 @@ class _Unreadable(Exception):
 def events(text: str) -> list[UserEvent]:
     """Return the events of the request in a text, or raise `InvalidEvent`."""
     try:
-        return _events(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # somebody else's text may cause warnings
+            return _events(text)
     except (_Unreadable, RecursionError) as error:
         reason = error if isinstance(error, _Unreadable) else "it is nested too deeply"
         message = f"cannot parse this as a sendUserEvents request: {reason}"
@@ -53,10 +56,16 @@ def _events(text: str) -> list[UserEvent]:
 def _posted(text: str, calls: list[ast.Call]) -> str:
     """Return the body that a cURL command or a call in Python or JavaScript posts; any other text unchanged."""
     if not calls:
-        written = _JAVASCRIPT.match(text)
-        return written[1] if written else _curl_body(text) if _CURL.search(text) else text
+        if written := _JAVASCRIPT.match(text):
+            return written[1]
+        if command := _CURL.match(text):
+            return _curl_body(text[command.end() :])
+        return text
     if posted := [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "json"]:
-        return json.dumps(_literal(posted[0], "json"))
+        try:
+            return json.dumps(_literal(posted[0], "json"))
+        except TypeError as error:
+            raise _Unreadable(f"json on line {posted[0].lineno} is not JSON: {readable(str(error))}") from None
     if body := _BODY.search(text):
         return str(json.loads(body[0]))
     raise _Unreadable("the code has no UserEvent(…), no call with json=, and no JSON body as a text")
@@ -152,14 +161,20 @@ def _listed(given: Any) -> list[Any]:
     return given if isinstance(given, list) else [given]
 
 
-_CURL = re.compile(r"^[ \t]*(?:[$!][ \t]*)?curl(?:\.exe)?\s", re.MULTILINE)
+# A command on a line of its own; a line in a block string of GraphQL may begin in the same way.
+_CURL = re.compile(r"""\A(?:(?!\""").)*?^[ \t]*(?:[$!][ \t]*)?(?=curl(?:\.exe)?\s)""", re.DOTALL | re.MULTILINE)
 
-# The JSON that a command posts, in one of the three kinds of quotes of a shell.
-_CURL_BODY = re.compile(
-    r"""(?<=[\s=d])(?:'(?P<single>\s*\{[^']*(?:'(?:"'"|\\')'[^']*)*)'|\$'(?P<ansi>\s*\{(?:\\.|[^'\\])*)'"""
-    r"""|"(?P<double>(?:\s|\\\r?\n)*\{(?:\\.|[^"\\])*)")""",
+# A part of a word of a shell, in one of the three kinds of quotes or in none; and a word, or a mark that opens no part.
+_PART = re.compile(
+    r"""'(?P<single>[^']*)'|\$'(?P<ansi>(?:\\.|[^'\\])*+)'|"(?P<double>(?:\\.|[^"\\])*+)"|\\(?P<escaped>[^\r\n])"""
+    r"""|(?P<bare>\$[\w({]\w*|[^\s'"\\;|&()<>])""",
     re.DOTALL,
 )
+_WORD = re.compile(rf"""(?<!\S)#[^\n]*|(?:{_PART.pattern})+|['"]""", re.DOTALL)
+
+# The options with a body, after short ones that have no value; and a value that is one, unless it is to get a token.
+_DATA = re.compile(r"-[^\WACDEFHKPQRTUXYbcdehmortuwxyz]*d|--(?:json|data(?:-raw|-binary|-ascii)?)(?:=|\Z)")
+_POSTED = re.compile(r"""(?!.*grant_type)(?:['"]?@|"?\$(?!')|.*\{)""", re.DOTALL)
 _WINDOWS = re.compile(r"""[^'"]*\^"|.*(?:\^\r?\n|"\{"")""", re.DOTALL)
 
 # The body in a program of `snippets.javascript`.
@@ -176,27 +191,45 @@ def _curl_body(text: str) -> str:
     """Return the JSON that a cURL command posts."""
     if _WINDOWS.match(text):
         raise _Unreadable("the command is quoted for the Windows command prompt; copy it as cURL for bash")
-    found = _CURL_BODY.search(text)
-    if found is None:
-        said = "the cURL command has no JSON body in quotes, and one in a file or a variable is not read"
-        raise _Unreadable(f"{said}; paste the body itself")
-    if found["single"]:
-        return re.sub(r"""'(?:"'"|\\')'""", "'", found["single"])
-    if found["ansi"]:  # browsers write an emoji as two surrogates, which are joined
-        text = found["ansi"].encode("ascii", "backslashreplace").decode("unicode_escape")
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    if re.search(r"\$[\w({]|`", re.sub(r"\\.", "", found["double"])):
-        shown = quoted(found["double"])
+    words = [word[0] for word in _WORD.finditer(text) if not word[0].startswith("#")]
+    options = [(_DATA.match(word), value) for word, value in pairwise([*words, ""])]
+    values = [option.string[option.end() :] or value for option, value in options if option]
+    bodies = [value for value in values if _POSTED.match(value)]
+    if len(bodies) > 1:
+        raise _Unreadable(f"the text posts {len(bodies)} bodies; paste one command with one body")
+    body = "".join(_unquoted(part) for value in bodies for part in _PART.finditer(value))
+    if not body or body.startswith("@"):
+        said = "the cURL command has no JSON body in quotes; bodies in files or variables are not read"
+        raise _Unreadable(f"{said}, so paste the body itself")
+    return body
+
+
+def _unquoted(part: re.Match[str]) -> str:
+    """Return a part of a word as a shell reads it."""
+    kind, text = next((kind, text) for kind, text in part.groupdict().items() if text is not None)
+    if kind in ("single", "escaped"):
+        return text
+    if kind == "ansi":
+        return _ansi(text)
+    if re.search(r"\$[\w({]|`", re.sub(r"\\.", "", text)):
+        shown = quoted(text)
         raise _Unreadable(f"a shell would replace the $ or ` in {shown}; paste the body itself, in single quotes")
-    return re.sub(r"""\\(?:\r?\n|(["\\$`]))""", r"\1", found["double"])
+    return re.sub(r"""\\(?:\r?\n|(["\\$`]))""", r"\1", text)
+
+
+def _ansi(text: str) -> str:
+    """Undo the escapes of `$'…'`; browsers write an emoji as two surrogates, which are joined."""
+    try:
+        escaped = text.encode("ascii", "backslashreplace").decode("unicode_escape")
+        return escaped.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise _Unreadable(f"an escape in the $'…' of the cURL command is invalid: {readable(error.reason)}") from None
 
 
 def _calls(text: str) -> list[ast.Call]:
     """Return the calls in Python code, in the order of the text; none for any other text."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # somebody else's text may cause warnings
-            tree = ast.parse(dedent(text).strip())
+        tree = ast.parse(dedent(text).strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
