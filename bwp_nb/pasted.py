@@ -88,10 +88,13 @@ def _body(text: str) -> dict[str, Any]:
 
 def _document(query: str) -> graphql.DocumentNode:
     """Parse a GraphQL text, at the top of which the guides print a line that begins with two slashes."""
+    query = _TOP_COMMENTS.sub(lambda lines: lines[0].replace("//", "# "), query)
     try:
-        document = graphql.parse(re.sub(r"\A(\s*)//", r"\1#", query), max_tokens=100_000)
+        document = graphql.parse(query, max_tokens=100_000)
     except graphql.GraphQLSyntaxError as error:
         line, column = error.locations[0] if error.locations else (1, 1)
+        if re.split(r"\r\n|\n|\r", query)[line - 1].startswith("//", column - 1):
+            raise _Unreadable(f"line {line} has //, but a GraphQL comment begins with #; delete the comment") from None
         said = readable(error.message.removeprefix("Syntax Error: ").rstrip("."))
         raise _Unreadable(f"invalid GraphQL at line {line}, column {column}: {said}") from None
     schema = graphql.GraphQLSchema(assume_valid=True)
@@ -134,15 +137,17 @@ def _fields(index: int, given: Any) -> dict[str, Any]:
     """Return the fields of an event of the input, with its properties as a dict."""
     if not isinstance(given, dict):
         raise InvalidEvent([Problem("events", given, "UserEvent", f"expected a UserEvent, got {quoted(given)}", index)])
-    return {**given, "additionalProperties": _properties(index, given.get("additionalProperties") or {})}
+    return {**given, "additionalProperties": _properties(index, given.get("additionalProperties"))}
 
 
 def _properties(index: int, given: Any) -> dict[str, Any]:
     """Return the properties of an `AdditionalPropertiesInput`."""
+    given = {} if given is None else given
     if not isinstance(given, dict) or set(given) - {"additionalProperties"}:
         raise _bad_properties(index, given, "expected an object with additionalProperties and nothing else")
     found: dict[str, Any] = {}
-    for item in _listed(given.get("additionalProperties") or []):
+    nested = given.get("additionalProperties")
+    for item in [] if nested is None else _listed(nested):
         if not isinstance(item, dict) or set(item) != {"property", "value"} or not isinstance(item["property"], str):
             raise _bad_properties(index, item, "expected an object with property, a string, and value")
         if item["property"] in found:
@@ -182,6 +187,9 @@ _JAVASCRIPT = re.compile(r"\A(?:\s*+//[^\n]*\n)*+\s*const request = (\{.*?\n\});
 
 # A body as a text in code: a browser copies `fetch` with it, and it is a text of JSON in other languages, too.
 _BODY = re.compile(r'"\{(?:\s|\\[nrt])*\\"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"')
+
+# Lines above a GraphQL text, of which those in the guides begin with two slashes.
+_TOP_COMMENTS = re.compile(r"\A(?:\s*(?://|#)[^\r\n]*)+")
 
 # GraphQL has a name in the first brackets.
 _LIKE_JSON = re.compile(r"""\s*(?:\[|\{\s*["'}])""")
