@@ -26,15 +26,17 @@ class _Unreadable(Exception):
     """Why a text cannot be parsed."""
 
 
+_REASONS = {RecursionError: "it is nested too deeply", UnicodeDecodeError: "an escape in its $'…' is invalid"}
+
+
 def events(text: str) -> list[UserEvent]:
     """Return the events of the request in a text, or raise `InvalidEvent`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # somebody else's text may cause warnings
             return _events(text)
-    except (_Unreadable, RecursionError) as error:
-        reason = error if isinstance(error, _Unreadable) else "it is nested too deeply"
-        message = f"cannot parse this as a sendUserEvents request: {reason}"
+    except (_Unreadable, RecursionError, UnicodeDecodeError) as error:
+        message = f"cannot parse this as a sendUserEvents request: {_REASONS.get(type(error), error)}"
         raise InvalidEvent([Problem("text", text, _RULE, message)]) from None
 
 
@@ -202,36 +204,27 @@ def _curl_body(text: str) -> str:
     words = [word[0] for word in _WORD.finditer(text) if not word[0].startswith("#")]
     options = [(_DATA.match(word), value) for word, value in pairwise([*words, ""])]
     values = [option.string[option.end() :] or value for option, value in options if option]
-    bodies = [value for value in values if _POSTED.match(value)]
+    bodies = [*filter(_POSTED.match, values)]
     if len(bodies) > 1:
         raise _Unreadable(f"the text posts {len(bodies)} bodies; paste one command with one body")
     body = "".join(_unquoted(part) for value in bodies for part in _PART.finditer(value))
     if not body or body.startswith("@"):
-        said = "the cURL command has no JSON body in quotes; bodies in files or variables are not read"
-        raise _Unreadable(f"{said}, so paste the body itself")
+        raise _Unreadable("the cURL command has no JSON body in quotes; files are not read, so paste the body itself")
     return body
 
 
 def _unquoted(part: re.Match[str]) -> str:
     """Return a part of a word as a shell reads it."""
-    kind, text = next((kind, text) for kind, text in part.groupdict().items() if text is not None)
+    kind = str(part.lastgroup)
+    text = part[kind]
     if kind in ("single", "escaped"):
         return text
-    if kind == "ansi":
-        return _ansi(text)
-    if re.search(r"\$[\w({]|`", re.sub(r"\\.", "", text)):
-        shown = quoted(text)
-        raise _Unreadable(f"a shell would replace the $ or ` in {shown}; paste the body itself, in single quotes")
-    return re.sub(r"""\\(?:\r?\n|(["\\$`]))""", r"\1", text)
-
-
-def _ansi(text: str) -> str:
-    """Undo the escapes of `$'…'`; browsers write an emoji as two surrogates, which are joined."""
-    try:
+    if kind == "ansi":  # browsers write an emoji as two surrogates, which are joined
         escaped = text.encode("ascii", "backslashreplace").decode("unicode_escape")
         return escaped.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    except UnicodeDecodeError as error:
-        raise _Unreadable(f"an escape in the $'…' of the cURL command is invalid: {readable(error.reason)}") from None
+    if re.search(r"\$[\w({]|`", re.sub(r"\\.", "", text)):
+        raise _Unreadable(f"a shell would replace the $ or ` in {quoted(text)}; paste the body in single quotes")
+    return re.sub(r"""\\(?:\r?\n|(["\\$`]))""", r"\1", text)
 
 
 def _calls(text: str) -> list[ast.Call]:

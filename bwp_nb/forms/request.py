@@ -183,10 +183,9 @@ def answer(outcome: Receipt | BwpError, call: Exchange) -> str:
     came = "no response" if call.status_code is None else f"HTTP {call.status_code}"
     sizes = f"{call.elapsed:.2f} s · {call.bytes_sent:,} bytes sent, {call.bytes_received:,} received"
     figures = f"{call.outcome} · {came} · {counted(call.attempts, 'attempt')} · {sizes}"
-    figures = "" if call.outcome == "invalid" else figures
     text = "" if call.answer is None else json.dumps(call.answer, indent=2)
     response = code(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} …", "Response", "json") if text else ""
-    return f"<h4>Answer</h4>{card(figures, *said[:_MOST_LISTED], more, Html(response))}"
+    return f"<h4>Answer</h4>{card(figures * (call.outcome != 'invalid'), *said[:_MOST_LISTED], more, Html(response))}"
 
 
 def _table(row: dict[str, Any]) -> Html:
