@@ -53,6 +53,8 @@ OTHER = shlex.quote(json.dumps(bwp.Mutation([replace(EVENT, client_version="2.0"
     [
         "# curl https://x.example -d {other}\ncurl https://x.example -d {body}",
         "curl https://x.example -d {body}\n# It's curl https://x.example -d {other}",
+        "curl https://x.example -d {body}\n# curl https://x.example -d {other}",
+        """curl x -d '{{"grant_type": "client_credentials"}}'\ncurl https://x.example -d {body}""",
         "BODY={other}\ncurl https://x.example -d {body}",
         """curl https://x.example -b '{{"a":1}}' -H 'x: {{b}}' -d {body}""",
         'TOKEN=$(curl https://x.example \\\n --json \'{{"grant_type": "client_credentials"}}\')\ncurl x -d {body}',
