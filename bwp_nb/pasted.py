@@ -171,7 +171,7 @@ def _listed(given: Any) -> list[Any]:
 # A command on a line of its own; a line in a block string of GraphQL may begin in the same way.
 _CURL = re.compile(r"""\A(?:(?!\""").)*?^[ \t]*(?:[$!][ \t]*)?(?=curl(?:\.exe)?\s)""", re.DOTALL | re.MULTILINE)
 
-# A part of a word of a shell, in one of the three kinds of quotes or in none; and a word, or a mark that opens no part.
+# A part of a word of a shell, in one of three kinds of quotes or in none; and a comment, a word or an unpaired mark.
 _PART = re.compile(
     r"""'(?P<single>[^']*)'|\$'(?P<ansi>(?:\\.|[^'\\])*+)'|"(?P<double>(?:\\.|[^"\\])*+)"|\\(?P<escaped>[^\r\n])"""
     r"""|(?P<bare>\$[\w({]\w*|[^\s'"\\;|&()<>])""",
@@ -201,7 +201,7 @@ def _curl_body(text: str) -> str:
     """Return the JSON that a cURL command posts."""
     if _WINDOWS.match(text):
         raise _Unreadable("the command is quoted for the Windows command prompt; copy it as cURL for bash")
-    words = [word[0] for word in _WORD.finditer(text) if not word[0].startswith("#")]
+    words = [word[0] for word in _WORD.finditer(text)]
     options = [(_DATA.match(word), value) for word, value in pairwise([*words, ""])]
     values = [option.string[option.end() :] or value for option, value in options if option]
     bodies = [*filter(_POSTED.match, values)]
