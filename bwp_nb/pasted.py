@@ -5,6 +5,7 @@ import json
 import re
 import warnings
 from dataclasses import replace
+from itertools import pairwise
 from textwrap import dedent
 from typing import Any
 
@@ -25,13 +26,17 @@ class _Unreadable(Exception):
     """Why a text cannot be parsed."""
 
 
+_REASONS = {RecursionError: "it is nested too deeply", UnicodeDecodeError: "an escape in its $'…' is invalid"}
+
+
 def events(text: str) -> list[UserEvent]:
     """Return the events of the request in a text, or raise `InvalidEvent`."""
     try:
-        return _events(text)
-    except (_Unreadable, RecursionError) as error:
-        reason = error if isinstance(error, _Unreadable) else "it is nested too deeply"
-        message = f"cannot parse this as a sendUserEvents request: {reason}"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # somebody else's text may cause warnings
+            return _events(text)
+    except (_Unreadable, RecursionError, UnicodeDecodeError) as error:
+        message = f"cannot parse this as a sendUserEvents request: {_REASONS.get(type(error), error)}"
         raise InvalidEvent([Problem("text", text, _RULE, message)]) from None
 
 
@@ -53,10 +58,16 @@ def _events(text: str) -> list[UserEvent]:
 def _posted(text: str, calls: list[ast.Call]) -> str:
     """Return the body that a cURL command or a call in Python or JavaScript posts; any other text unchanged."""
     if not calls:
-        written = _JAVASCRIPT.match(text)
-        return written[1] if written else _curl_body(text) if _CURL.search(text) else text
+        if written := _JAVASCRIPT.match(text):
+            return written[1]
+        if command := _CURL.match(text):
+            return _curl_body(text[command.end() :])
+        return text
     if posted := [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "json"]:
-        return json.dumps(_literal(posted[0], "json"))
+        try:
+            return json.dumps(_literal(posted[0], "json"))
+        except TypeError as error:
+            raise _Unreadable(f"json on line {posted[0].lineno} is not JSON: {readable(str(error))}") from None
     if body := _BODY.search(text):
         return str(json.loads(body[0]))
     raise _Unreadable("the code has no UserEvent(…), no call with json=, and no JSON body as a text")
@@ -79,10 +90,13 @@ def _body(text: str) -> dict[str, Any]:
 
 def _document(query: str) -> graphql.DocumentNode:
     """Parse a GraphQL text, at the top of which the guides print a line that begins with two slashes."""
+    query = _TOP_COMMENTS.sub(lambda lines: lines[0].replace("//", "# "), query)
     try:
-        document = graphql.parse(re.sub(r"\A(\s*)//", r"\1#", query), max_tokens=100_000)
+        document = graphql.parse(query, max_tokens=100_000)
     except graphql.GraphQLSyntaxError as error:
         line, column = error.locations[0] if error.locations else (1, 1)
+        if re.split(r"\r\n|\n|\r", query)[line - 1].startswith("//", column - 1):
+            raise _Unreadable(f"line {line} has //, but a GraphQL comment begins with #; delete the comment") from None
         said = readable(error.message.removeprefix("Syntax Error: ").rstrip("."))
         raise _Unreadable(f"invalid GraphQL at line {line}, column {column}: {said}") from None
     schema = graphql.GraphQLSchema(assume_valid=True)
@@ -125,15 +139,17 @@ def _fields(index: int, given: Any) -> dict[str, Any]:
     """Return the fields of an event of the input, with its properties as a dict."""
     if not isinstance(given, dict):
         raise InvalidEvent([Problem("events", given, "UserEvent", f"expected a UserEvent, got {quoted(given)}", index)])
-    return {**given, "additionalProperties": _properties(index, given.get("additionalProperties") or {})}
+    return {**given, "additionalProperties": _properties(index, given.get("additionalProperties"))}
 
 
 def _properties(index: int, given: Any) -> dict[str, Any]:
     """Return the properties of an `AdditionalPropertiesInput`."""
+    given = {} if given is None else given
     if not isinstance(given, dict) or set(given) - {"additionalProperties"}:
         raise _bad_properties(index, given, "expected an object with additionalProperties and nothing else")
     found: dict[str, Any] = {}
-    for item in _listed(given.get("additionalProperties") or []):
+    nested = given.get("additionalProperties")
+    for item in [] if nested is None else _listed(nested):
         if not isinstance(item, dict) or set(item) != {"property", "value"} or not isinstance(item["property"], str):
             raise _bad_properties(index, item, "expected an object with property, a string, and value")
         if item["property"] in found:
@@ -152,14 +168,20 @@ def _listed(given: Any) -> list[Any]:
     return given if isinstance(given, list) else [given]
 
 
-_CURL = re.compile(r"^[ \t]*(?:[$!][ \t]*)?curl(?:\.exe)?\s", re.MULTILINE)
+# A command on a line of its own; a line in a block string of GraphQL may begin in the same way.
+_CURL = re.compile(r"""\A(?:(?!\""").)*?^[ \t]*(?:[$!][ \t]*)?(?=curl(?:\.exe)?\s)""", re.DOTALL | re.MULTILINE)
 
-# The JSON that a command posts, in one of the three kinds of quotes of a shell.
-_CURL_BODY = re.compile(
-    r"""(?<=[\s=d])(?:'(?P<single>\s*\{[^']*(?:'(?:"'"|\\')'[^']*)*)'|\$'(?P<ansi>\s*\{(?:\\.|[^'\\])*)'"""
-    r"""|"(?P<double>(?:\s|\\\r?\n)*\{(?:\\.|[^"\\])*)")""",
+# A part of a word of a shell, in one of three kinds of quotes or in none; and a comment, a word or an unpaired mark.
+_PART = re.compile(
+    r"""'(?P<single>[^']*)'|\$'(?P<ansi>(?:\\.|[^'\\])*+)'|"(?P<double>(?:\\.|[^"\\])*+)"|\\(?P<escaped>[^\r\n])"""
+    r"""|(?P<bare>\$[\w({]\w*|[^\s'"\\;|&()<>])""",
     re.DOTALL,
 )
+_WORD = re.compile(rf"""(?<!\S)#[^\n]*|(?:{_PART.pattern})+|['"]""", re.DOTALL)
+
+# The options with a body, after short ones that have no value; and a value that is one, unless it is to get a token.
+_DATA = re.compile(r"-[^\WACDEFHKPQRTUXYbcdehmortuwxyz]*d|--(?:json|data(?:-raw|-binary|-ascii)?)(?:=|\Z)")
+_POSTED = re.compile(r"""(?!.*grant_type)(?:['"]?@|"?\$(?!')|.*\{)""", re.DOTALL)
 _WINDOWS = re.compile(r"""[^'"]*\^"|.*(?:\^\r?\n|"\{"")""", re.DOTALL)
 
 # The body in a program of `snippets.javascript`.
@@ -167,6 +189,9 @@ _JAVASCRIPT = re.compile(r"\A(?:\s*+//[^\n]*\n)*+\s*const request = (\{.*?\n\});
 
 # A body as a text in code: a browser copies `fetch` with it, and it is a text of JSON in other languages, too.
 _BODY = re.compile(r'"\{(?:\s|\\[nrt])*\\"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"')
+
+# Lines above a GraphQL text, of which those in the guides begin with two slashes.
+_TOP_COMMENTS = re.compile(r"\A(?:\s*(?://|#)[^\r\n]*)+")
 
 # GraphQL has a name in the first brackets.
 _LIKE_JSON = re.compile(r"""\s*(?:\[|\{\s*["'}])""")
@@ -176,27 +201,36 @@ def _curl_body(text: str) -> str:
     """Return the JSON that a cURL command posts."""
     if _WINDOWS.match(text):
         raise _Unreadable("the command is quoted for the Windows command prompt; copy it as cURL for bash")
-    found = _CURL_BODY.search(text)
-    if found is None:
-        said = "the cURL command has no JSON body in quotes, and one in a file or a variable is not read"
-        raise _Unreadable(f"{said}; paste the body itself")
-    if found["single"]:
-        return re.sub(r"""'(?:"'"|\\')'""", "'", found["single"])
-    if found["ansi"]:  # browsers write an emoji as two surrogates, which are joined
-        text = found["ansi"].encode("ascii", "backslashreplace").decode("unicode_escape")
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    if re.search(r"\$[\w({]|`", re.sub(r"\\.", "", found["double"])):
-        shown = quoted(found["double"])
-        raise _Unreadable(f"a shell would replace the $ or ` in {shown}; paste the body itself, in single quotes")
-    return re.sub(r"""\\(?:\r?\n|(["\\$`]))""", r"\1", found["double"])
+    words = [word[0] for word in _WORD.finditer(text)]
+    options = [(_DATA.match(word), value) for word, value in pairwise([*words, ""])]
+    values = [option.string[option.end() :] or value for option, value in options if option]
+    bodies = [*filter(_POSTED.match, values)]
+    if len(bodies) > 1:
+        raise _Unreadable(f"the text posts {len(bodies)} bodies; paste one command with one body")
+    body = "".join(_unquoted(part) for value in bodies for part in _PART.finditer(value))
+    if not body or body.startswith("@"):
+        raise _Unreadable("the cURL command has no JSON body in quotes; files are not read, so paste the body itself")
+    return body
+
+
+def _unquoted(part: re.Match[str]) -> str:
+    """Return a part of a word as a shell reads it."""
+    kind = str(part.lastgroup)
+    text = part[kind]
+    if kind in ("single", "escaped"):
+        return text
+    if kind == "ansi":  # browsers write an emoji as two surrogates, which are joined
+        escaped = text.encode("ascii", "backslashreplace").decode("unicode_escape")
+        return escaped.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    if re.search(r"\$[\w({]|`", re.sub(r"\\.", "", text)):
+        raise _Unreadable(f"a shell would replace the $ or ` in {quoted(text)}; paste the body in single quotes")
+    return re.sub(r"""\\(?:\r?\n|(["\\$`]))""", r"\1", text)
 
 
 def _calls(text: str) -> list[ast.Call]:
     """Return the calls in Python code, in the order of the text; none for any other text."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # somebody else's text may cause warnings
-            tree = ast.parse(dedent(text).strip())
+        tree = ast.parse(dedent(text).strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]

@@ -45,6 +45,48 @@ def test_a_curl_line_is_read_however_its_data_is_given(line: str) -> None:
     assert bwp.Mutation([EVENT]) == bwp.Mutation.parse(line.format(shlex.quote(BODY)))
 
 
+OTHER = shlex.quote(json.dumps(bwp.Mutation([replace(EVENT, client_version="2.0")]).payload))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# curl https://x.example -d {other}\ncurl https://x.example -d {body}",
+        "curl https://x.example -d {body}\n# It's curl https://x.example -d {other}",
+        "curl https://x.example -d {body}\n# curl https://x.example -d {other}",
+        """curl x -d '{{"grant_type": "client_credentials"}}'\ncurl https://x.example -d {body}""",
+        "BODY={other}\ncurl https://x.example -d {body}",
+        """curl https://x.example -b '{{"a":1}}' -H 'x: {{b}}' -d {body}""",
+        'TOKEN=$(curl https://x.example \\\n --json \'{{"grant_type": "client_credentials"}}\')\ncurl x -d {body}',
+        "TOKEN=$(\n  curl x -d 'grant_type=a' | cut -d '\"' -f 4\n)\ncurl x -d {body}",
+    ],
+)
+def test_the_body_of_a_curl_line_is_what_it_posts(text: str) -> None:
+    """Not the JSON in a comment, a variable, a cookie, a header or the request for a token."""
+    assert bwp.Mutation([EVENT]) == bwp.Mutation.parse(text.format(body=shlex.quote(BODY), other=OTHER))
+
+
+@pytest.mark.parametrize(
+    "more", ["-d {}", "--next x -d{}", "\ncurl x --data-raw={}", "-d @body.json", '; curl -d "$B"']
+)
+def test_of_several_bodies_none_is_chosen(more: str) -> None:
+    """A command with two bodies, and two commands, are refused."""
+    text = f"curl x -d {shlex.quote(BODY)} {more.format(OTHER)}"
+    with pytest.raises(bwp.InvalidEvent, match="the text posts 2 bodies; paste one command with one body"):
+        bwp.Mutation.parse(text)
+
+
+def test_graphql_is_read_with_and_without_curl() -> None:
+    """As a body of its own, and with a line that looks like a command in a block string."""
+    text = bwp.Mutation([EVENT]).text
+    command = f"curl x -H 'Content-Type: application/graphql' --data-binary {shlex.quote(text)}"
+    assert bwp.Mutation([EVENT]) == bwp.Mutation.parse(command)
+    block = text.replace('clientVersion: "1.0"', 'clientVersion: """\ncurl x -d {}\n# no comment\n"""')
+    event = replace(EVENT, client_version="curl x -d {}\n# no comment")
+    assert bwp.Mutation([event]) == bwp.Mutation.parse(block)
+    assert bwp.Mutation([event]) == bwp.Mutation.parse(f"curl x -d {shlex.quote(block)}")
+
+
 def test_a_curl_line_copied_from_a_browser_is_read() -> None:
     """Browsers quote as $'…', with escapes; an emoji comes as two halves."""
     line = f"curl 'https://x.example/graphql' \\\n  -H 'accept: */*' \\\n  --data-raw {_as_browsers_quote(EVENT)} ;"
@@ -99,14 +141,16 @@ def test_a_body_is_read_as_the_shell_reads_it(quoted: Callable[[bwp.UserEvent], 
     [
         (
             "curl https://x.example -d @body.json",
-            "the cURL command has no JSON body in quotes, and one in a file or a variable",
+            "the cURL command has no JSON body in quotes; files are not read, so paste the body itself",
         ),
         ("curl https://x.example", "the cURL command has no JSON body in quotes"),
         ("curl https://x.example -d '{", "the cURL command has no JSON body in quotes"),
-        (
-            'curl https://x.example -d "$BODY"',
-            "the cURL command has no JSON body in quotes, and one in a file or a variable",
-        ),
+        ("curl https://x.example --json @-", "the cURL command has no JSON body in quotes"),
+        ('curl https://x.example -d "$BODY"', "a shell would replace the $ or ` in '$BODY'"),
+        ("curl https://x.example -d $(cat body)", "a shell would replace the $ or ` in '$(cat'"),
+        ("curl x -d $'{\\u12'", "an escape in its $'…' is invalid"),
+        ("curl x -d $'{\\xzz'", "an escape in its $'…' is invalid"),
+        ("curl x -d $'{\\e'", "invalid GraphQL at line 1"),
         ('curl https://x.example -d "{$ID}"', "a shell would replace the $ or ` in '{$ID}'"),
         ('curl https://x.example -d "{`cat`}"', "a shell would replace the $ or ` in '{`cat`}'"),
         ('curl ^"https://x.example^" -d ^"{}^"', "the command is quoted for the Windows command prompt"),
@@ -125,6 +169,8 @@ def test_a_body_is_read_as_the_shell_reads_it(quoted: Callable[[bwp.UserEvent], 
         ("bwp.UserEvent('click')", "the UserEvent on line 1 has positional arguments"),
         ("UserEvent(event_type=f())", "event_type on line 1 is not a literal, and pasted code is not run"),
         ("httpx.post(url, json=payload)", "json on line 1 is not a literal"),
+        ("httpx.post(url, json=b'x')", "json on line 1 is not JSON: Object of type bytes"),
+        ("httpx.post(url, json={1, 2})", "json on line 1 is not JSON: Object of type set"),
         (
             "requests.post(url, data=json.dumps(body))",
             "the code has no UserEvent(…), no call with json=",

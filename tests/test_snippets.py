@@ -200,6 +200,13 @@ _COLLECTION = {
 }
 
 
+@pytest.mark.parametrize("names", [(), ("BWP_CLIENT_ID", "BWP_CLIENT_SECRET")])
+def test_a_header_whose_credential_is_not_named_is_left_out(names: tuple[str, ...]) -> None:
+    """A destination may need no target id; every program gets its token anyway."""
+    for program in every(MUTATION, snippets.Destination(names=names)).values():
+        assert [] == [name for name in ("x-api-target-id", "x-api-access-key", "@@") if name in program]
+
+
 @pytest.mark.parametrize("to", DESTINATIONS)
 def test_a_postman_collection_has_the_structure_of_version_2_1(to: snippets.Destination) -> None:
     """It gets a token, stores it, and sends the events with the headers of a client."""

@@ -80,15 +80,17 @@ class Drafts:
 
     def states(self) -> list[str]:
         """Return the state of each event."""
-        invalid = {problem.index for problem in self.problems()}
-        return [it.outcome or ("invalid" if index in invalid else "valid") for index, it in enumerate(self.items)]
+        return [it.outcome or ("invalid" if self._problems_of(it) else "valid") for it in self.items]
 
     def problems(self) -> list[Problem]:
         """Return the problems of the request as typed, each with the index of its event."""
-        found = [*Mutation([draft.event for draft in self.items]).problems()]
+        found = [one for one in Mutation([draft.event for draft in self.items]).problems() if one.index is None]
         for index, draft in enumerate(self.items):
-            found += [replace(problem, index=index) for problem in draft.problems(with_empty=self.is_pressed)]
-        return sorted(found, key=lambda problem: problem.index or 0)
+            found += [replace(problem, index=index) for problem in self._problems_of(draft)]
+        return found
+
+    def _problems_of(self, draft: Draft) -> list[Problem]:
+        return [*draft.event.problems(), *draft.problems(with_empty=self.is_pressed)]
 
     def replace(self, items: list[Draft], index: int, note: str) -> str:
         """Take other events, of which one is selected."""

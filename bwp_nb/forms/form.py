@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from html import escape
+from operator import is_
 from typing import Any, NamedTuple
 
 import ipywidgets as widgets
@@ -72,6 +73,7 @@ class EventForm:
         self.answer: dict[str, Any] | None = None
         self._page, self._drafts = Page(), Drafts(client)
         self._sent: list[Draft] = []
+        self._request = Mutation([])
         self._sent_state = ""
         self.request = RequestArea(self._page, client, self._drafts)
         self.sources = Sources(self._page, self.fill)
@@ -214,17 +216,20 @@ class EventForm:
         with self._page.turn:
             if not self._may_send(check):
                 return
-            request, self.outcome, self._sent, self._sent_state = self.mutation, None, self._drafts.items, "sending"
+            self._request = self.mutation
+            self._sent = self._drafts.items
+            self._sent_state = "sending"
+            self.outcome = None
             self.client.confirm = None  # The form has asked; the keyboard cannot answer while a callback runs.
         found: Receipt | BwpError | None = None  # also if the kernel is interrupted: it is not known what was sent
         try:
             with self._page.turn:
                 self._show()
-            found = self.client.send(request, check=check)
+            found = self.client.send(self._request, check=check)
         except BwpError as error:
             found = error
         finally:
-            self._end(found, request)
+            self._end(found)
 
     def _may_send(self, check: bool) -> bool:
         """Whether to send; if not, the status says why, and the first problem has the focus."""
@@ -233,7 +238,7 @@ class EventForm:
         self._drafts.is_pressed = True
         if problems := [one for one in self.problems if check or one.rule in UNSENDABLE]:
             self._go_to(problems[0], f"Not sent; {place(problems[0])}: {problems[0].message}.", "bad")
-        elif check and self.state == "sent":
+        elif check and set(self.states) == {"sent"}:
             self._show(_AGAIN, "warn")
         elif self.client.confirm is not None and not self.confirm.value:
             self._page.focus(self.confirm)
@@ -242,22 +247,26 @@ class EventForm:
             return True
         return False
 
-    def _end(self, found: Receipt | BwpError | None, request: Mutation) -> None:
+    def _end(self, found: Receipt | BwpError | None) -> None:
         """Give each event that was sent its state, unless it was edited meanwhile, and show the outcome."""
         with self._page.turn:
             self.outcome, self._sent_state = found, found.state if found else "unknown"
             self.answer = self.client.history[-1].answer if found else None
+            note = "" if self._is_as_sent else "The request was sent as it was before your edit."
             states = found.states if isinstance(found, MutationRejected) else (self._sent_state,) * len(self._sent)
-            for draft, event, state in zip(self._sent, request.events, states, strict=True):
+            if self._sent_state == "invalid":  # an event that was sent earlier keeps the outcome of that
+                states, note = tuple(draft.outcome for draft in self._sent), "Not sent."
+            for draft, event, state in zip(self._sent, self._request.events, states, strict=True):
                 draft.outcome = state if draft.event is event else draft.outcome
             self.answers.take(found, self.client.history)
-            self._show()
+            self._show(note)
         refresh(self.client.sandbox)
 
     @property
     def _is_as_sent(self) -> bool:
         """Whether the events are those of the last send, unedited."""
-        return bool(self._sent) and self._drafts.items == self._sent and all(draft.outcome for draft in self._sent)
+        events = [draft.event for draft in self._drafts.items]
+        return bool(self._sent) and self._drafts.items == self._sent and all(map(is_, events, self._request.events))
 
     def _show(self, note: str = "", mood: str = "", *, is_typed: bool = False) -> None:
         """Show the events, what was found in them, and a note on what was done."""
@@ -274,7 +283,7 @@ class EventForm:
         usual, text = _ENDS.get(self.state) or ("bad" if found else "", self._summary(found))
         self._status.value = status(f"{note} {text}".strip(), mood or usual)
         self._show_links(shown)
-        self.answers.show(is_earlier=not self._is_as_sent)
+        self.answers.show(is_earlier=self.outcome is None or not self._is_as_sent)
         self.request.show(is_typed=is_typed)
 
     def _bind(self, selected: Draft) -> None:

@@ -185,7 +185,7 @@ def answer(outcome: Receipt | BwpError, call: Exchange) -> str:
     figures = f"{call.outcome} · {came} · {counted(call.attempts, 'attempt')} · {sizes}"
     text = "" if call.answer is None else json.dumps(call.answer, indent=2)
     response = code(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} …", "Response", "json") if text else ""
-    return f"<h4>Answer</h4>{card(figures, *said[:_MOST_LISTED], more, Html(response))}"
+    return f"<h4>Answer</h4>{card(figures * (call.outcome != 'invalid'), *said[:_MOST_LISTED], more, Html(response))}"
 
 
 def _table(row: dict[str, Any]) -> Html:

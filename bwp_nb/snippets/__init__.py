@@ -101,16 +101,17 @@ class _Program(Template):
 
 
 def _program(file: str, to: Destination, **parts: str) -> str:
-    """Return the program in a file of this folder with its parts filled in; without an access key, no line has one."""
+    """Return the program in a file of this folder with its parts filled in, without the headers of parts not given."""
     lines = files(__package__).joinpath(file).read_text("utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if "access_key" in parts or "@@{access_key}" not in line]
+    left_out = [f"@@{{{name}}}" for name in ("target_id", "access_key") if name not in parts]
+    kept = [line for line in lines if not any(place in line for place in left_out)]
     return _Program("".join(kept)).substitute(vars(to), note=to.note, **parts)
 
 
 def _credentials(to: Destination, variable: str, literal: Callable[[str], str]) -> dict[str, str]:
     """Return how a program writes each credential: as a variable, or for a served sandbox as a literal."""
-    known = to.environment
-    texts = {name: variable.format(name) if known is None else literal(known[name]) for name in to.names}
+    known, names = to.environment, {"BWP_CLIENT_ID", "BWP_CLIENT_SECRET", *to.names}
+    texts = {name: variable.format(name) if known is None else literal(known[name]) for name in names}
     return {name.removeprefix("BWP_").lower(): text for name, text in texts.items()}
 
 

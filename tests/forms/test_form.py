@@ -273,6 +273,8 @@ def test_a_form_without_events_or_with_too_many_is_invalid(form: EventForm) -> N
     form.send_anyway.click()
     assert ("invalid", []) == (form.state, sandbox_of(form).requests)
     assert "expected 1 to 50 events, got 51" in shown_texts(form.view)
+    form.editor.event_time.value = "x"
+    assert [*["valid"] * 50, "invalid"] == form.states
     for _ in range(10):
         form.add.click()
     assert (60, True) == (len(form.mutation.events), "at most 60 events" in shown_texts(form.view))
@@ -392,6 +394,29 @@ def test_a_live_form_says_so_and_asks_before_its_first_send() -> None:
     assert ("sent", 2) == (form.state, len(form.client.history))
 
 
+def test_a_send_that_cannot_begin_changes_no_outcome() -> None:
+    """Settings may be unusable, such as a proxy: what was sent before stays sent, and is not sent again by accident."""
+
+    def answered(_: httpx.Request) -> httpx.Response:
+        if len(form.client.history) % 2:
+            raise bwp.InvalidSettings(["HTTPS_PROXY: expected the http or https address of a proxy."])
+        return httpx.Response(200, json=DONE)
+
+    form = EventForm(bwp.Client(httpx.MockTransport(answered), "https://shop.example/graphql", confirm=None))
+    form.send.click()
+    form.add.click()
+    form.send.click()
+    assert ("invalid", ["sent", "valid"]) == (form.state, form.states)
+    assert "Not sent. 2 events, no problems. 1 event would be sent once more." in shown_texts(form.view)
+    assert "HTTPS_PROXY: expected the http or https address" in form.answers.html
+    assert [False, False] == [text in form.answers.html for text in (EARLIER, "bytes sent")]
+    form.send.click()
+    form.send_anyway.click()
+    assert ("invalid", ["sent", "sent"]) == (form.state, form.states)
+    form.send.click()
+    assert (4, True) == (len(form.client.history), "Not sent: the API has accepted" in shown_texts(form.view))
+
+
 def test_an_edit_during_a_send_is_not_reported_as_sent() -> None:
     """A kernel may run the callback of an edit during a send: the request at the time of the click was sent."""
     sandbox = bwp.Sandbox()
@@ -414,6 +439,7 @@ def test_an_edit_during_a_send_is_not_reported_as_sent() -> None:
     assert ["sending", True] == states
     assert ["1.0"] == [event["clientVersion"] for event in sandbox.accepted]
     assert ("valid", ["valid"], "1.09") == (form.state, form.states, form.mutation.events[0].client_version)
+    assert "The request was sent as it was before your edit." in shown_texts(form.view)
     assert EARLIER in shown_texts(form.view)
 
 
