@@ -1,11 +1,13 @@
 """Parses pasted requests: GraphQL, a JSON body, a cURL command, Python or JavaScript code, which is never run."""
 
 import ast
+import getopt
 import json
 import re
+import shlex
+import string
 import warnings
 from dataclasses import replace
-from itertools import pairwise
 from textwrap import dedent
 from typing import Any
 
@@ -57,11 +59,11 @@ def _events(text: str) -> list[UserEvent]:
 
 def _posted(text: str, calls: list[ast.Call]) -> str:
     """Return the body that a cURL command or a call in Python or JavaScript posts; any other text unchanged."""
+    if command := _CURL.match(text):
+        return _curl_body(text[command.end() :])
+    if written := _JAVASCRIPT.match(text):
+        return written[1]
     if not calls:
-        if written := _JAVASCRIPT.match(text):
-            return written[1]
-        if command := _CURL.match(text):
-            return _curl_body(text[command.end() :])
         return text
     if posted := [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "json"]:
         try:
@@ -168,21 +170,8 @@ def _listed(given: Any) -> list[Any]:
     return given if isinstance(given, list) else [given]
 
 
-# A command on a line of its own; a line in a block string of GraphQL may begin in the same way.
-_CURL = re.compile(r"""\A(?:(?!\""").)*?^[ \t]*(?:[$!][ \t]*)?(?=curl(?:\.exe)?\s)""", re.DOTALL | re.MULTILINE)
-
-# A part of a word of a shell, in one of three kinds of quotes or in none; and a comment, a word or an unpaired mark.
-_PART = re.compile(
-    r"""'(?P<single>[^']*)'|\$'(?P<ansi>(?:\\.|[^'\\])*+)'|"(?P<double>(?:\\.|[^"\\])*+)"|\\(?P<escaped>[^\r\n])"""
-    r"""|(?P<bare>\$[\w({]\w*|[^\s'"\\;|&()<>])""",
-    re.DOTALL,
-)
-_WORD = re.compile(rf"""(?<!\S)#[^\n]*|(?:{_PART.pattern})+|['"]""", re.DOTALL)
-
-# The options with a body, after short ones that have no value; and a value that is one, unless it is to get a token.
-_DATA = re.compile(r"-[^\WACDEFHKPQRTUXYbcdehmortuwxyz]*d|--(?:json|data(?:-raw|-binary|-ascii)?)(?:=|\Z)")
-_POSTED = re.compile(r"""(?!.*grant_type)(?:['"]?@|"?\$(?!')|.*\{)""", re.DOTALL)
-_WINDOWS = re.compile(r"""[^'"]*\^"|.*(?:\^\r?\n|"\{"")""", re.DOTALL)
+# Comments, a command that sets a variable, such as a token, and a prompt may come before the command.
+_CURL = re.compile(r"\A(?:\s*+(?:#|[\w ]+=(?:[^\n]*\\\r?\n)*+)[^\n]*\n)*+\s*(?:[$!]\s*)?curl(?:\.exe)?(?=\s)")
 
 # The body in a program of `snippets.javascript`.
 _JAVASCRIPT = re.compile(r"\A(?:\s*+//[^\n]*\n)*+\s*const request = (\{.*?\n\});", re.DOTALL)
@@ -197,34 +186,65 @@ _TOP_COMMENTS = re.compile(r"\A(?:\s*(?://|#)[^\r\n]*)+")
 _LIKE_JSON = re.compile(r"""\s*(?:\[|\{\s*["'}])""")
 
 
+_DATA = ("data", "data-ascii", "data-binary", "data-raw", "json")
+_LETTERS = re.sub("[ACDEFHKPQRTUXYbcdehmortuwxyz]", r"\g<0>:", f"{string.ascii_letters}{string.digits}#")
+
+_SPECIAL = re.compile(r"\\\r?\n|\\.|\$(?=[\w({])|`", re.DOTALL)
+_PART = re.compile(rf"""'[^']*'|\$'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|{_SPECIAL.pattern}""", re.DOTALL)
+_WINDOWS = re.compile(r"""[^'"]*\^"|.*(?:\^\r?\n|"\{"")""", re.DOTALL)
+_EXPANDED = "\ue000"  # of a private area: the mark before what a shell would expand
+
+
 def _curl_body(text: str) -> str:
-    """Return the JSON that a cURL command posts."""
+    """Return the body of a cURL command's arguments."""
     if _WINDOWS.match(text):
         raise _Unreadable("the command is quoted for the Windows command prompt; copy it as cURL for bash")
-    words = [word[0] for word in _WORD.finditer(text)]
-    options = [(_DATA.match(word), value) for word, value in pairwise([*words, ""])]
-    values = [option.string[option.end() :] or value for option, value in options if option]
-    bodies = [*filter(_POSTED.match, values)]
-    if len(bodies) > 1:
-        raise _Unreadable(f"the text posts {len(bodies)} bodies; paste one command with one body")
-    body = "".join(_unquoted(part) for value in bodies for part in _PART.finditer(value))
-    if not body or body.startswith("@"):
-        raise _Unreadable("the cURL command has no JSON body in quotes; files are not read, so paste the body itself")
-    return body
+    words = _words(text)
+    others = ["".join(word[2:].partition("=")[:2]) for word in words if word.startswith("--")]
+    try:
+        options, _ = getopt.gnu_getopt(words, _LETTERS, [*(f"{name}=" for name in _DATA), *set(others) - set(_DATA)])
+    except getopt.GetoptError as error:
+        raise _Unreadable(f"the cURL command cannot be read: {readable(error.msg, 120)}") from None
+    given = [(option, word) for option, word in options if option == "-d" or option.removeprefix("--") in _DATA]
+    if not given:
+        raise _Unreadable("the cURL command has no --data")
+    for option, word in given:
+        if word.startswith("@") and option != "--data-raw":
+            where = "standard input" if word == "@-" else f"the file {word[1:]!r}"
+            raise _Unreadable(f"the body is in {where}, which is not read; paste its text instead")
+        if _EXPANDED in word:
+            shown = quoted(word.replace(_EXPANDED, ""))
+            raise _Unreadable(f"a shell would replace the $ or ` in {shown}; paste the body itself, in single quotes")
+    # curl joins the values of --json as they are, and others with an ampersand.
+    return ("" if given[0][0] == "--json" else "&").join(word for _, word in given)
 
 
-def _unquoted(part: re.Match[str]) -> str:
-    """Return a part of a word as a shell reads it."""
-    kind = str(part.lastgroup)
-    text = part[kind]
-    if kind in ("single", "escaped"):
-        return text
-    if kind == "ansi":  # browsers write an emoji as two surrogates, which are joined
-        escaped = text.encode("ascii", "backslashreplace").decode("unicode_escape")
-        return escaped.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    if re.search(r"\$[\w({]|`", re.sub(r"\\.", "", text)):
-        raise _Unreadable(f"a shell would replace the $ or ` in {quoted(text)}; paste the body in single quotes")
-    return re.sub(r"""\\(?:\r?\n|(["\\$`]))""", r"\1", text)
+def _words(text: str) -> list[str]:
+    """Split as a shell does; what it would expand has a mark before it."""
+    try:
+        return shlex.split(_PART.sub(_as_shlex, text))
+    except ValueError:
+        raise _Unreadable("a quotation mark is not closed") from None
+
+
+def _as_shlex(match: re.Match[str]) -> str:
+    """Return a part of a command as shlex reads it, which knows no continued lines, no `$'…'` and no variables."""
+    part = match[0]
+    if part.startswith('"'):
+        return f'"{_SPECIAL.sub(_as_shlex, part[1:-1])}"'
+    if part.startswith("$'"):
+        return shlex.quote(_ansi(part[2:-1]))
+    if part in ("$", "`"):
+        return _EXPANDED + part
+    if part.startswith("\\") and part[-1] in "$`\n":
+        return part[1:].strip()
+    return part
+
+
+def _ansi(part: str) -> str:
+    """Undo the escapes of `$'…'`; browsers write an emoji as two surrogates, which are joined."""
+    text = part.encode("ascii", "backslashreplace").decode("unicode_escape")
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def _calls(text: str) -> list[ast.Call]:

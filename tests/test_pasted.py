@@ -1,10 +1,9 @@
 """What people paste is read for what it is, and never run."""
 
 import json
-import re
 import shlex
-from collections.abc import Callable
-from dataclasses import replace
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bwp_nb as bwp
-from bwp_nb import snippets
-from tests.strategies import PROPERTY
+from bwp_nb import pasted, snippets
 
 NASTY = "a 'quoted' \"text\"\nwith a line break, \U0001f600, $(rm -rf), `id`, $HOME, !!, %s and a \\ backslash\\n"
 EVENT = bwp.UserEvent(
@@ -35,7 +33,7 @@ BODY = json.dumps(bwp.Mutation([EVENT]).payload)
         "!curl https://x.example/graphql \\\n  --json {}",
         "curl.exe https://x.example/graphql \\\r\n  --data-binary {} \\\r\n",
         "# A token first.\nexport TOKEN=$(curl -s https://x.example \\\n  -d a=b)\ncurl 'https://x.example' -d {}",
-        "# It's without a token.\n\ncurl 'https://x.example/graphql' --compressed -sd {}",
+        "# Needs a token.\n\ncurl 'https://x.example/graphql' --compressed -sd {}",
         'curl "https://x.example/graphql" -H "Authorization: Bearer $TOKEN" -d{} -u "$(whoami)"',
         "curl -H -d -A --data --data-ascii {} https://x.example/graphql",
     ],
@@ -45,65 +43,15 @@ def test_a_curl_line_is_read_however_its_data_is_given(line: str) -> None:
     assert bwp.Mutation([EVENT]) == bwp.Mutation.parse(line.format(shlex.quote(BODY)))
 
 
-OTHER = shlex.quote(json.dumps(bwp.Mutation([replace(EVENT, client_version="2.0")]).payload))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "# curl https://x.example -d {other}\ncurl https://x.example -d {body}",
-        "curl https://x.example -d {body}\n# It's curl https://x.example -d {other}",
-        "curl https://x.example -d {body}\n# curl https://x.example -d {other}",
-        """curl x -d '{{"grant_type": "client_credentials"}}'\ncurl https://x.example -d {body}""",
-        "BODY={other}\ncurl https://x.example -d {body}",
-        """curl https://x.example -b '{{"a":1}}' -H 'x: {{b}}' -d {body}""",
-        'TOKEN=$(curl https://x.example \\\n --json \'{{"grant_type": "client_credentials"}}\')\ncurl x -d {body}',
-        "TOKEN=$(\n  curl x -d 'grant_type=a' | cut -d '\"' -f 4\n)\ncurl x -d {body}",
-    ],
-)
-def test_the_body_of_a_curl_line_is_what_it_posts(text: str) -> None:
-    """Not the JSON in a comment, a variable, a cookie, a header or the request for a token."""
-    assert bwp.Mutation([EVENT]) == bwp.Mutation.parse(text.format(body=shlex.quote(BODY), other=OTHER))
-
-
-@pytest.mark.parametrize(
-    "more", ["-d {}", "--next x -d{}", "\ncurl x --data-raw={}", "-d @body.json", '; curl -d "$B"']
-)
-def test_of_several_bodies_none_is_chosen(more: str) -> None:
-    """A command with two bodies, and two commands, are refused."""
-    text = f"curl x -d {shlex.quote(BODY)} {more.format(OTHER)}"
-    with pytest.raises(bwp.InvalidEvent, match="the text posts 2 bodies; paste one command with one body"):
-        bwp.Mutation.parse(text)
-
-
-def test_graphql_is_read_with_and_without_curl() -> None:
-    """As a body of its own, and with a line that looks like a command in a block string."""
-    text = bwp.Mutation([EVENT]).text
-    command = f"curl x -H 'Content-Type: application/graphql' --data-binary {shlex.quote(text)}"
-    assert bwp.Mutation([EVENT]) == bwp.Mutation.parse(command)
-    block = text.replace('clientVersion: "1.0"', 'clientVersion: """\ncurl x -d {}\n# no comment\n"""')
-    event = replace(EVENT, client_version="curl x -d {}\n# no comment")
-    assert bwp.Mutation([event]) == bwp.Mutation.parse(block)
-    assert bwp.Mutation([event]) == bwp.Mutation.parse(f"curl x -d {shlex.quote(block)}")
-
-
 def test_a_curl_line_copied_from_a_browser_is_read() -> None:
     """Browsers quote as $'…', with escapes; an emoji comes as two halves."""
-    line = f"curl 'https://x.example/graphql' \\\n  -H 'accept: */*' \\\n  --data-raw {_as_browsers_quote(EVENT)} ;"
+    escaped = "".join(
+        c if c.isascii() and c.isprintable() and c not in "'\\" else _browser_escape(c)
+        for c in json.dumps(bwp.Mutation([EVENT]).payload, ensure_ascii=False)
+    )
+    line = f"curl 'https://x.example/graphql' \\\n  -H 'accept: */*' \\\n  --data-raw $'{escaped}' ;"
     assert "\\ud83d\\ude00" in line
     assert bwp.Mutation([EVENT]) == bwp.Mutation.parse(line)
-
-
-def _body(event: bwp.UserEvent, *, ascii_only: bool = True) -> str:
-    return json.dumps(bwp.Mutation([event]).payload, ensure_ascii=ascii_only)
-
-
-def _as_browsers_quote(event: bwp.UserEvent) -> str:
-    plain = (
-        c if c.isascii() and c.isprintable() and c not in "'\\" else _browser_escape(c)
-        for c in _body(event, ascii_only=False)
-    )
-    return f"$'{''.join(plain)}'"
 
 
 def _browser_escape(character: str) -> str:
@@ -113,48 +61,35 @@ def _browser_escape(character: str) -> str:
     return "".join(f"\\u{halves[at : at + 4]}" for at in range(0, len(halves), 4))
 
 
-def _in_double_quotes(event: bwp.UserEvent) -> str:
-    escaped = re.sub(r'([\\"$`])', r"\\\1", _body(event))
-    return f'"\\\n{escaped}"'
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash to compare with")
+@settings(max_examples=20, deadline=None)
+@given(words=st.lists(st.text("ab'\"\\ $`@é\n{}nxu01", max_size=6), min_size=1, max_size=4))
+def test_words_are_split_as_the_shell_splits_them(words: list[str]) -> None:
+    """What the shell quotes in either way is split into the same words."""
+    command = ["bash", "-c", 'printf "%q " "$@"', "bash", *words]
+    quoted = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    assert words == pasted._words(quoted)
 
 
-#: The ways in which people and programs quote a text for a shell.
-QUOTED = {
-    "single": lambda event: shlex.quote(_body(event)),
-    "single, with escapes": lambda event: "'{}'".format(_body(event).replace("'", "'\\''")),
-    "double": _in_double_quotes,
-    "browser": _as_browsers_quote,
-}
-
-
-@pytest.mark.parametrize("quoted", QUOTED.values(), ids=QUOTED)
-@settings(PROPERTY, max_examples=20)
-@given(text=st.text("ab'\"\\ $`@é\n{}nxu01", max_size=12))
-def test_a_body_is_read_as_the_shell_reads_it(quoted: Callable[[bwp.UserEvent], str], text: str) -> None:
-    """In each kind of quotes, with any text in it; inside double quotes a backslash also joins a continued line."""
-    event = replace(EVENT, client_version=text)
-    assert bwp.Mutation([event]) == bwp.Mutation.parse(f"curl https://x.example -d {quoted(event)} -s")
+def test_double_quotes_are_read_as_the_shell_reads_them() -> None:
+    """Inside double quotes a backslash escapes four characters, and joins a continued line."""
+    body = BODY.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
+    assert bwp.Mutation([EVENT]) == bwp.Mutation.parse(f'curl -d "\\\n{body}" https://x.example')
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (
-            "curl https://x.example -d @body.json",
-            "the cURL command has no JSON body in quotes; files are not read, so paste the body itself",
-        ),
-        ("curl https://x.example", "the cURL command has no JSON body in quotes"),
-        ("curl https://x.example -d '{", "the cURL command has no JSON body in quotes"),
-        ("curl https://x.example --json @-", "the cURL command has no JSON body in quotes"),
+        ("curl https://x.example -d @body.json", "the body is in the file 'body.json', which is not read"),
+        ("curl https://x.example --json @-", "the body is in standard input, which is not read"),
+        ("curl https://x.example --data-raw @-", "invalid GraphQL at line 1, column 1"),
+        ("curl https://x.example", "the cURL command has no --data"),
+        ("curl https://x.example --data", "option --data requires argument"),
+        ("curl https://x.example -d '{", "a quotation mark is not closed"),
         ('curl https://x.example -d "$BODY"', "a shell would replace the $ or ` in '$BODY'"),
         ("curl https://x.example -d $(cat body)", "a shell would replace the $ or ` in '$(cat'"),
-        ("curl x -d $'{\\u12'", "an escape in its $'…' is invalid"),
-        ("curl x -d $'{\\xzz'", "an escape in its $'…' is invalid"),
-        ("curl x -d $'{\\e'", "invalid GraphQL at line 1"),
-        ('curl https://x.example -d "{$ID}"', "a shell would replace the $ or ` in '{$ID}'"),
-        ('curl https://x.example -d "{`cat`}"', "a shell would replace the $ or ` in '{`cat`}'"),
         ('curl ^"https://x.example^" -d ^"{}^"', "the command is quoted for the Windows command prompt"),
-        ("TOKEN=\\\n" * 2000 + "\ncurl x", "the cURL command has no JSON body in quotes"),
+        ("TOKEN=\\\n" * 2000 + "\ncurl x", "the cURL command has no --data"),
         ("TOKEN=\\\n" * 2000, "invalid GraphQL at line 1"),
         ("const request = {\n};", "expected a JSON object with a query"),
         ('curl "https://x.example" --data-raw "{""query"":""""}"', "is quoted for the Windows command prompt"),
@@ -170,7 +105,6 @@ def test_a_body_is_read_as_the_shell_reads_it(quoted: Callable[[bwp.UserEvent], 
         ("UserEvent(event_type=f())", "event_type on line 1 is not a literal, and pasted code is not run"),
         ("httpx.post(url, json=payload)", "json on line 1 is not a literal"),
         ("httpx.post(url, json=b'x')", "json on line 1 is not JSON: Object of type bytes"),
-        ("httpx.post(url, json={1, 2})", "json on line 1 is not JSON: Object of type set"),
         (
             "requests.post(url, data=json.dumps(body))",
             "the code has no UserEvent(…), no call with json=",
@@ -179,9 +113,8 @@ def test_a_body_is_read_as_the_shell_reads_it(quoted: Callable[[bwp.UserEvent], 
             'fetch("https://x.example", {"body": null});',
             "the code has no UserEvent(…), no call with json=",
         ),
-        ("UserEvent(event_type='click', size=1)", "event 0, size: unknown field; UserEvent has event_type, event_id,"),
-        ("UserEvent(event_type='click')", "event 0, clientVersion: must be a str, got None"),
-        ("UserEvent(**click)", "** on line 1 is not a literal, and pasted code is not run"),
+        ("UserEvent(event_type='click', size=1)", "size: unknown field; UserEvent has"),
+        ("UserEvent(event_type='click')", "eventId: must be a str, got None"),
         ("UserEvent(event_type=1, event_id='', event_time='', client_type='', client_version='')", "must be a str"),
     ],
 )
